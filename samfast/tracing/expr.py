@@ -1,0 +1,306 @@
+"""Symbols: immutable expressions that record the arithmetic of a function which is called once.
+
+Nothing in this package knows of optimisers, Numba or CUDA. Two rules shape every product and sum: constants come first
+and parameters next, so that what is the same for every path is multiplied once; and the user's own factoring is kept.
+"""
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+UNARY = {"neg", "sqrt", "exp", "log", "sin", "cos", "tanh", "abs"}
+COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+UNIFORM_ROLES = {"param", "time"}      # the same for every path
+NUMERIC = (int, float, np.integer, np.floating)
+
+
+class TraceError(TypeError):
+    """A traced function did something that cannot be recorded; the message names the remedy."""
+
+
+class Expr:
+    """One node. `uniform`: the same for every path. `wide`: one value per coordinate. `depth`: operations since the
+    state. `level`: sums over coordinates that come before it."""
+
+    __slots__ = ("args", "depth", "key", "level", "op", "uniform", "wide")
+    __array_priority__ = 1000
+    op: str
+    args: tuple[Any, ...]
+    key: bytes
+    uniform: bool
+    wide: bool
+    depth: int
+    level: int
+
+    def __init__(self, op: str, *args: Any) -> None:
+        self.op, self.args = op, args
+        kids = [a for a in args if isinstance(a, Expr)]
+        leaf_state = op == "var" and args[1] == "state"
+        self.uniform = (all(a.uniform for a in kids) if kids
+                        else op in ("const", "tiny") or (op == "var" and args[1] in UNIFORM_ROLES))
+        self.wide = op != "reduce" and (any(a.wide for a in kids) or (op in ("var", "sign") and bool(args[2])))
+        self.depth = max((a.depth + bool(a.depth) for a in kids), default=int(leaf_state))
+        self.level = max((a.level for a in kids), default=0) + (op == "reduce")
+        h = hashlib.blake2b(op.encode(), digest_size=12)
+        for a in args:
+            h.update(a.key if isinstance(a, Expr) else repr(a).encode() + b";")
+        self.key = h.digest()
+
+    def __repr__(self) -> str:
+        if self.op == "const":
+            return repr(self.args[0])
+        if self.op in ("var", "sign"):
+            return str(self.args[0])
+        return f"{self.op}({', '.join(map(repr, self.args))})"
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else add(self, other)
+
+    def __radd__(self, other: Any) -> Expr:
+        return add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Expr:
+        return subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Expr:
+        return multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return divide(other, self)
+
+    def __neg__(self) -> Expr:
+        return unary("neg", self)
+
+    def __pos__(self) -> Expr:
+        return self
+
+    def __abs__(self) -> Expr:
+        return unary("abs", self)
+
+    def __pow__(self, n: Any) -> Expr:
+        return power(self, n)
+
+    def __rpow__(self, base: Any) -> Expr:
+        raise TraceError(f"{base!r}**w has a traced exponent: write exp(w*{math.log(base) if base > 0 else 'log(base)'})")
+
+    def __lt__(self, other: Any) -> Expr:
+        return Expr("lt", self, lift(other))
+
+    def __le__(self, other: Any) -> Expr:
+        return Expr("le", self, lift(other))
+
+    def __gt__(self, other: Any) -> Expr:
+        return Expr("gt", self, lift(other))
+
+    def __ge__(self, other: Any) -> Expr:
+        return Expr("ge", self, lift(other))
+
+    def __eq__(self, other: object) -> Any:
+        raise TraceError("'==' and '!=' cannot look at a traced value: use samfast.where with <, <=, > or >=")
+
+    __ne__ = __eq__
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TraceError("a traced function is called once, on symbols, so 'if', 'and', 'or', 'not' and 'while' cannot "
+                         "look at a value: use samfast.where(condition, a, b), minimum or maximum")
+
+    def __float__(self) -> float:
+        raise TraceError("math.* and float() need a number, not a symbol: use samfast.exp, samfast.sqrt, ... or NumPy's "
+                         "np.exp, np.sqrt, ... (samfast has exp, log, sin, cos, tanh, sqrt, abs, where)")
+
+    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+
+    def __getitem__(self, index: Any) -> Any:
+        raise TraceError(f"one number has no item [{index!r}]: index the vector (w[0]), not a coordinate")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from .functions import apply_ufunc
+        return apply_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        from .functions import apply_function
+        return apply_function(function, args, options)
+
+
+def const(value: float) -> Expr:
+    """A number."""
+    return Expr("const", float(value))
+
+
+def var(name: str, role: str = "state", wide: bool = False) -> Expr:
+    """A leaf. role: "state", "param" and "time" (uniform), "path" (a parameter of its own for every path), "noise"."""
+    return Expr("var", name, role, wide)
+
+
+def sign(name: str, wide: bool = False) -> Expr:
+    """A random sign; products with it become an exclusive-or of the sign bit."""
+    return Expr("sign", name, "noise", wide)
+
+
+def tiny() -> Expr:
+    """The smallest normal number of the program's precision: added under a root it changes nothing but 0."""
+    return Expr("tiny")
+
+
+def lift(value: Any) -> Expr:
+    """An expression from a number."""
+    if isinstance(value, Expr):
+        return value
+    odd = isinstance(value, bool | str | bytes | tuple | list | complex) or value is None
+    if odd or np.ndim(value) != 0 or np.iscomplexobj(value):
+        raise TraceError(f"cannot use {value!r} as one real number in a traced function: give a number or a symbol")
+    return const(float(value))
+
+
+def constant(e: Expr) -> float | None:
+    return e.args[0] if e.op == "const" else None
+
+
+def parts(e: Expr) -> tuple[float, Expr | None, Expr | None]:
+    """(c, u, v) with e = c*u*v: a constant, an expression of the parameters, the rest; None for an absent part."""
+    if e.op == "const":
+        return e.args[0], None, None
+    if e.op == "neg":
+        c, u, v = parts(e.args[0])
+        return -c, u, v
+    if e.op == "mul":
+        a, b = e.args
+        if a.op == "const":
+            return a.args[0], *parts(b)[1:]
+        if a.uniform and not b.uniform:
+            return *parts(a)[:2], b
+    return (1.0, e, None) if e.uniform else (1.0, None, e)
+
+
+def join(c: float, u: Expr | None, v: Expr | None) -> Expr:
+    """The product c*u*v, written the one way that all of this package writes it."""
+    if c == 0:
+        return const(0)
+    s = u if c == 1 else const(c) if u is None else Expr("neg", u) if c == -1 else Expr("mul", const(c), u)
+    if v is None:
+        return const(c) if s is None else s
+    if v.op == "sign":
+        return Expr("flip", const(c) if s is None else s, v)
+    if u is None:
+        return v if c == 1 else Expr("neg", v) if c == -1 else Expr("mul", s, v)
+    if c == -1:
+        return Expr("neg", Expr("mul", u, v))
+    return Expr("mul", s, v)
+
+
+def _times(a: Expr | None, b: Expr | None) -> Expr | None:
+    if a is None or b is None:
+        return b if a is None else a
+    if b.op == "sign":
+        return Expr("flip", a, b)
+    return Expr("flip", b, a) if a.op == "sign" else Expr("mul", a, b)
+
+
+def multiply(a: Any, b: Any) -> Expr:
+    a, b = lift(a), lift(b)
+    (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
+    return join(ca * cb, _times(ua, ub), _times(va, vb))
+
+
+def add(a: Any, b: Any) -> Expr:
+    a, b = lift(a), lift(b)
+    x, y = constant(a), constant(b)
+    if x is not None and y is not None:
+        return const(x + y)
+    if x == 0 or y == 0:
+        return b if x == 0 else a
+    (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
+    if ca == cb != 1 and a.op == b.op != "const":          # c*x + c*y -> c*(x + y)
+        return multiply(const(ca), add(join(1.0, ua, va), join(1.0, ub, vb)))
+    if b.op == "neg":
+        return Expr("sub", a, b.args[0])
+    if a.op == "neg":
+        return Expr("sub", b, a.args[0])
+    return Expr("add", a, b)
+
+
+def subtract(a: Any, b: Any) -> Expr:
+    return add(a, unary("neg", lift(b)))
+
+
+def divide(a: Any, b: Any) -> Expr:
+    a, b = lift(a), lift(b)
+    x, y = constant(a), constant(b)
+    if y == 0:
+        raise TraceError("division by the constant 0 in a traced function: guard it with where()")
+    if y is not None:
+        if x is not None:
+            return const(x / y)
+        if math.frexp(y)[0] in (0.5, -0.5) and math.isfinite(1 / y):    # exact: a power of two
+            return multiply(a, const(1 / y))
+    return const(0) if x == 0 else Expr("div", a, b)
+
+
+def unary(op: str, a: Any) -> Expr:
+    a = lift(a)
+    c = constant(a)
+    if op == "neg":
+        ca, u, v = parts(a)
+        return Expr("sub", a.args[1], a.args[0]) if a.op == "sub" else join(-ca, u, v)
+    if c is not None:
+        with np.errstate(all="ignore"):
+            return const(abs(c) if op == "abs" else float(getattr(np, op)(c)))
+    return Expr(op, a)
+
+
+def power(base: Any, n: Any) -> Expr:
+    """base**n for an integer or half-integer n, by repeated squaring."""
+    if isinstance(n, Expr) or not isinstance(n, NUMERIC) or not float(2 * n).is_integer():
+        raise TraceError(f"x**{n!r} in a traced function: the exponent must be an integer or a half, e.g. x**2 or "
+                         "x**1.5; otherwise write exp(y*log(x))")
+    if n < 0:
+        return divide(1.0, power(base, -n))
+    whole, half = divmod(float(n), 1.0)
+    result = unary("sqrt", base) if half else const(1.0)
+    k, square = int(whole), lift(base)
+    while k:
+        if k & 1:
+            result = multiply(square, result)
+        square = multiply(square, square) if k > 1 else square
+        k >>= 1
+    return result
+
+
+def reduce_sum(e: Expr) -> Expr:
+    """Sum over the coordinates of an expression that has one value per coordinate."""
+    return const(0) if constant(e) == 0 else Expr("reduce", e)
+
+
+def topological(outs: list[Expr]) -> list[Expr]:
+    """Every node below `outs`, children first, each once."""
+    seen: set[bytes] = set()
+    order: list[Expr] = []
+    stack = [(o, False) for o in reversed(outs)]
+    while stack:
+        e, done = stack.pop()
+        if done:
+            order.append(e)
+        elif e.key not in seen:
+            seen.add(e.key)
+            stack.append((e, True))
+            stack.extend((a, False) for a in reversed(e.args) if isinstance(a, Expr))
+    return order
+
+
+Scalar = Expr | float
+Function = Callable[..., Any]

@@ -1,0 +1,149 @@
+"""Text for programs of many coordinates: passes of (coordinates x lanes) instead of one statement per coordinate.
+
+A pass over the coordinates adds up the sums of one level; a pass over the lanes turns sums into numbers that the next
+pass needs; the last passes write. Sums run over the coordinates in order, as in the unrolled text.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .expr import Expr, topological
+from .printing import Printer, _product, fuse
+
+UNROLL = 4      # coordinates of one pass: saves loads and stores of the running sums
+
+
+@dataclass
+class Layout:
+    """Where the names of a wide program live."""
+
+    dim: int
+    rows: Mapping[str, int]                  # wide row names -> place within a coordinate's rows
+    per: int                                 # rows per coordinate
+    single: Mapping[str, int]                # narrow row names -> row, counted from the start
+    vectors: Mapping[str, int]               # wide parameters -> first column of `params`
+    numbers: Mapping[str, int]               # wide noise -> number of coordinate 0
+    signs: int = 0                           # bits per word of sign noise, 0 for normals
+
+
+@dataclass
+class WideText:
+    layout: Layout
+    printer: Printer
+    body: list[str] = field(default_factory=list)
+    slots: dict[bytes, int] = field(default_factory=dict)     # narrow values kept in rows of A
+
+    def slot(self, e: Expr) -> int:
+        return self.slots.setdefault(e.key, len(self.slots))
+
+    def _needed(self, roots: Sequence[Expr]) -> list[Expr]:
+        """Narrow values that differ from path to path and that wide statements ask for."""
+        found: dict[bytes, Expr] = {}
+
+        def visit(e: Expr) -> None:
+            for a in e.args:
+                if isinstance(a, Expr) and not a.uniform:
+                    if not a.wide:
+                        found[a.key] = a
+        for e in topological(list(roots)):
+            if e.wide:
+                visit(e)
+        return list(found.values())
+
+    def _narrow_leaf(self, e: Expr) -> str | None:
+        if e.key in self.slots:
+            return f"A[{self.slots[e.key]} * W + l]"
+        if e.op == "var" and e.args[1] in ("state", "path"):
+            return f"S[{self.layout.single[e.args[0]]} * W + l]"
+        return str(e.args[0]) if e.op == "var" else None
+
+    def lanes(self, values: Sequence[tuple[Expr, str]]) -> None:
+        """One pass over the lanes: each value goes to its place."""
+        if values:
+            lines, names = self.printer.lines([e for e, _ in values], self._narrow_leaf)
+            stores = [f"{place} = {n}" for (_, place), n in zip(values, names, strict=True)]
+            self.body += ["for l in range(W):", *("    " + s for s in lines + stores)]
+
+    def coordinates(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]]) -> None:
+        """One pass over the coordinates. sums: reduce nodes; writes: (value, array, place within a coordinate)."""
+        dim, step = self.layout.dim, min(UNROLL, self.layout.dim)
+        full = dim - dim % step
+        self.body += [f"for i in range(0, {full}, {step}):", *("    " + s for s in self._group(sums, writes, step))]
+        if dim % step:
+            self.body += [f"for i in range({full}, {dim}, {dim % step}):",
+                          *("    " + s for s in self._group(sums, writes, dim % step))]
+
+    def _group(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], count: int) -> list[str]:
+        lay = self.layout
+        before: dict[str, None] = {f"X = S[i * {lay.per} * W:]": None}
+        load: dict[str, None] = {}
+        work: list[str] = []
+        kept = {e.key: f"a{self.slots[e.key]}" for e in sums}
+        load.update({f"{kept[e.key]} = A[{self.slots[e.key]} * W + l]": None for e in sums})
+        for u in range(count):
+            def leaf(e: Expr, u: int = u) -> str | None:
+                if e.key in self.slots:
+                    load[f"q{self.slots[e.key]} = A[{self.slots[e.key]} * W + l]"] = None
+                    return f"q{self.slots[e.key]}"
+                if e.op not in ("var", "sign"):
+                    return None
+                n = str(e.args[0])
+                if not e.wide:
+                    return n
+                if n in lay.rows:
+                    load[f"{n}_{u} = X[{u * lay.per + lay.rows[n]} * W + l]"] = None
+                elif n in lay.vectors:
+                    before[f"{n}_{u} = params[c, {lay.vectors[n]} + i + {u}]"] = None
+                elif lay.signs:
+                    at = f"(at + {lay.numbers[n]} + i + {u})"
+                    before[f"R{n}_{u}, h{n}_{u} = Z[{at} // {lay.signs} * W:], u32({at} % {lay.signs})"] = None
+                    load[f"{n}_{u} = bits(R{n}_{u}[l] << h{n}_{u})"] = None
+                else:
+                    before[f"R{n} = Z[(at + {lay.numbers[n]} + i) * W:]"] = None
+                    load[f"{n}_{u} = T(R{n}[{u} * W + l])"] = None
+                return f"{n}_{u}"
+            roots = [e.args[0] for e in sums]
+            operands: list[Expr] = []
+            for r in roots:                                  # a product joins its sum in one fused operation
+                m = _product(r)
+                operands += [r] if m is None else [Expr("neg", m.args[0]) if m is not r else m.args[0], m.args[1]]
+            lines, names = self.printer.lines([*operands, *(e for e, _, _ in writes)], leaf, f"_{u}")
+            work += lines
+            it = iter(names)
+            for e, r in zip(sums, roots, strict=True):
+                a = kept[e.key]
+                work.append(f"{a} = {a} + {next(it)}" if _product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
+            for (_, array, place), n in zip(writes, it, strict=True):
+                per = lay.per if array == "X" else 1
+                work.append(f"{array}[{u * per + place} * W + l] = {n}")
+        for array in {w[1] for w in writes} - {"X"}:
+            before[f"{array} = G[({array[1:]} + i) * W:]"] = None
+        store = [f"A[{self.slots[e.key]} * W + l] = {kept[e.key]}" for e in sums]
+        return [*before, "for l in range(W):", *("    " + s for s in [*load, *work, *store])]
+
+    def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]]) -> list[str]:
+        """All passes that compute the wide writes and the narrow ones."""
+        fused = fuse([e for e, *_ in wide] + [e for e, _ in narrow])
+        wide = [(e, a, p) for e, (_, a, p) in zip(fused, wide, strict=False)]
+        narrow = [(e, p) for e, (_, p) in zip(fused[len(wide):], narrow, strict=True)]
+        sums = [e for e in topological(fused) if e.op == "reduce"]
+        needed = self._needed(fused)
+        for e in (*sums, *(n for n in needed if n.op != "reduce")):
+            self.slot(e)
+        if sums:
+            self.body += [f"for l in range({len(sums)} * W):", "    A[l] = T(0)"]
+        done: set[bytes] = set()
+        for level in range(max((e.level for e in fused), default=0) + 1):
+            if level:
+                self.coordinates([e for e in sums if e.level == level], [])
+            ready = [n for n in needed if n.op != "reduce" and n.level == level and n.key not in done]
+            places = [(n, f"A[{self.slots.pop(n.key)} * W + l]") for n in ready]     # not their own leaves
+            self.lanes(places)
+            for n, place in places:
+                self.slots[n.key] = int(place[2:].split(" ")[0])
+                done.add(n.key)
+        if wide:
+            self.coordinates([], wide)
+        self.lanes(narrow)
+        return self.body
