@@ -1,0 +1,218 @@
+"""CPU driver: W paths are W lanes of each loop. Three short loops follow each other: words, normals, steps.
+
+Every lane loop has a constant trip count, constant row strides and no branch, so LLVM turns each into full-width vector
+code; one element width per loop (64 bit for Philox and float64 states, 32 bit for float32 normals).
+"""
+from samfast.kernels.example import *  # linked: everything above this line is replaced at render time
+
+
+@block
+def words(H, D, call, high, k0, k1):
+    """Rows 4m .. 4m+3 of D: the words of Philox calls call+m, for the paths whose heads are in H."""
+    for m in range(CALLS):
+        d, e, f = middle(u64(call + m), high, k0, k1)
+        Dm = D[4 * m * W:]
+        for l in range(W):
+            Dm[l], Dm[W + l], Dm[2 * W + l], Dm[3 * W + l] = tail(H[l], H[W + l], H[2 * W + l], d, e, f, k0, k1)
+
+
+@block
+def normals(H, D, call, high, k0, k1):
+    """The same rows, as normals. Radius and angle have loops of their own: AVX2 has 16 registers for 22 constants."""
+    X, R = scratch(4, u32), scratch(2, N)
+    for m in range(CALLS):
+        d, e, f = middle(u64(call + m), high, k0, k1)
+        Dm = D[4 * m * W:]
+        for l in range(W):
+            X[l], X[2 * W + l], X[W + l], X[3 * W + l] = tail(H[l], H[W + l], H[2 * W + l], d, e, f, k0, k1)
+        for l in range(2 * W):
+            R[l] = radius(X[l])
+        for l in range(W):
+            Dm[l], Dm[W + l] = turned(R[l], X[2 * W + l])
+        for l in range(W):
+            Dm[2 * W + l], Dm[3 * W + l] = turned(R[W + l], X[3 * W + l])
+
+
+@block
+def widened(H, D, call, high, k0, k1):
+    """The same normals, converted once for all configurations."""
+    X, R, Y = scratch(4, u32), scratch(2, f32), scratch(4, f32)
+    for m in range(CALLS):
+        d, e, f = middle(u64(call + m), high, k0, k1)
+        Dm = D[4 * m * W:]
+        for l in range(W):
+            X[l], X[2 * W + l], X[W + l], X[3 * W + l] = tail(H[l], H[W + l], H[2 * W + l], d, e, f, k0, k1)
+        for l in range(2 * W):
+            R[l] = radius(X[l])
+        for l in range(W):
+            Y[l], Y[W + l] = turned(R[l], X[2 * W + l])
+        for l in range(W):
+            Y[2 * W + l], Y[3 * W + l] = turned(R[W + l], X[3 * W + l])
+        for l in range(4 * W):
+            Dm[l] = Y[l]
+
+
+@stage
+def silent(H, D, call, high, k0, k1):
+    pass
+
+
+@stage
+def one_step(S, D, j, k, params, c):
+    """Step k of configuration c; it is step j of the numbers at hand."""
+    R, Sc, p, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], values(params, c), u32(j * STRIDE % PACK)
+    for l in range(W):
+        store(Sc, 0, l, advance(load(Sc, 0, l), one(R, l, shift), k, p))
+
+
+@stage
+def many_steps(S, D, j, k, params, c):
+    """CHAIN steps of configuration c, the state in registers."""
+    R, Sc, p, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], values(params, c), u32(j * STRIDE % PACK)
+    for l in range(W):
+        store(Sc, 0, l, chain(load(Sc, 0, l), many(R, l, shift), k, p))
+
+
+@stage
+def look(S, G, k, params, c):
+    """The features of configuration c after k steps."""
+    Sc, p = S[c * NS * W:], values(params, c)
+    for l in range(W):
+        keep(G, l, observe(load(Sc, 0, l), k, p))
+
+
+@stage
+def steps_alone(S, D, j, k, params, C):
+    """CHAIN steps of every configuration."""
+    for c in range(C):
+        many_steps(S, D, j, k, params, c)
+
+
+@stage
+def steps_grouped(S, D, j, k, params, C):
+    """The same; GROUP configurations share each load of the numbers."""
+    c = 0
+    while c + GROUP <= C:
+        many_steps_of_group(S, D, j, k, params, c)
+        c += GROUP
+    while c < C:
+        many_steps(S, D, j, k, params, c)
+        c += 1
+
+
+@stage
+def total(a):
+    """Sum of the HALF sums of two lanes each, going on in one fixed tree; a is used up."""
+    if HALF > 32:
+        for l in range(32):
+            a[l] += a[32 + l]
+    if HALF > 16:
+        for l in range(16):
+            a[l] += a[16 + l]
+    if HALF > 8:
+        for l in range(8):
+            a[l] += a[8 + l]
+    if HALF > 4:
+        for l in range(4):
+            a[l] += a[4 + l]
+    return (a[0] + a[2]) + (a[1] + a[3])
+
+
+@block
+def moments(G, shift, c, live, sums, at):
+    """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). True if all is within the limit."""
+    A = scratch(2, f64)
+    worst = 0.0
+    for f in range(NF):
+        Gf, about = G[f * W:], shift[c * NF + f]
+        for l in range(live, W):
+            Gf[l] = T(about)
+        for l in range(HALF):
+            x, y = f64(Gf[l]) - about, f64(Gf[HALF + l]) - about
+            A[l], A[HALF + l] = x + y, x * x + y * y
+        if NM > 2:
+            for l in range(HALF):
+                x, y = f64(Gf[l]) - about, f64(Gf[HALF + l]) - about
+                xx, yy = x * x, y * y
+                A[2 * HALF + l], A[3 * HALF + l] = x * xx + y * yy, xx * xx + yy * yy
+        for m in range(NM):
+            sums[at + f * NM + m] = total(A[m * HALF:])
+        worst += sums[at + f * NM + 1]
+    return worst <= LIMIT * LIMIT
+
+
+@block
+def clean(G, shift, c, live, bad, at, k):
+    """Paths that diverged get the shift as their features, so that they add nothing, and k in `bad` if they are new.
+
+    Returns the number of paths that are left.
+    """
+    left = live
+    for l in range(live):
+        ok = True
+        for f in range(NF):
+            ok = ok and abs(f64(G[f * W + l]) - shift[c * NF + f]) <= LIMIT
+        if not ok:
+            left -= 1
+            if bad[at + l] < 0:
+                bad[at + l] = k
+            for f in range(NF):
+                G[f * W + l] = T(shift[c * NF + f])
+    return left
+
+
+@driver
+def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, count, bad, trace, S, Z, G, stop):
+    """Advance paths first .. first+n-1 from step `start` to times[-1], for every configuration, on shared noise.
+
+    Arrays are flat, of the shapes: state (C, NS, n) is read and updated | params (C, columns), not flat | shift (C, NF)
+    float64 | times (R,) ascending | sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths
+    count (blocks, C, R) int64: paths in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged;
+    if mask, it is left out of the sums | trace (C, R, NF, n) or size 0 | S (C, NS, W), Z, G scratch
+    stop (1,): set to 1 by another thread to give up. Holds no GIL, starts no threads. Returns the steps done.
+    """
+    C, R = params.shape[0], times.shape[0]
+    H, D, F = scratch(3, u64), rows_of_noise(Z), rows_of_features(G)    # what Philox owes to the path; numbers; features
+    s0, s1 = seed & LO, seed >> S32
+    k = start
+    for base in range(0, n, W):
+        live = W if n - base > W else n - base
+        high = u64(first + base) >> S32
+        for l in range(W):
+            H[l], H[W + l], H[2 * W + l] = head(u64(first + base + l), tag, s0)
+        for i in range(C * NS):
+            row, Si = state[i * n + base:], S[i * W:]
+            for l in range(W):
+                Si[l] = row[l if l < live else 0]
+        k = start
+        for r in range(R):
+            while k < times[r]:
+                j = k % SERVED                               # steps already served by the numbers at hand
+                if j == 0 or k == start:
+                    if stop[0] != 0:
+                        return k
+                    draw(H, D, k // SERVED * CALLS, high, s0, s1)
+                if j % CHAIN == 0 and k + CHAIN <= times[r]:
+                    steps(S, D, j, k, params, C)
+                    k += CHAIN
+                else:
+                    for c in range(C):
+                        one_step(S, D, j, k, params, c)
+                    k += 1
+            for c in range(C):
+                look(S, F, k, params, c)
+                at = (base // W * C + c) * R + r
+                if trace.size > 0:
+                    for f in range(NF):
+                        row, Ff = trace[((c * R + r) * NF + f) * n + base:], F[f * W:]
+                        for l in range(live):
+                            row[l] = Ff[l]
+                count[at] = live
+                if not moments(F, shift, c, live, sums, at * NF * NM) and mask:
+                    count[at] = clean(F, shift, c, live, bad, c * n + base, k)
+                    moments(F, shift, c, live, sums, at * NF * NM)
+        for i in range(C * NS):
+            row, Si = state[i * n + base:], S[i * W:]
+            for l in range(live):
+                row[l] = Si[l]
+    return k

@@ -1,0 +1,103 @@
+"""The names that a rendered program supplies, as the program x' = a x + s z, so that a driver imports and lints alone."""
+from samfast.kernels.plain import *
+from samfast.kernels.stream import *
+
+T, N, W, HALF, NS, NF, NM = np.float64, np.float32, 128, 64, 1, 1, 2
+STRIDE, PACK, CALLS, ROWS, SERVED, CHAIN, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
+
+
+@device
+def radius(a):
+    return radius32(a)
+
+
+@device
+def turned(r, b):
+    return turned32(r, b)
+
+
+@device
+def advance(s, d, k, p):
+    return (fma(p[0], s[0], p[1] * d[0]),)
+
+
+@stage
+def chain(s, d, k, p):
+    for q in range(CHAIN):
+        s = advance(s, d[q:], k + q, p)
+    return s
+
+
+@device
+def observe(s, k, p):
+    return (s[0],)
+
+
+@stage
+def values(params, c):
+    return (params[c, 0], params[c, 1])
+
+
+@stage
+def load(S, o, l):
+    return (S[o + l],)
+
+
+@stage
+def store(S, o, l, s):
+    S[o + l] = s[0]
+
+
+@stage
+def keep(G, l, g):
+    G[l] = g[0]
+
+
+@stage
+def one(D, l, shift):
+    return (T(D[l]),)
+
+
+@stage
+def many(D, l, shift):
+    return (T(D[l]), T(D[W + l]), T(D[2 * W + l]), T(D[3 * W + l]))
+
+
+@stage
+def draw(H, D, call, high, k0, k1):
+    pass
+
+
+@stage
+def rows_of_noise(Z):
+    return Z
+
+
+@stage
+def rows_of_features(G):
+    return G
+
+
+@stage
+def one_step(S, D, j, k, params, c):
+    pass
+
+
+@stage
+def many_steps(S, D, j, k, params, c):
+    pass
+
+
+@stage
+def many_steps_of_group(S, D, j, k, params, c):
+    pass
+
+
+@stage
+def steps(S, D, j, k, params, C):
+    pass
+
+
+@stage
+def look(S, G, k, params, c):
+    pass

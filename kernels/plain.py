@@ -1,0 +1,46 @@
+"""Target "plain": the same kernel text as ordinary Python on NumPy scalars, for tests and for reading."""
+import ctypes
+import ctypes.util
+import math
+
+import numpy as np
+
+# --- target
+
+
+def device(function):
+    return function
+
+
+stage = block = device
+
+
+def driver(function):
+    """A driver run as ordinary Python: integer wrap-around and overflow are meant, so NumPy need not warn of them."""
+
+    def quiet(*args):
+        with np.errstate(all="ignore"):
+            return function(*args)
+    return quiet
+
+
+def scratch(rows, dtype):
+    """`rows` rows of W lanes."""
+    return np.empty(max(1, rows) * W, dtype)  # noqa: F821 - W is defined by the program
+
+
+_libm = ctypes.CDLL(ctypes.util.find_library("m") or "libm.so.6")
+_libm.fma.argtypes, _libm.fma.restype = [ctypes.c_double] * 3, ctypes.c_double
+_libm.fmaf.argtypes, _libm.fmaf.restype = [ctypes.c_float] * 3, ctypes.c_float
+
+
+def fma(a, b, c):
+    """a*b + c with one rounding."""
+    if isinstance(a, np.float32):
+        return np.float32(_libm.fmaf(a, b, c))
+    return np.float64(_libm.fma(a, b, c))
+
+
+def root(x):
+    """Square root in the type of x."""
+    return type(x)(np.sqrt(x)) if x >= 0 else type(x)(math.nan)
