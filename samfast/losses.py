@@ -1,0 +1,249 @@
+"""Losses: ordinary Python functions of a vector and its parameters, with derivatives that are derived.
+
+A loss works on symbols (traced once into compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from . import tracing as T
+from .checks import check, identifier, names_of, numbers
+
+SAMPLE_KINDS = ("normal", "sign", "bit")
+
+
+class Parameters:
+    """The parameters that a traced function sees: p.lr, p.rho, ..."""
+
+    def __init__(self, owner: str, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+        self._owner = owner
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = names_of(k for k in self.__dict__ if k != "_owner")
+        raise T.TraceError(f"p.{name}: {self._owner} has no parameter {name!r} (it has {known}); declare it where the "
+                           f"function is given, e.g. @sf.loss(dim=2, {name}=1.0) or sf.rule(..., {name}=1.0)")
+
+
+def _parameter(name: str, value: Any, dim: int) -> np.ndarray:
+    numbers(name, value)
+    return np.asarray(value.values if isinstance(value, PerPath) else value, float)
+
+
+@dataclass(frozen=True)
+class PerPath:
+    """A parameter with its own value for every path; see `per_path`."""
+
+    values: Any
+
+
+def per_path(values: Any) -> PerPath:
+    """Mark a parameter as having one value per path: an array of shape (paths,), e.g. rho=per_path(rng.random(1000))."""
+    array = np.asarray(numbers("per_path", values), float)
+    check(array.ndim == 1 and array.size > 0, f"per_path of shape {array.shape}: give one value per path, shape (paths,)")
+    return PerPath(array)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss l(w; p) on R^dim.
+
+    `function(w, p)` returns one number; `function(w, p, y)` if the loss has random samples, with `samples` numbers y per
+    minibatch of kind "normal" (standard normal), "sign" (-1 or 1) or "bit" (0 or 1). `vectors` names the parameters that
+    have one value per coordinate, so that their last axis has length dim.
+    """
+
+    name: str
+    dim: int
+    function: Callable[..., Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    vectors: frozenset[str] = frozenset()
+    samples: int = 0
+    kind: str = "normal"
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.dim, int | np.integer) and self.dim >= 1, f"dim={self.dim!r}: give the number of "
+              "coordinates, an integer of at least 1, e.g. dim=2")
+        check(isinstance(self.samples, int) and self.samples >= 0, f"samples={self.samples!r}: give an integer of at "
+              "least 0")
+        check(self.kind in SAMPLE_KINDS, f"kind={self.kind!r}: choose one of {names_of(SAMPLE_KINDS)}")
+        for name, value in self.params.items():
+            identifier(name)
+            array = _parameter(name, value, self.dim)
+            check(name not in self.vectors or (array.ndim >= 1 and array.shape[-1] == self.dim),
+                  f"{name} has shape {array.shape}: its last axis must have length dim={self.dim}")
+        _ = self.symbolic                                  # a mistake in the function is reported where it is defined
+
+    def __repr__(self) -> str:
+        shown = ", ".join([f"dim={self.dim}", *(f"{k}={_short(v)}" for k, v in self.params.items())])
+        return f"Loss({self.name}: {shown})"
+
+    @cached_property
+    def arity(self) -> int:
+        try:
+            positional = [q for q in inspect.signature(self.function).parameters.values()
+                          if q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) and q.default is q.empty]
+            return len(positional)
+        except (TypeError, ValueError):
+            return 3 if self.samples else 2
+
+    def at(self, w: Any, p: Any, y: Any = ()) -> Any:
+        """The function itself, on whatever w is."""
+        most = 3 if self.samples else 2
+        check(1 <= self.arity <= most, f"loss {self.name!r} takes {self.arity} arguments: define it as f(w, p)"
+              + (" or f(w, p, y)" if self.samples else "; f(w, p, y) needs samples=1 or more"), T.TraceError)
+        return self.function(*(w, p, y)[:max(1, min(self.arity, most))])
+
+    def trace(self, w: T.Vector, p: Any, y: Any = ()) -> T.Expr:
+        """The value on symbols, checked to be one number."""
+        value = self.at(w, p, y)
+        if np.ndim(value) > 0:
+            raise T.TraceError(f"loss {self.name!r} returned a vector, not one number: sum it, e.g. "
+                               "samfast.total(w*w) or samfast.dot(w, w)")
+        if value is None:
+            raise T.TraceError(f"loss {self.name!r} returned None: end the function with 'return <value>'")
+        return T.lift(value)
+
+    def symbols(self, wide: bool = False) -> tuple[T.Vector, dict[str, Any], T.Vector]:
+        """(w, parameters, sample numbers) as symbols."""
+        def make(name: str, role: str, spread: bool, n: int) -> Any:
+            if not spread:
+                return T.var(name, role)
+            return T.Wide(T.var(name, role, True)) if wide else T.Vector(T.var(f"{name}_{i}", role) for i in range(n))
+        params = {k: make(f"p_{k}", "path" if isinstance(v, PerPath) else "param", k in self.vectors, self.dim)
+                  for k, v in self.params.items()}
+        return (make("w", "state", True, self.dim), params,
+                sample_numbers([T.var(f"y{i}", "noise") for i in range(self.samples)], "normal"))
+
+    @cached_property
+    def symbolic(self) -> tuple[list[T.Expr], dict[str, Any], list[T.Expr], T.Expr]:
+        """(coordinates, parameters, sample numbers, value), every coordinate by itself."""
+        w, p, y = self.symbols()
+        return list(w), p, list(y), self.trace(w, Parameters(f"loss {self.name!r}", p), y)
+
+    @cached_property
+    def _gradient(self) -> list[T.Expr]:
+        w, _, _, value = self.symbolic
+        return T.gradient(value, w)
+
+    @cached_property
+    def _hessian(self) -> list[T.Expr]:
+        return [h for g in self._gradient for h in T.gradient(g, self.symbolic[0])]
+
+    def replace(self, **params: Any) -> Loss:
+        """The same loss with other parameter values, e.g. loss.replace(a=2.0)."""
+        for name in params:
+            check(name in self.params, f"{name}: loss {self.name!r} has no such parameter; it has "
+                  f"{names_of(self.params)}")
+        return replace(self, params={**self.params, **params})
+
+    def _evaluate(self, outs: Sequence[T.Expr], w: Any, y: Any, params: Mapping[str, Any]) -> list[Any]:
+        symbols, names, samples, _ = self.symbolic
+        x = _points(w, self.dim)
+        env = {s.args[0]: x[..., i] for i, s in enumerate(symbols)}
+        values = self.replace(**params).params
+        for k, symbol in names.items():
+            v = np.asarray(values[k])
+            env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)} if k in self.vectors
+                       else {symbol.args[0]: v})
+        env.update({s.args[0]: np.asarray(y)[..., i] for i, s in enumerate(samples)})
+        return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
+
+    def value(self, w: Any, y: Any = None, **params: Any) -> Any:
+        """l(w) for w of shape (..., dim), as an array of shape (...). A loss with samples needs y, shape (..., samples)."""
+        self._need_samples(y)
+        return self._evaluate([self.symbolic[3]], w, y, params)[0][()]
+
+    def gradient(self, w: Any, y: Any = None, **params: Any) -> np.ndarray:
+        """The gradient of l at w, shape (..., dim)."""
+        self._need_samples(y)
+        return np.stack(self._evaluate(self._gradient, w, y, params), -1)
+
+    def hessian(self, w: Any, y: Any = None, **params: Any) -> np.ndarray:
+        """The matrix of second derivatives at w, shape (..., dim, dim)."""
+        self._need_samples(y)
+        h = np.stack(self._evaluate(self._hessian, w, y, params), -1)
+        return h.reshape(*h.shape[:-1], self.dim, self.dim)
+
+    def _need_samples(self, y: Any) -> None:
+        check(not self.samples or (y is not None and np.shape(y)[-1:] == (self.samples,)),
+              f"y has shape {np.shape(y)}: loss {self.name!r} needs its sample, shape (..., {self.samples})")
+
+
+def sample_numbers(z: Sequence[T.Expr], kind: str) -> T.Vector:
+    """A loss's numbers y from the program's: a bit is (1 - sign)/2."""
+    return T.Vector(0.5 - 0.5 * s for s in z) if kind == "bit" else T.Vector(z)
+
+
+def _points(w: Any, dim: int) -> np.ndarray:
+    x = np.asarray(w, float)
+    check(x.ndim >= 1 and x.shape[-1] == dim, f"w has shape {x.shape}: the last axis must have length dim={dim}")
+    return x
+
+
+def _short(value: Any) -> str:
+    v = value.values if isinstance(value, PerPath) else np.asarray(value)
+    return f"<{v.shape}>" if v.size > 4 else str(v.tolist())
+
+
+def loss(dim: int, *, samples: int = 0, kind: str = "normal", **params: Any) -> Callable[[Callable[..., Any]], Loss]:
+    """Decorator: make a Loss of a Python function.
+
+        @sf.loss(dim=2, a=1.0)
+        def ravine(w, p):
+            return p.a*w[0]**2/(1 + w[1]**2/2) + w[1]**2/2
+
+    Keyword arguments are parameters with their default values; a value with a last axis of length dim > 1 is a vector
+    parameter, with one value per coordinate. The function is called once, on symbols: use samfast.where instead of `if`,
+    and samfast.exp (or np.exp) instead of math.exp.
+    """
+    check(not callable(dim), f"dim={dim!r}: give the number of coordinates, e.g. @sf.loss(dim=2)", TypeError)
+    vectors = frozenset(k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1
+                        and len(v) == dim and dim > 1)
+
+    def decorate(function: Callable[..., Any]) -> Loss:
+        check(callable(function), f"function={function!r}: give a function of (w, p)", TypeError)
+        return Loss(getattr(function, "__name__", "loss"), dim, function, params, vectors, samples, kind)
+    return decorate
+
+
+def quadratic(eigenvalue: Any) -> Loss:
+    """l(w) = 1/2 sum_i eigenvalue_i w_i^2 in the eigenvectors' coordinates; eigenvalues of any sign.
+
+    eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
+    """
+    check(not isinstance(eigenvalue, PerPath), "eigenvalue: it has one value per coordinate, per_path gives one per path; "
+          "give a sequence", TypeError)
+    values = np.atleast_1d(np.asarray(numbers("eigenvalue", eigenvalue), float))
+    return Loss("quadratic", values.shape[-1], _quadratic, {"eigenvalue": values}, frozenset({"eigenvalue"}))
+
+
+def _quadratic(w: Any, p: Any) -> Any:
+    return 0.5 * T.total(p.eigenvalue * w * w)
+
+
+def saddle() -> Loss:
+    """l(x, y) = x^2 - y^2 (Kim et al., Fig. 5): one saddle at 0 with eigenvalues 2 and -2."""
+    return Loss("saddle", 2, _saddle)
+
+
+def _saddle(w: Any, p: Any) -> Any:
+    return w[0] ** 2 - w[1] ** 2
+
+
+def beale() -> Loss:
+    """Beale's function: minimum 0 at (3, 1/2), saddle at (0, 1) with eigenvalues 27.75 and -27.75."""
+    return Loss("beale", 2, _beale)
+
+
+def _beale(w: Any, p: Any) -> Any:
+    x, y = w[0], w[1]
+    return ((1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y ** 2)) ** 2 + (2.625 - x * (1 - y ** 3)) ** 2)

@@ -1,0 +1,140 @@
+"""Noise for any rule: minibatch gradients (`noisy`) and the diffusion limit (`diffusion`).
+
+The minibatch gradient is grad(w) + xi with E xi = 0 and Var xi_i = sigma_i^2, or |eigenvalue_i|/batch_size on a quadratic
+(Kim et al., eq. 23: the covariance of one sample's gradient is taken as the absolute Hessian).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import tracing as T
+from .checks import check, choice, numbers
+from .rules import Oracle, Rule, ball
+
+MINIBATCH = ("descent", "same", "independent", "unit")
+KINDS = ("normal", "sign")
+
+
+class Minibatch(Oracle):
+    """An oracle whose n-th answer carries the noise xi(n): grad(w) + xi, loss(w) + xi.w."""
+
+    def __init__(self, exact: Oracle, xi: Callable[[int], Any]) -> None:
+        super().__init__(exact._value)
+        self.xi, self.alarms = xi, exact.alarms
+
+    def _next(self) -> Any:
+        self.calls += 1
+        return self.xi(self.calls - 1)
+
+    def value(self, w: Any) -> Any:
+        xi = self._next()
+        return self._value(w) if xi is None else self._value(w) + T.dot(xi, w)
+
+    def __call__(self, w: Any) -> Any:
+        xi, slope = self._next(), super().__call__(w)
+        self.calls -= 1
+        return slope if xi is None else slope + xi
+
+
+def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any], Any]:
+    """The standard deviation of the gradient noise, as a function of p; its parameters are added to `params`."""
+    check((sigma is None) != (batch_size is None),
+          f"sigma={sigma!r}, batch_size={batch_size!r}: give one of them, e.g. sigma=0.1 (standard deviation of the "
+          "gradient noise) or, on a quadratic, batch_size=64")
+    if sigma is not None:
+        params["sigma"] = numbers("sigma", sigma, low=0.0)
+        return lambda p: p.sigma
+    params["batch_size"] = numbers("batch_size", batch_size, above=0.0, example=64)
+
+    def deviation(p: Any) -> Any:
+        check("eigenvalue" in vars(p), f"batch_size={batch_size!r}: the covariance |eigenvalue|/batch_size needs a loss "
+              "with a parameter 'eigenvalue', such as sf.losses.quadratic; give sigma= instead")
+        return T.sqrt(T.absolute(p.eigenvalue) / p.batch_size)
+    return deviation
+
+
+def _vectors(sigma: Any) -> frozenset[str]:
+    """A sigma that is not one number has the coordinates on its last axis."""
+    return frozenset({"sigma"} if sigma is not None and np.ndim(sigma) > 0 else ())
+
+
+def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: str = "descent",
+          kind: str = "normal") -> Rule:
+    """The rule on minibatch gradients, grad(w) + xi.
+
+    sigma: standard deviation of xi (one number, or one per coordinate: shape (dim,)); or batch_size for the variance
+    |eigenvalue|/batch_size on a quadratic. kind: "normal", or "sign" for two-point noise +-sigma.
+    minibatch: "descent" puts noise on the last gradient that a step asks for (SAM: at w^p) and leaves the ascent exact;
+    "same" uses one minibatch for both (the usual code); "independent" draws one for each; "unit" adds lr*xi to the
+    finished step, whatever the rule (the additive model of Kim et al., Theorem 2).
+    """
+    choice("minibatch", minibatch, MINIBATCH)
+    choice("kind", kind, KINDS)
+    check(not base.draws, f"noisy of rule {base.name!r}: it has noise already; start from a rule without")
+    direction = base.direction
+    check(direction is not None, f"noisy of rule {base.name!r}: it needs a rule w' = w - lr*direction; make one by sf.gd, "
+          "sf.sam or sf.rule")
+    params = dict(base.params)
+    deviation = _sigma(params, sigma, batch_size)
+    last = base.gradients - 1
+    draws = base.gradients if minibatch == "independent" else 1
+
+    def noise(p: Any, z: Any, call: int) -> Any:
+        if minibatch == "unit" or (minibatch == "descent" and call < last):
+            return None
+        return deviation(p) * z[call if minibatch == "independent" else 0]
+
+    def drawn(w: Any, grad: Oracle, p: Any, z: Any) -> Any:
+        assert direction is not None
+        g = direction(w, Minibatch(grad, lambda call: noise(p, z, call)), p)
+        return g + deviation(p) * z[0] if minibatch == "unit" else g
+
+    def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        g = drawn(w, grad, p, z)
+        return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
+    return replace(base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind,
+                   vectors=_vectors(sigma))
+
+
+def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any = None, scheme: str = "symplectic",
+              kind: str = "normal") -> Rule:
+    """Euler-Maruyama steps of the rule's diffusion limit, of size dt (default: lr, one update of the algorithm).
+
+    Without momentum: dw = -direction(w) dt + sqrt(2D) dW with 2D = lr*sigma^2 (Kim et al., eq. 11).
+    With momentum: dw = v dt, M dv = -phi M v dt - direction(w) dt + sqrt(2D) dW, M = lr/(1 - dampening),
+    phi = (1 - momentum)/lr (Kim et al., Theorem 3); scheme "symplectic" moves v first (at dt=lr this is the heavy ball
+    with unit noise, v = -m, on the same numbers: dW = -z sqrt(dt)), "explicit" moves both from the old state.
+    sigma, batch_size and kind as in `noisy`; kind="sign" makes a weak scheme of the same order. Times in units of lr
+    per update: step n is time n*dt.
+    """
+    choice("scheme", scheme, ("explicit", "symplectic"))
+    choice("kind", kind, KINDS)
+    direction = base.direction
+    check(direction is not None and not base.draws, f"diffusion of rule {base.name!r}: it needs a rule without noise, "
+          "made by sf.gd, sf.sam or sf.rule")
+    params = dict(base.params)
+    deviation = _sigma(params, sigma, batch_size)
+    if dt is not None:
+        params["dt"] = numbers("dt", dt, above=0.0, example=0.001)
+
+    def overdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        assert direction is not None
+        h = p.lr if dt is None else p.dt
+        root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
+        return w - h * direction(w, grad, p) - root * deviation(p) * z[0], v
+
+    def underdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        assert direction is not None
+        h = p.lr if dt is None else p.dt
+        root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
+        inverse_mass = (1 - p.dampening) / p.lr
+        friction = 1 - h * ((1 - p.momentum) / p.lr)
+        u = friction * v - (h * inverse_mass) * direction(w, grad, p) - root * inverse_mass * deviation(p) * z[0]
+        return (w + h * (u if scheme == "symplectic" else v)), u
+    name = f"{base.name}_diffusion" + (f"_{scheme}" if base.heavy else "")
+    return replace(base, name=name, step=underdamped if base.heavy else overdamped, params=params, draws=1, kind=kind,
+                   vectors=_vectors(sigma))

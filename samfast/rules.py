@@ -1,0 +1,206 @@
+"""Update rules: plain functions on short vectors, traced once.
+
+A rule is a direction (what one step follows) plus what is done with it: a step w - lr*direction, momentum, noise.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import tracing as T
+from .checks import check, choice, names_of, numbers
+
+Direction = Callable[[Any, "Oracle", Any], Any]
+Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
+
+
+class Oracle:
+    """What a rule may ask of the loss: grad(w) is the gradient at w, grad.value(w) the loss at w."""
+
+    def __init__(self, value: Callable[[Any], Any]) -> None:
+        self._value, self.alarms, self.calls = value, [], 0     # type: ignore[var-annotated]
+
+    def value(self, w: Any) -> Any:
+        self.calls += 1
+        return self._value(w)
+
+    def __call__(self, w: Any) -> Any:
+        self.calls += 1
+        return derivative(self._value)(w)
+
+    def alarm(self, condition: Any) -> None:
+        """Mark the path for which the condition holds; the run then raises CriticalPointError."""
+        self.alarms.append(condition)
+
+
+def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
+    def of(w: Any) -> Any:
+        wide = isinstance(w, T.Wide)
+        symbols = T.Wide(T.var("u_", "state", True)) if wide else T.Vector(T.var(f"u_{i}") for i in range(len(w)))
+        at = [symbols.one] if isinstance(symbols, T.Wide) else list(symbols)
+        into = [w.one] if isinstance(w, T.Wide) else list(w)
+        slopes = T.gradient(f(symbols), at)
+        env = {s.key: T.lift(x) for s, x in zip(at, into, strict=True)}
+        result = T.substitute(slopes, env)
+        return T.Wide(result[0]) if wide else T.Vector(result)
+    return of
+
+
+@dataclass(frozen=True)
+class Rule:
+    """step(w, v, grad, p, z) -> (w', v') on symbols.
+
+    v holds `slots` vectors of further state, z this step's noise: `draws` vectors of kind "normal" or "sign".
+    `direction(w, grad, p)` is set for rules of the form w' = w - lr*direction, so that momentum and noise can be added.
+    """
+
+    name: str
+    step: Step
+    params: Mapping[str, Any] = field(default_factory=dict)
+    slots: int = 0
+    draws: int = 0
+    kind: str = "normal"
+    direction: Direction | None = None
+    perturbed: Direction | None = None
+    gradients: int = 1
+    heavy: bool = False
+    dampen_first: bool = True
+    vectors: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
+
+    def replace(self, **params: Any) -> Rule:
+        """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
+        for name in params:
+            check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has "
+                  f"{names_of(self.params)}")
+        return replace(self, params={**self.params, **params})
+
+
+def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
+    return w - p.lr * step, v
+
+
+def rule(name: str, direction: Direction, *, lr: Any, momentum: Any = None, dampening: Any = 0.0,
+         dampen_first: bool = True, **params: Any) -> Rule:
+    """A rule w' = w - lr*direction(w, grad, p) of your own, with heavy-ball momentum if `momentum` is given.
+
+        def extra(w, grad, p):
+            return grad(w - p.ahead*grad(w))
+        rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
+    """
+    numbers("lr", lr, above=0.0, example=0.01)
+    check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
+    for key, value in params.items():
+        numbers(key, value)
+    values = {"lr": lr, **params}
+    check(momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
+          f"dampening={dampening!r}: it belongs to momentum; give momentum= as well, or leave it out")
+    calls = _count(direction, values)
+
+    def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        return _descend(w, v, direction(w, grad, p), p)
+    plain = Rule(name, step, values, direction=direction, gradients=calls)
+    return plain if momentum is None else heavy_ball(plain, momentum=momentum, dampening=dampening,
+                                                     dampen_first=dampen_first)
+
+
+def _count(direction: Direction, params: Mapping[str, Any]) -> int:
+    """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
+    from .losses import Parameters
+    symbols = {k: T.var(f"p_{k}", "param") for k in params}
+    oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
+    result = direction(T.Vector((T.var("w_0"), T.var("w_1"))), oracle, Parameters("the rule", symbols))
+    check(isinstance(result, T.Vector), f"direction: it returned {result!r:.60}, not a vector; follow grad(w), or a sum "
+          "of such vectors", T.TraceError)
+    return oracle.calls
+
+
+def gd(*, lr: Any, momentum: Any = None, dampening: Any = 0.0, dampen_first: bool = True) -> Rule:
+    """Gradient descent, w' = w - lr*grad(w); with momentum the heavy ball (see `heavy_ball`)."""
+    return rule("gd", lambda w, grad, p: grad(w), lr=lr, momentum=momentum, dampening=dampening,
+                dampen_first=dampen_first)
+
+
+def sam(*, lr: Any, rho: Any, normalize: bool = False, drift: str = "plain", momentum: Any = None, dampening: Any = 0.0,
+        dampen_first: bool = True, at_critical: str = "stay", epsilon: float | None = None) -> Rule:
+    """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
+
+    normalize: w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0 (or its square underflows, below 1e-154
+    in float64), w^p = w; at_critical="raise" stops the run there instead. epsilon=1e-12 uses rho/(|grad| + epsilon), as
+    some implementations do.
+    drift: "plain" is what SAM does (no derivative through w^p); "chain" follows the gradient of w -> loss(w^p), the
+    drift of Kim et al., Theorems 2 and 3.
+    """
+    numbers("rho", rho, low=0.0, example=0.05)
+    choice("drift", drift, ("plain", "chain"))
+    choice("at_critical", at_critical, ("stay", "raise"))
+    check(epsilon is None or normalize, f"epsilon={epsilon!r}: it belongs to normalize=True; leave it out")
+    check(at_critical == "stay" or normalize, "at_critical='raise' belongs to normalize=True; leave it out")
+    check(at_critical == "stay" or drift == "plain", "at_critical='raise' needs drift='plain'; leave one of them out")
+    if epsilon is not None:
+        numbers("epsilon", epsilon, above=0.0, example=1e-12)
+
+    def scale(g: Any, grad: Oracle, p: Any) -> Any:
+        if not normalize:
+            return p.rho
+        if at_critical == "raise":
+            grad.alarm(T.dot(g, g) <= 0)
+        if epsilon is not None:
+            return p.rho / (T.norm(g) + epsilon)
+        return p.rho / length(g)
+
+    def perturbed(w: Any, grad: Oracle, p: Any) -> Any:
+        g = grad(w)
+        return w + scale(g, grad, p) * g
+
+    def plain(w: Any, grad: Oracle, p: Any) -> Any:
+        return grad(perturbed(w, grad, p))
+
+    def chain(w: Any, grad: Oracle, p: Any) -> Any:
+        return derivative(lambda u: grad.value(perturbed(u, grad, p)))(w)
+    name = "sam" + ("_normalized" if normalize else "") + ("_chain" if drift == "chain" else "")
+    made = rule(name, plain if drift == "plain" else chain, lr=lr, rho=rho, momentum=momentum, dampening=dampening,
+                dampen_first=dampen_first)
+    return replace(made, perturbed=perturbed)
+
+
+def length(g: Any) -> Any:
+    """|g| for a division: the smallest normal number under the root makes rho/|g| finite, so that (rho/|g|)*g = 0 at 0."""
+    if isinstance(g, T.Wide):
+        return T.sqrt(T.dot(g, g) + T.tiny())
+    result: Any = T.tiny()
+    for x in g:
+        result = result + x * x
+    return T.sqrt(result)
+
+
+def heavy_ball(base: Rule, *, momentum: Any, dampening: Any = 0.0, dampen_first: bool = True) -> Rule:
+    """Heavy-ball momentum for any rule: m' = momentum*m + (1 - dampening)*direction(w), w' = w - lr*m', from m = 0.
+
+    dampen_first=False leaves the dampening out of the very first step (m = direction), as some frameworks do.
+    """
+    check(base.direction is not None and not base.slots and not base.draws,
+          f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
+          "by sf.gd, sf.sam or sf.rule, and add noise afterwards")
+    numbers("momentum", momentum, low=0.0, below=1.0, example=0.9)
+    numbers("dampening", dampening, low=0.0, below=1.0, example=0.0)
+    direction = base.direction
+    assert direction is not None
+
+    def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        return ball(w, v, direction(w, grad, p), p, dampen_first)
+    return replace(base, name=base.name + "_heavy", step=step, slots=1, heavy=True, dampen_first=dampen_first,
+                   params={**base.params, "momentum": momentum, "dampening": dampening})
+
+
+def ball(w: Any, v: Any, g: Any, p: Any, dampen_first: bool = True) -> tuple[Any, Any]:
+    """One heavy-ball step that follows g."""
+    keep = 1 - p.dampening
+    if not dampen_first:
+        keep = T.where(p.step_count < 0.5, 1.0, keep)
+    m = p.momentum * v + keep * g
+    return w - p.lr * m, m
