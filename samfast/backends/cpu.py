@@ -1,0 +1,123 @@
+"""Run one shard of paths on the CPU. A shard is plain data, so any process on any machine can run it, and twice."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ..checks import check
+from ..render import Program
+
+
+@cache
+def toolchain() -> tuple[tuple[str, str], ...]:
+    """The versions that decide what a shard computes."""
+    from .. import __version__
+    return (("samfast", __version__), *((name, version(name)) for name in ("numba", "llvmlite", "numpy")))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Paths first .. first+paths-1 of the configurations in `params`, from step `start` to the last recorded step."""
+
+    program: Program
+    first: int
+    paths: int
+    start: int
+    seed: int
+    tag: int
+    params: np.ndarray          # (C, columns)
+    shift: np.ndarray           # (C, features)
+    times: np.ndarray           # recorded steps
+    rows: dict[str, np.ndarray]     # initial rows by name: (size, 1) common or (size, paths)
+    state: np.ndarray | None    # (C, rows, paths) to go on from, instead of `rows`
+    mask: bool
+    keep_values: bool
+    keep_state: bool
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one shard gave."""
+
+    first: int
+    paths: int
+    tag: int
+    sums: np.ndarray            # (C, times, features, moments)
+    count: np.ndarray           # (C, times)
+    diverged: np.ndarray        # (k, 3): configuration, path, step
+    alarms: np.ndarray          # (k, 2): configuration, path
+    values: np.ndarray | None   # (C, times, features, paths)
+    state: np.ndarray | None    # (C, rows, paths)
+
+
+class StoppedError(Exception):
+    """The shard was told to give up."""
+
+
+NEVER = np.zeros(1, np.int64)
+
+
+def merge(parts: np.ndarray | list[np.ndarray]) -> np.ndarray:
+    """Pairwise in index order: aligned shards are subtrees, so the bits do not depend on the sharding."""
+    parts = list(parts)
+    while len(parts) > 1:
+        parts = [parts[i] + parts[i + 1] if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def initial(shard: Shard) -> np.ndarray:
+    """The state (C, rows, paths) to start from."""
+    p, configurations = shard.program, len(shard.params)
+    if shard.state is not None:
+        return np.array(shard.state, p.dtype, order="C")
+    state = np.zeros((configurations, p.state_rows, shard.paths), p.dtype)
+    for name, values in shard.rows.items():
+        if name in p.rows:
+            state[:, list(p.rows[name])] = values
+    if p.memory:
+        state[:, list(p.rows["m"])] = np.reshape(p.memory, (-1, 1))
+    return state
+
+
+def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
+    """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError soon."""
+    from .. import cache as store
+    check(shard.versions == toolchain(), f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: "
+          "install the same versions on both, results would differ", RuntimeError)
+    p, configurations, n = shard.program, len(shard.params), shard.paths
+    state = initial(shard)
+    blocks, times, features = -(-n // p.lanes), len(shard.times), len(p.labels)
+    sums = np.empty((blocks, configurations, times, features, p.moments))
+    count = np.empty((blocks, configurations, times), np.int64)
+    bad = np.full((configurations, n), -1, np.int64)
+    values = np.empty((configurations, times, features, n) if shard.keep_values else (0, 0, 0, 0), p.dtype)
+    flat = state.reshape(-1)
+    done = store.load(p).run(
+        np.int64(shard.first), np.int64(shard.start), np.int64(n), np.uint64(shard.seed), np.uint64(shard.tag), flat,
+        shard.params, shard.shift.reshape(-1), shard.mask, shard.times, sums.reshape(-1), count.reshape(-1),
+        bad.reshape(-1), values.reshape(-1), np.empty(configurations * p.state_rows * p.lanes, p.dtype),
+        np.empty(p.noise_rows * p.lanes, p.noise_dtype), np.empty(p.feature_rows * p.lanes, p.dtype), stop)
+    if done < shard.times[-1]:
+        raise StoppedError
+    c, path = np.nonzero(bad >= 0)
+    alarms = np.zeros((0, 2), np.int64)
+    if "alarm" in p.rows:
+        ca, pa = np.nonzero(state[:, p.rows["alarm"][0]] > 0)
+        alarms = np.stack([ca, pa + shard.first], 1)
+    diverged = np.stack([c, path + shard.first, bad[c, path]], 1)
+    return Part(shard.first, n, shard.tag, merge(sums), count.sum(0), diverged, alarms,
+                values if shard.keep_values else None, state if shard.keep_state else None)
+
+
+def host() -> dict[str, Any]:
+    """What the processor offers to the compiler."""
+    from llvmlite import binding
+    features = binding.get_host_cpu_features()
+    width = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
+    return {"name": binding.get_host_cpu_name(), "fma": bool(features.get("fma") or features.get("neon")),
+            "vector_bits": width}

@@ -1,0 +1,88 @@
+"""Send shards to an executor, at most 64 at a time; report progress; give up cleanly."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from .backends.cpu import Part, Shard, run_shard
+
+OUTSTANDING = 64
+DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a simulation. `run` holds the shards that were finished (maybe none); sf.resume(run) computes the
+    others."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__("interrupted: the finished shards are in the exception's .run; samfast.resume(run) goes on")
+        self.run = run
+
+    def __reduce__(self) -> Any:
+        return Interrupted, (self.run,)
+
+
+def threads() -> int:
+    """Processors that this process may use."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def bar(total: int) -> Callable[[int], None]:
+    """A progress bar on the terminal, in paths."""
+    from tqdm import tqdm
+    shown = tqdm(total=total, unit="path", unit_scale=True, leave=False, mininterval=0.1)
+
+    def step(done: int) -> None:
+        shown.update(done - shown.n)
+        if done >= total:
+            shown.close()
+    return step
+
+
+def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable[[int], None] | None,
+            parts: dict[tuple[int, int], Part], estimate: float) -> None:
+    """Run the shards, filling `parts` by (tag, first) as they finish; the order does not matter to the result."""
+    done = 0
+
+    def keep(part: Part) -> None:
+        nonlocal done
+        parts[part.tag, part.first] = part
+        done += part.paths
+        if report:
+            report(done)
+    if executor is None and len(shards) == 1 and estimate < DIRECT:
+        keep(run_shard(shards[0]))
+        return
+    own = executor is None
+    pool = executor or ThreadPoolExecutor(min(threads(), len(shards)), "samfast")
+    stop = np.zeros(1, np.int64)
+    waiting: set[Future[Part]] = set()
+    queue: Iterator[Shard] = iter(shards)
+    try:
+        exhausted = False
+        while not exhausted or waiting:
+            while not exhausted and len(waiting) < OUTSTANDING:
+                shard = next(queue, None)
+                if shard is None:
+                    exhausted = True
+                else:
+                    waiting.add(pool.submit(run_shard, shard, stop) if own or isinstance(pool, ThreadPoolExecutor)
+                                else pool.submit(run_shard, shard))
+            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in finished:
+                keep(future.result())
+    except BaseException:
+        stop[0] = 1
+        for future in waiting:
+            future.cancel()
+        raise
+    finally:
+        if own:
+            pool.shutdown(wait=True, cancel_futures=True)
