@@ -1,0 +1,198 @@
+r"""Corollary 1: by how much SGD outruns SAM, :math:`\Delta_{SGD}-\Delta_{SAM}`, printed and exact."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from . import models
+from ._domain import Array, ArrayLike, checked, quiet, scalar
+from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
+from .stability import BOUNDARY
+
+
+class _Pair(NamedTuple):
+    """SGD beside SAM: time, diffusion of SGD, both curvatures, their difference and 1 - s^2."""
+
+    time: Array
+    diffusion: Array
+    sgd: Array
+    sam: Array
+    shift: Array
+    deficit: Array
+
+
+def _pair(
+    time: ArrayLike,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike,
+    drift: str,
+    noise: str = "unit",
+) -> _Pair:
+    d = models.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size)
+    k = models.curvature(eigenvalue, rho=rho, drift=drift)
+    shift = models.curvature_shift(eigenvalue, rho=rho, drift=drift)
+    deficit = models.noise_deficit(eigenvalue, rho=rho, drift=drift, noise=noise)
+    values = (checked("time", time), d, checked("eigenvalue", eigenvalue), k, shift, deficit)
+    return _Pair(*np.broadcast_arrays(*values))
+
+
+def corollary1(
+    time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
+) -> Array:
+    r"""Return the printed :math:`2\eta t^2|\lambda|^3\rho/B`.
+
+    Kim et al., Stability Analysis of SAM, Corollary 1, eq. 13: the limit :math:`\rho\to0,\ t\to0` of
+    :func:`corollary1_exact` for ``drift="chain"``, and twice that limit for ``"plain"``.
+    """
+    t, e, eta = checked("time", time), checked("eigenvalue", eigenvalue), checked("lr", lr)
+    r, b = checked("rho", rho), checked("batch_size", batch_size)
+    return scalar(2 * eta * t * t * np.abs(e) ** 3 * r / b)
+
+
+@quiet
+def corollary1_exact(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+    noise: str = "unit",
+) -> Array:
+    r"""Return the exact difference of the two variances, without subtracting them.
+
+    :math:`2Dt(1-s^2)\varphi_1(-2\kappa t)+4Dt^2(\kappa-\lambda)\,\delta\varphi_1(-2\lambda t,-2\kappa t)`.
+    With unit noise its sign is that of :math:`\kappa-\lambda` for every t > 0: positive for plain, reversed
+    for chain where :math:`\rho\lambda<-2`.  With the same minibatch in both steps the first term is of
+    first order in t and dominates at short times.  Derived in this library.
+    """
+    q = _pair(time, eigenvalue, lr, rho, batch_size, drift, noise)
+    drifted = 4 * q.diffusion * q.time**2 * q.shift * delta_phi1(-2 * q.sgd * q.time, -2 * q.sam * q.time)
+    drifted = np.where((q.shift == 0) | (q.diffusion == 0), 0.0, drifted)
+    damped = 2 * q.diffusion * q.time * q.deficit * phi1(-2 * q.sam * q.time)
+    return scalar(drifted + np.where(q.deficit == 0, 0.0, damped))
+
+
+@quiet
+def log_corollary1_exact(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+) -> Array:
+    r"""Return :math:`\ln|\Delta_{SGD}-\Delta_{SAM}|` for unit noise, finite where the difference overflows.
+
+    The sign is :func:`corollary1_sign`.
+    """
+    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    x, y = -2 * q.sgd * q.time, -2 * q.sam * q.time
+    scaled = np.log(scaled_delta_phi1(x, y)) + np.maximum(np.maximum(x, y), 0.0)
+    return scalar(np.log(4 * q.diffusion * q.time**2 * np.abs(q.shift)) + scaled)
+
+
+def corollary1_sign(eigenvalue: ArrayLike, *, rho: ArrayLike, drift: str = "chain") -> Array:
+    r"""Return the sign (-1, 0, 1) of the exact unit-noise difference, the same for every t > 0.
+
+    It is the sign of :math:`\kappa-\lambda`; for ``chain`` 0 at :math:`\rho|\lambda|=2` (within 4 eps).
+    """
+    e, r = np.broadcast_arrays(checked("eigenvalue", eigenvalue), checked("rho", rho))
+    sign = np.sign(models.curvature_shift(e, rho=r, drift=drift))
+    edge = (np.abs(2 + r * e) <= 2 * BOUNDARY) & (drift == "chain")
+    return scalar(np.where(edge, 0.0, sign))
+
+
+@quiet
+def corollary1_bounds(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+) -> tuple[Array, Array]:
+    r"""Return rigorous (low, high) for unit noise.
+
+    :math:`4Dt^2(\kappa-\lambda)\psi(z)` at :math:`z=-2\kappa t` and :math:`z=-2\lambda t`, in order of size.
+    """
+    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    scale = 4 * q.diffusion * q.time**2 * q.shift
+    ends = [np.where(scale == 0, 0.0, scale * psi(-2 * k * q.time)) for k in (q.sam, q.sgd)]
+    return scalar(np.minimum(*ends)), scalar(np.maximum(*ends))
+
+
+def corollary1_expansion(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+    terms: int = 3,
+) -> Array:
+    r"""Return the short-time expansion :math:`2Dt^2(\kappa-\lambda)-\frac43Dt^3(\kappa^2-\lambda^2)+\dots`.
+
+    ``terms`` terms of :math:`2Dt\sum_{k\ge1}(-2t)^k(\lambda^k-\kappa^k)/(k+1)!`, each difference of powers
+    formed as :math:`(\kappa-\lambda)\sum_j\kappa^j\lambda^{k-1-j}`.  Unit noise.
+    """
+    if terms < 1:
+        raise ValueError(f"terms={terms}: give at least 1, e.g. terms=3")
+    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    x, y = -2 * q.sam * q.time, -2 * q.sgd * q.time
+    total, complete, power = np.full(x.shape, 0.5), np.ones(x.shape), np.ones(x.shape)
+    for k in range(2, terms + 1):
+        power = power * y
+        complete = x * complete + power
+        total = total + complete / math.factorial(k + 1)
+    return scalar(4 * q.diffusion * q.time**2 * q.shift * total)
+
+
+@quiet
+def corollary1_remainder(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+    noise: str = "unit",
+) -> Array:
+    r"""Return exact minus printed, :func:`corollary1_exact` - :func:`corollary1`, without subtracting them.
+
+    chain: :math:`4Dt^2\rho\lambda^2[\frac12\rho\lambda+(2+\rho\lambda)(\delta\varphi_1-\frac12)]`; plain:
+    :math:`4Dt^2\rho\lambda^2[-\frac12+(\delta\varphi_1-\frac12)]`; plus the noise term of the exact form.
+    """
+    q = _pair(time, eigenvalue, lr, rho, batch_size, drift, noise)
+    r = checked("rho", rho) * q.sgd
+    excess = delta_phi1_excess(-2 * q.sgd * q.time, -2 * q.sam * q.time)
+    if drift == "chain":
+        bracket = r / 2 + np.where(r == -2, 0.0, (2 + r) * excess)
+    else:
+        bracket = -0.5 + excess if drift == "plain" else np.full(q.time.shape, -1.0)
+    scale = 4 * q.diffusion * q.time**2 * r * q.sgd
+    damped = np.where(q.deficit == 0, 0.0, 2 * q.diffusion * q.time * q.deficit * phi1(-2 * q.sam * q.time))
+    return scalar(np.where(scale == 0, 0.0, scale * bracket) + damped)
+
+
+def corollary1_remainder_leading(
+    time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
+) -> Array:
+    r"""Return the leading chain remainder, :math:`\frac{\eta}{B}t^2\rho\lambda^3|\lambda|(\rho-\frac83t)`.
+
+    A remainder of order :math:`\eta t^3\lambda^4/B` alone omits the first term (Kim et al., slides of
+    Stability Analysis of SAM); it holds only for :math:`\rho^2\lesssim t`.
+    """
+    t, e, eta = checked("time", time), checked("eigenvalue", eigenvalue), checked("lr", lr)
+    r, b = checked("rho", rho), checked("batch_size", batch_size)
+    return scalar(eta * t * t * r * e**3 * np.abs(e) / b * (r - 8 / 3 * t))

@@ -1,0 +1,182 @@
+r"""Exact moments with momentum in discrete time: the heavy-ball algorithm and Euler-Maruyama at any step.
+
+Algorithm: :math:`m_n=\gamma m_{n-1}+(1-\tau)g_n,\ w_{n+1}=w_n-\eta m_n,\ m_{-1}=0`, with
+:math:`g_n=\kappa w_n+\xi_n`.  Derived in this library.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
+from ._linear import Recursion, covariance, power, recursion, transport
+
+SCHEMES = ("explicit", "symplectic")
+
+
+class Moments(NamedTuple):
+    """Means and covariance of a position and its velocity (of the momentum buffer for the heavy ball)."""
+
+    mean: Array
+    mean_velocity: Array
+    var: Array
+    cov: Array
+    var_velocity: Array
+
+
+def _finish(mean: Array, mean_v: Array, cov: tuple[Array, Array, Array], unit: Array) -> Moments:
+    """Undo the scaling of the velocity by ``unit`` and give all fields one shape."""
+    fields = np.broadcast_arrays(mean, mean_v / unit, cov[0], cov[1] / unit, cov[2] / unit / unit)
+    return Moments(*(scalar(np.array(field)) for field in fields))
+
+
+@quiet
+def _times(scale: Array, values: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    """scale * values with 0 * inf = 0: no noise gives no variance, however unstable the map."""
+    xx, xv, vv = (np.where(scale == 0, 0.0, scale * v) for v in values)
+    return xx, xv, vv
+
+
+@quiet
+def _mean(r: Recursion, n: Array, w0: Array, v0: Array) -> tuple[Array, Array]:
+    m11, m12, m21, m22 = power(r, n)
+    position = np.where(w0 == 0, 0.0, m11 * w0) + np.where(v0 == 0, 0.0, m12 * v0)
+    return position, np.where(w0 == 0, 0.0, m21 * w0) + np.where(v0 == 0, 0.0, m22 * v0)
+
+
+def momentum_em_moments(
+    steps: ArrayLike,
+    *,
+    curvature: ArrayLike,
+    diffusion: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    dampening: ArrayLike = 0.0,
+    dt: ArrayLike | None = None,
+    scheme: str = "explicit",
+    start: ArrayLike = 0.0,
+    velocity: ArrayLike = 0.0,
+) -> Moments:
+    r"""Return the exact moments of Euler-Maruyama for the momentum SDE after n steps of ``dt`` (default lr).
+
+    ``explicit``: :math:`x^+=x+v\,dt,\ v^+=v-(av+bx)dt+\sqrt{q\,dt}\,\xi`; ``symplectic`` moves x with the new
+    v.  Here :math:`a=(1-\gamma)/\eta,\ b=\kappa(1-\tau)/\eta,\ q=2D(1-\tau)^2/\eta^2`.  The symplectic scheme
+    at dt = lr is the heavy-ball algorithm (v = -m); the explicit one lags it by one position update.
+    Any dt, any sign of curvature, n to 2**53 by doubling.
+    """
+    n, k, d = checked("steps", steps), checked("curvature", curvature), checked("diffusion", diffusion)
+    eta, tau = checked("lr", lr), checked("dampening", dampening)
+    h = eta if dt is None else checked("dt", dt)
+    w0, v0 = checked("start", start), checked("velocity", velocity)
+    ratio = h / eta
+    friction = (1 - checked("momentum", momentum)) * ratio
+    stiffness = (1 - tau) * k * h * ratio
+    r = recursion(friction, stiffness, symplectic=chosen("scheme", scheme, SCHEMES) == "symplectic")
+    mean, mean_v = _mean(r, n, w0, v0 * h)
+    scale = 2 * d * h * ((1 - tau) * ratio) ** 2
+    return _finish(mean, mean_v, _times(scale, covariance(r, n)), h)
+
+
+def heavy_ball_moments(
+    steps: ArrayLike,
+    *,
+    curvature: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    dampening: ArrayLike = 0.0,
+    gradient_variance: ArrayLike,
+    start: ArrayLike = 0.0,
+    dampen_first: bool = True,
+) -> Moments:
+    r"""Return the exact moments of :math:`(w_n, m_{n-1})` of the heavy-ball algorithm after n updates.
+
+    ``mean_velocity``, ``cov`` and ``var_velocity`` refer to the momentum buffer m (the velocity is -m).
+    ``gradient_variance`` is the variance of one update's gradient noise, :math:`s^2|\lambda|/B`, i.e.
+    :math:`2D/\eta`.  Var w is :math:`\eta^2(1-\tau)^2C\sum_{k<n}h_k^2` with
+    :math:`h_{k+1}=(1+\gamma-a)h_k-\gamma h_{k-1}`, :math:`a=\eta(1-\tau)\kappa`.
+
+    ``dampen_first=False``: the first buffer is :math:`m_0=g_0` without dampening, as PyTorch's SGD does.
+    """
+    n, k = checked("steps", steps), checked("curvature", curvature)
+    c = checked("gradient_variance", gradient_variance)
+    eta, tau, w0 = checked("lr", lr), checked("dampening", dampening), checked("start", start)
+    r = recursion(1 - checked("momentum", momentum), eta * (1 - tau) * k, symplectic=True)
+    scale = (eta * (1 - tau)) ** 2 * c
+    if dampen_first:
+        mean, mean_v = _mean(r, n, w0, np.zeros_like(w0))
+        return _finish(mean, mean_v, _times(scale, covariance(r, n)), -eta)
+    later = np.maximum(n - 1, 0.0)
+    begun = n > 0
+    moved = np.where(begun, -eta * k * w0, 0.0)
+    mean, mean_v = _mean(r, later, w0 + moved, moved)
+    first = np.where(begun, eta * eta * c, 0.0)
+    carried = _times(first, transport(power(r, later), *(np.ones_like(first),) * 3))
+    xx, xv, vv = (p + q for p, q in zip(carried, _times(scale, covariance(r, later)), strict=True))
+    return _finish(mean, mean_v, (xx, xv, vv), -eta)
+
+
+@quiet
+def heavy_ball_stationary(
+    *,
+    curvature: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    dampening: ArrayLike = 0.0,
+    gradient_variance: ArrayLike,
+) -> Moments:
+    r"""Return the stationary moments of :math:`(w_n,m_{n-1})`; inf unless :math:`0<a<2(1+\gamma)`.
+
+    :math:`\mathrm{Var}\,w=\frac{(1+\gamma)\eta^2(1-\tau)^2C}{(1-\gamma)a(2(1+\gamma)-a)}`,
+    :math:`\mathrm{Var}\,m=\frac{2(1-\tau)^2C}{(1-\gamma)(2(1+\gamma)-a)}`, covariance
+    :math:`-\frac12\eta\mathrm{Var}\,m`.
+    """
+    k, eta, tau = checked("curvature", curvature), checked("lr", lr), checked("dampening", dampening)
+    c = checked("gradient_variance", gradient_variance)
+    g = checked("momentum", momentum, "momentum_below_1")
+    a = eta * (1 - tau) * k
+    below = 2 * (1 + g) - a
+    var_m = 2 * (1 - tau) ** 2 * c / ((1 - g) * below)
+    var_w = (1 + g) * eta * eta * var_m / (2 * a)
+    stable = (a > 0) & (below > 0)
+    zero = np.zeros_like(a * c)
+    fields = [np.where(stable, x, np.inf) for x in (var_w, -eta * var_m / 2, var_m)]
+    fields[1] = np.where(stable, fields[1], -np.inf)
+    return Moments(*(scalar(np.array(x)) for x in np.broadcast_arrays(zero, zero, *fields)))
+
+
+@quiet
+def momentum_em_stationary(
+    *,
+    curvature: ArrayLike,
+    diffusion: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    dampening: ArrayLike = 0.0,
+    dt: ArrayLike | None = None,
+    scheme: str = "explicit",
+) -> Moments:
+    r"""Return the stationary moments of :func:`momentum_em_moments`; inf where the scheme is unstable.
+
+    In units of (x, v dt) and one step's noise, with friction f and stiffness a per step:
+    symplectic :math:`\Sigma_{vv}=2/(f(4-2f-a))`, :math:`\Sigma_{xx}=(2-f)\Sigma_{vv}/(2a)`,
+    :math:`\Sigma_{xv}=\Sigma_{vv}/2`; explicit :math:`\Sigma_{vv}=2/((f-a)(4-2f+a))`,
+    :math:`\Sigma_{xx}=(2-f+a)\Sigma_{vv}/(2a)`, :math:`\Sigma_{xv}=-\Sigma_{vv}/2`.
+    """
+    k, d = checked("curvature", curvature), checked("diffusion", diffusion)
+    eta, tau = checked("lr", lr), checked("dampening", dampening)
+    h = eta if dt is None else checked("dt", dt)
+    ratio = h / eta
+    f = (1 - checked("momentum", momentum)) * ratio
+    a = (1 - tau) * k * h * ratio
+    symplectic = chosen("scheme", scheme, SCHEMES) == "symplectic"
+    scale = 2 * d * h * ((1 - tau) * ratio) ** 2
+    lag, side = (np.zeros_like(a), 1.0) if symplectic else (a, -1.0)
+    room = 4 - 2 * f + (-a if symplectic else a)
+    vv = 2 * scale / ((f - lag) * room)
+    xx = (2 - f + lag) * vv / (2 * a)
+    stable = (a > 0) & (f > lag) & (room > 0)
+    zero = np.zeros_like(vv)
+    xx, vv = np.where(stable, xx, np.inf), np.where(stable, vv, np.inf)
+    return _finish(zero, zero, (xx, side * vv / 2, vv), h)

@@ -1,0 +1,77 @@
+r"""Several eigen-directions at once: total MSD and full covariance of Theorem 2."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._domain import Array, ArrayLike, checked, scalar
+from .diffusion import theorem2
+from .stability import symmetric_eigen
+
+
+def total_variance(variances: ArrayLike) -> Array:
+    r"""Return :math:`\sum_j\sigma_j^2` over the last axis, the total MSD from the saddle."""
+    return scalar(checked("variances", variances).sum(axis=-1))
+
+
+def covariance_matrix(variances: ArrayLike, *, eigenvectors: ArrayLike) -> Array:
+    r"""Return :math:`Q\,\mathrm{diag}(\sigma_j^2)\,Q^T`, shape (..., dim, dim), for eigenvectors in columns.
+
+    ``variances`` has shape (..., dim).  Raises ValueError unless the eigenvectors are orthonormal.
+    """
+    v, q = checked("variances", variances), checked("eigenvectors", eigenvectors)
+    dim = v.shape[-1] if v.ndim else 0
+    if q.shape != (dim, dim):
+        raise ValueError(f"eigenvectors: shape {q.shape}, but {dim} variances; give shape ({dim}, {dim})")
+    if np.abs(q.T @ q - np.eye(dim)).max() > 1e-8:
+        raise ValueError("eigenvectors: not orthonormal columns; give them as np.linalg.eigh returns them")
+    return np.asarray((q * v[..., None, :]) @ q.T)
+
+
+def theorem2_total(
+    time: ArrayLike,
+    *,
+    eigenvalues: ArrayLike,
+    lr: ArrayLike,
+    rho: ArrayLike = 0.0,
+    batch_size: ArrayLike = 1,
+    drift: str = "chain",
+    noise: str = "unit",
+) -> Array:
+    r"""Return the total MSD :math:`\sum_j\sigma_j^2(t)`; the directions are the last axis of ``eigenvalues``.
+
+    ``time``, ``lr``, ``rho`` and ``batch_size`` broadcast against the axes before the last.
+    """
+    spread = (np.asarray(x, dtype=np.float64)[..., None] for x in (time, lr, rho, batch_size))
+    t, eta, radius, b = spread
+    each = theorem2(
+        t,
+        eigenvalue=checked("eigenvalues", eigenvalues),
+        lr=eta,
+        rho=radius,
+        batch_size=b,
+        drift=drift,
+        noise=noise,
+    )
+    return total_variance(each)
+
+
+def theorem2_covariance(
+    time: ArrayLike,
+    *,
+    hessian: ArrayLike,
+    lr: float,
+    rho: float = 0.0,
+    batch_size: float = 1,
+    drift: str = "chain",
+    noise: str = "unit",
+) -> Array:
+    r"""Return the covariance matrix at ``time`` from the saddle, shape time.shape + (dim, dim).
+
+    Kim et al., Stability Analysis of SAM, eq. 22, with the exponent's :math:`\sigma^{-2}` where it prints
+    :math:`\sigma^2`.
+    """
+    values, vectors = symmetric_eigen(hessian)
+    t = checked("time", time)[..., None]
+    each = theorem2(t, eigenvalue=values, lr=lr, rho=rho, batch_size=batch_size, drift=drift, noise=noise)
+    return covariance_matrix(each, eigenvectors=vectors)
