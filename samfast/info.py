@@ -1,0 +1,46 @@
+"""What samfast runs on: versions, processor, cache."""
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+
+def info() -> dict[str, Any]:
+    """Versions, what the compiler uses of the processor, threads, and the cache's directory and size in bytes."""
+    import llvmlite
+    import numba
+    import numpy as np
+
+    from . import __version__, cache
+    from .backends.cpu import host
+    from .schedule import threads
+    entries = cache.entries()
+    return {"samfast": __version__, "python": f"{platform.python_version()} ({sys.implementation.name})",
+            "numba": numba.__version__, "llvmlite": llvmlite.__version__, "numpy": np.__version__,
+            "system": f"{platform.system()} {platform.machine()}", "processor": _processor(), **host(),
+            "threads": threads(), "cache": str(cache.directory()), "cache_programs": len(entries),
+            "cache_bytes": sum(e.bytes for e in entries), "gpu": "none: this version has no CUDA backend"}
+
+
+def report() -> str:
+    """`info` for reading."""
+    i = info()
+    rows = {"samfast": i["samfast"], "python": i["python"], "numba": i["numba"], "llvmlite": i["llvmlite"],
+            "numpy": i["numpy"], "system": i["system"], "processor": f"{i['processor']} (compiled for {i['name']})",
+            "vectors": f"{i['vector_bits']} bits, {'with' if i['fma'] else 'without'} fused multiply-add (FMA)",
+            "threads": i["threads"],
+            "cache": f"{i['cache']} ({i['cache_programs']} programs, {i['cache_bytes'] / 1e6:.1f} MB)", "gpu": i["gpu"]}
+    return "\n".join(f"{k:<10} {v}" for k, v in rows.items())
+
+
+def _processor() -> str:
+    """The processor's name in the vendor's words, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
+            for line in f:
+                if line.lower().startswith(("model name", "hardware")):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
