@@ -1,0 +1,97 @@
+"""Compiled code equals the same text run by plain Python, bit for bit: states, sums and stored values."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from programs import CASES, Case, quadratic, shard_of
+
+import samfast as sf
+from samfast import render
+from samfast.backends import cpu
+
+
+def same(a, b, what):
+    assert np.isfinite(a).all(), f"{what}: the test needs finite values"
+    np.testing.assert_array_equal(a, b, what)
+
+
+def compare(name, **options):
+    compiled = cpu.run_shard(shard_of(CASES[name], **options)[0])
+    plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
+    for field in ("state", "values", "sums", "count"):
+        same(getattr(compiled, field), getattr(plain, field), f"{name} {field}")
+    return compiled
+
+
+MODES = [(name, "mixed") for name in CASES] + [(name, mode) for mode in ("float32", "float64")
+                                                for name in ("linear", "linear-sign", "functions", "wide12")]
+RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
+
+
+@pytest.mark.parametrize("name, mode", MODES)
+def test_compiled_equals_plain_python(name, mode):
+    """Two configurations, recorded inside a draw; in one case 150 paths across path number 2**32."""
+    paths = 150 if name == "linear" else 5
+    part = compare(name, mode=mode, record=RECORD.get(name, (0, 3, 5)), paths=paths)
+    assert part.state.std(-1).max() > 0 or not CASES[name].rule.draws
+
+
+@pytest.mark.parametrize("name", ["linear", "wide12"])
+def test_parameters_and_starts_of_each_path(name):
+    compare(name, sweep=False, per_path=True, paths=5, record=(0, 3, 5))
+
+
+@pytest.mark.parametrize("name", ["linear", "beale-noise", "wide12"])
+def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
+    few = cpu.run_shard(shard_of(CASES[name], paths=5, record=(0, 17))[0])
+    many = cpu.run_shard(shard_of(CASES[name], paths=150, record=(0, 17))[0])
+    same(few.values, many.values[..., :5], name)
+
+
+@pytest.mark.parametrize("name", ["linear", "linear-sign", "beale-noise", "wide12"])
+def test_a_sweep_equals_its_configurations_apart(name):
+    """Configurations share numbers, not results: each equals its own run."""
+    case = CASES[name]
+    both = cpu.run_shard(shard_of(case, record=(0, 5, 33))[0])
+    for c, lr in enumerate(case.sweep["lr"]):
+        one = type(case)(case.loss, case.rule.replace(lr=lr), case.observer, {})
+        apart = cpu.run_shard(shard_of(one, record=(0, 5, 33))[0])
+        same(both.state[c], apart.state[0], f"{name} {c}")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
+def test_any_number_of_configurations(count, monkeypatch):
+    """Groups of configurations and what is left over, as on wide vector units."""
+    monkeypatch.setattr(render, "GROUP", {256: 96, 512: 96})
+    case = CASES["linear"]
+    lr = np.linspace(.01, .05, count).tolist()
+    shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
+    assert count == 1 or "GROUP, LIMIT = 4, 4, 4" in job.program.text
+    many = cpu.run_shard(shard)
+    one = type(case)(case.loss, case.rule.replace(lr=lr[-1]), case.observer, {})
+    same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last configuration")
+
+
+def test_wide_layout_equals_unrolled_text(monkeypatch):
+    """The two layouts of a program of 8 coordinates give the same bits."""
+    results = []
+    for limit in (8, 7):
+        monkeypatch.setattr(render, "UNROLLED", limit)
+        rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, momentum=.9), sigma=.1, minibatch="same")
+        case = Case(quadratic(8), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
+        shard, job = shard_of(case)
+        assert job.program.wide == (limit == 7)
+        results.append(cpu.run_shard(shard))
+    same(results[0].values, results[1].values, "layouts")
+    same(results[0].sums, results[1].sums, "layouts")
+
+
+@pytest.mark.parametrize("cut", [1, 5, 33])
+@pytest.mark.parametrize("name", ["linear", "linear-sign", "beale-noise", "wide12"])
+def test_stopping_anywhere_and_going_on(name, cut):
+    """A cut inside a draw, and going on, gives the bits of the whole run."""
+    shard, _ = shard_of(CASES[name], record=(70,))
+    whole = cpu.run_shard(shard)
+    first = cpu.run_shard(replace(shard, times=np.array([cut])))
+    second = cpu.run_shard(replace(shard, start=cut, state=first.state))
+    same(whole.state, second.state, name)
