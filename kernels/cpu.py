@@ -169,6 +169,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
     float64 | times (R,) ascending | sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths
     count (blocks, C, R) int64: paths in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged;
     if mask, it is left out of the sums | trace (C, R, NF, n) or size 0 | S (C, NS, W), Z, G scratch
+    first is a multiple of W, or n = 1: a block shares the high half of its path numbers
     stop (1,): set to 1 by another thread to give up. Holds no GIL, starts no threads. Returns the steps done.
     """
     C, R = params.shape[0], times.shape[0]

@@ -5,7 +5,8 @@ Words.    Philox4x32-10 (Salmon et al., SC 2011), key (seed low, seed high), cou
 Normals.  Words 2i and 2i+1, called a and b, give normals 2i and 2i+1 by Box-Muller:
           u = ((a mod 2^31) + 1/2) 2^-31,  r = sqrt(-2 log u) with the sign of bit 31 of a (set means minus),
           t = (b as a signed number) 2^-31,  normals r cos(pi t/2) and r sin(pi t/2); |normal| <= 6.67.
-          float32 and float64 normals come from the same words (error of the transform 5e-7 and 4e-11 of the radius).
+          float32 and float64 normals come from the same words (error of the transform 5e-7 and 4e-11 of the
+          radius; float32 also rounds u to 24 bits, which moves a small radius r by up to 2^-23/r).
 Signs.    Bit 31-j of word w is sign 32w+j; set means minus.
 Steps.    A step that draws n numbers owns the numbers stride*k .. stride*k + n-1 of its path, with stride = n rounded
           up so that calls serve whole steps (normals: 1, 2 or a multiple of 4; signs: a power of two up to 128, or a

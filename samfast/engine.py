@@ -340,6 +340,9 @@ def _finish(job: Job, times: np.ndarray, before: Run | None, executor: Executor 
             execute(todo, executor, report, parts, estimate)
     except KeyboardInterrupt:
         raise Interrupted(_collect(job, times, parts, shards, before)) from None
+    finally:
+        if show is not None:
+            show.close()  # type: ignore[attr-defined]
     run = _collect(job, times, parts, shards, before)
     known = set() if before is None else {(c, path) for c, path, _ in before.diverged.tolist()}
     fresh = _sorted([row for row in run.diverged.tolist() if (row[0], row[1]) not in known])

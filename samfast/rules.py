@@ -77,7 +77,14 @@ class Rule:
         for name in params:
             check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has "
                   f"{names_of(self.params)}")
+            numbers(name, params[name], **BOUNDS.get(name, {}))
         return replace(self, params={**self.params, **params})
+
+
+BOUNDS: dict[str, dict[str, float]] = {
+    "lr": {"above": 0.0}, "rho": {"low": 0.0}, "momentum": {"low": 0.0, "below": 1.0},
+    "dampening": {"low": 0.0, "below": 1.0}, "sigma": {"low": 0.0}, "batch_size": {"above": 0.0}, "dt": {"above": 0.0},
+}
 
 
 def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
@@ -112,8 +119,14 @@ def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
     from .losses import Parameters
     symbols = {k: T.var(f"p_{k}", "param") for k in params}
-    oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
-    result = direction(T.Vector((T.var("w_0"), T.var("w_1"))), oracle, Parameters("the rule", symbols))
+    for dim in (2, 8, 64):                               # a direction may ask for w[2]
+        oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
+        try:
+            result = direction(T.Vector(T.var(f"w_{i}") for i in range(dim)), oracle, Parameters("the rule", symbols))
+            break
+        except T.TraceError:
+            if dim == 64:
+                raise
     check(isinstance(result, T.Vector), f"direction: it returned {result!r:.60}, not a vector; follow grad(w), or a sum "
           "of such vectors", T.TraceError)
     return oracle.calls
@@ -129,9 +142,9 @@ def sam(*, lr: Any, rho: Any, normalize: bool = False, drift: str = "plain", mom
         dampen_first: bool = True, at_critical: str = "stay", epsilon: float | None = None) -> Rule:
     """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
 
-    normalize: w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0 (or its square underflows, below 1e-154
-    in float64), w^p = w; at_critical="raise" stops the run there instead. epsilon=1e-12 uses rho/(|grad| + epsilon), as
-    some implementations do.
+    normalize: w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0, w^p = w (and gradients below about
+    1e-146 in float64, 1e-15 in float32, perturb by less than rho); at_critical="raise" stops the run there instead.
+    epsilon=1e-12 uses rho/(|grad| + epsilon), as some implementations do.
     drift: "plain" is what SAM does (no derivative through w^p); "chain" follows the gradient of w -> loss(w^p), the
     drift of Kim et al., Theorems 2 and 3.
     """

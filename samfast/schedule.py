@@ -43,6 +43,7 @@ def bar(total: int) -> Callable[[int], None]:
         shown.update(done - shown.n)
         if done >= total:
             shown.close()
+    step.close = shown.close  # type: ignore[attr-defined]
     return step
 
 

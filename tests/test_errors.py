@@ -224,8 +224,9 @@ simulated("per-path-observer", ValueError, r"level: a parameter of observer 'esc
           observe=observe.escape(level=sf.per_path([1.0])))
 simulated("per-path-vector", ValueError, r"eigenvalue: it has one value per coordinate, per_path gives one per path; give an",
           loss=quadratic.replace(eigenvalue=sf.per_path([1.0, 2.0])))
-simulated("replaced-nan", ValueError, r"lr=nan: every value must be a finite number", rule=gd.replace(lr=math.nan))
-simulated("replaced-text", TypeError, r"lr='small': give a number", rule=gd.replace(lr="small"))
+bad("simulate", "replaced-nan", ValueError, r"lr=nan: every value must be a finite number", lambda: gd.replace(lr=math.nan))
+bad("simulate", "replaced-text", TypeError, r"lr='small': give a number", lambda: gd.replace(lr="small"))
+bad("simulate", "replaced-bound", ValueError, r"lr=-1: give values above 0", lambda: gd.replace(lr=-1))
 simulated("loss", TypeError, r"loss=<function .*: give a Loss, e\.g\. sf\.losses\.beale\(\)", loss=lambda w, p: w[0])
 simulated("rule", TypeError, r"rule=<function gd.*: give a Rule, e\.g\. sf\.sam", rule=sf.gd)
 simulated("observer", TypeError, r"observe=<function msd.*: give an Observer, e\.g\. sf\.observe\.msd\(\)", observe=observe.msd)
