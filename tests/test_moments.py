@@ -194,7 +194,9 @@ def test_noise_of_dt_instead_of_its_root_is_found():
 
 def test_the_wrong_sign_of_rho_is_found():
     mean, var = diffusion_moments()
-    found = scores(simulate(diffusion_rule().replace(rho=-RHO[:, 0]), loss=FLAT), mean, var)
+    rule = diffusion_rule()
+    wrong = replace(rule, params={**rule.params, "rho": -RHO[:, 0]})        # Rule.replace would refuse it
+    found = scores(simulate(wrong, loss=FLAT), mean, var)
     last = np.s_[..., 1, -1]                                # SAM at the last time
     assert min(np.abs(found[k][last]).min() for k in ("mean", "variance")) > 6
     assert_agree({k: z[..., 0, :] for k, z in found.items() if k != "neighbours"})     # SGD is as it should be
