@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import yardstick
 
 import samfast as sf
-from samfast import cache, engine
+from samfast import engine
 from samfast.backends import cpu
 
 LR, RHO, SIGMA, SEED = 0.01, 0.05, 0.1, 12345
@@ -213,7 +213,7 @@ def main() -> None:
         print(f"{r.name:56} {r.nanoseconds:9.3f} {r.reference:9.3f} {r.ratio:6.2f} {goal:>6}  {r.check}")
     if options.json:
         host = {**cpu.host(), "machine": platform.machine(), "python": platform.python_version(),
-                "toolchain": dict(cache.toolchain("cpu")) if isinstance(cache.toolchain("cpu"), dict) else None}
+                "toolchain": dict(cpu.toolchain())}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"host": host, "rows": [asdict(r) for r in rows]}, indent=1) + "\n")
 

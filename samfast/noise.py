@@ -125,7 +125,7 @@ def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any 
         assert direction is not None
         h = p.lr if dt is None else p.dt
         root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
-        return w - h * direction(w, grad, p) - root * deviation(p) * z[0], v
+        return (w - root * deviation(p) * z[0]) - h * direction(w, grad, p), v      # the shorter chain of operations
 
     def underdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None
