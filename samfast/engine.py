@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .backends.cpu import Part, Shard, initial, merge, run_shard, toolchain
+from .backends.cpu import Part, Shard, host, initial, merge, run_shard, toolchain
 from .checks import CriticalPointError, DivergenceWarning, check, choice, identifier, integer, numbers
 from .losses import Loss, PerPath
 from .observe import ORIGIN, Observer, position
@@ -116,12 +117,22 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     moments = integer("moments", moments, 1, 2)
     check(moments <= 4, f"moments={moments}: give at most 4")
     _check_how(executor, progress)
+    _warn_of_slow_processor()
     times = _times(record, -1)
     job = plan(loss, rule, start, paths=paths, observe=observe, seed=_seed(seed), dtype=dtype, device=device,
                moments=max(2, moments), values=values, state=state, shared_noise=shared_noise,
                on_divergence=on_divergence)
     _check_size(job, times)
     return _finish(replace(job, shift=_shift(job)), times, None, executor, progress, {})
+
+
+@cache
+def _warn_of_slow_processor() -> None:
+    """Once: without fused multiply-add in hardware every fma is a library call, and nothing vectorises."""
+    about = host()
+    if not about["fma"]:
+        warnings.warn(f"the processor {about['name']!r} has no fused multiply-add: kernels give the same bits but are much "
+                      "slower; use another machine for long runs", RuntimeWarning, stacklevel=3)
 
 
 def resume(run: Run, *, record: Any = None, executor: Executor | None = None, progress: Progress = None) -> Run:

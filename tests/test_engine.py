@@ -337,3 +337,14 @@ def test_a_literal_changes_the_key():
         return space["f"]
     assert key(make("w[0]**2 + 2.0*w[1]**2")) == key(make("w[0]**2 + 2*w[1]*w[1]"))
     assert key(make("w[0]**2 + 2.0*w[1]**2")) != key(make("w[0]**2 + 2.0000000000000004*w[1]**2"))
+
+
+def test_a_processor_without_fma_is_warned_of_once(monkeypatch):
+    monkeypatch.setattr(engine, "host", lambda: {"name": "old", "fma": False, "vector_bits": 128})
+    engine._warn_of_slow_processor.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="'old' has no fused multiply-add.*use another machine"):
+            engine._warn_of_slow_processor()
+        engine._warn_of_slow_processor()               # a second warning would be an error here
+    finally:
+        engine._warn_of_slow_processor.cache_clear()
