@@ -46,6 +46,16 @@ def test_a_value_that_others_need_is_not_written_twice():
     assert sum(not x.uniform and x.op not in ("var", "neg") for x in T.topological(new)) == 5
 
 
+def test_a_sum_of_thousands_of_terms():
+    """As a loss written with a Python loop gives it: no recursion, and time that grows with the terms only."""
+    x = T.const(0.0)
+    for i in range(5000):
+        x = x + T.sin(W * i) if i % 2 else x - (i * W) * V + H * W
+    new = collect([x, x * W], True)
+    assert np.allclose(T.evaluate(new, VALUES)[0], T.evaluate([x], VALUES)[0], rtol=1e-12)
+    assert operations(new[0]) < operations(x) - 2000
+
+
 def test_cuts_are_short_and_few_values_wait():
     x = W
     for _ in range(10):

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from .expr import Expr, add, const, lift, multiply, topological, unary
 
+SUMS = ("add", "sub")
+
 
 class Form(NamedTuple):
     """unit*leaf + slope*leaf; unit is a whole number, slope is uniform or None for 0. ops: operations that differ from
@@ -28,16 +30,19 @@ def _factor(f: Form) -> Expr:
     return const(f.unit) if f.slope is None else f.slope if f.unit == 0 else add(const(f.unit), f.slope)
 
 
+def _negative(f: Form) -> Form:
+    return Form(f.leaf, -f.unit, None if f.slope is None else unary("neg", f.slope), f.ops)
+
+
 def _form(e: Expr, forms: dict[bytes, Form]) -> Form:
     """The form of a node, from those of its arguments; a node that is none is its own leaf."""
     if e.op == "neg":
-        f = forms[e.args[0].key]
-        return Form(f.leaf, -f.unit, None if f.slope is None else unary("neg", f.slope), f.ops)
+        return _negative(forms[e.args[0].key])
     if e.op == "mul" and e.args[0].uniform:
         f = forms[e.args[1].key]
         slope = e.args[0] if f.unit == 1 and f.slope is None else multiply(e.args[0], _factor(f))
         return Form(f.leaf, 0, slope, f.ops + 1)
-    if e.op in ("add", "sub"):
+    if e.op in SUMS:
         a, b = (forms.get(x.key) for x in e.args)
         if a and b and a.leaf.key == b.leaf.key:
             minus = e.op == "sub"
@@ -54,17 +59,25 @@ def _written(f: Form, merge: bool) -> Expr:
     return Expr("add", f.leaf, product) if f.unit == 1 else Expr("sub", product, f.leaf)
 
 
-def _terms(e: Expr, forms: dict[bytes, Form], uses: Counter[bytes], minus: bool = False) -> list[Form]:
-    """The terms of a sum, through the sums inside that nothing else needs."""
-    f = forms.get(e.key)
-    if f is not None and f.leaf.key != e.key:
-        return [f if not minus else _form(Expr("neg", e), forms)]
-    if e.op == "neg":
-        return _terms(e.args[0], forms, uses, not minus)
-    if e.op in ("add", "sub") and not e.uniform and uses[e.key] <= 1:
-        a, b = e.args
-        return _terms(a, forms, uses, minus) + _terms(b, forms, uses, minus ^ (e.op == "sub"))
-    return [Form(e, -1 if minus else 1, None, 0)]
+def _inner(order: Sequence[Expr], roots: Sequence[Expr], forms: dict[bytes, Form]) -> set[bytes]:
+    """The sums of several leaves that one other sum needs, and nothing else."""
+    uses = Counter([a.key for e in order for a in e.args if isinstance(a, Expr)] + [r.key for r in roots])
+    terms = {a.key for e in order if e.op in SUMS for a in e.args}
+    return {e.key for e in order if e.op in SUMS and forms[e.key].leaf is e and e.key in terms and uses[e.key] == 1}
+
+
+def _terms(e: Expr, forms: dict[bytes, Form], inner: set[bytes]) -> list[Form]:
+    """The terms of a sum, from left to right, through the sums inside that nothing else needs."""
+    out: list[Form] = []
+    stack = [(e, False)]
+    while stack:
+        x, minus = stack.pop()
+        if x is e or x.key in inner:
+            stack += [(x.args[1], minus ^ (x.op == "sub")), (x.args[0], minus)]
+        else:
+            f = forms.get(x.key, Form(x, 1, None, 0))
+            out.append(_negative(f) if minus else f)
+    return out
 
 
 def _merged(terms: Sequence[Form]) -> list[Form] | None:
@@ -82,19 +95,20 @@ def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
     roots = [lift(o) for o in outs]
     forms: dict[bytes, Form] = {}
     order = [e for e in topological(roots) if not e.uniform]
-    uses = Counter([a.key for e in order for a in e.args if isinstance(a, Expr)] + 2 * [r.key for r in roots])
     for e in order:
         forms[e.key] = _form(e, forms)
+    inner = _inner(order, roots, forms) if merge else set()
     new: dict[bytes, Expr] = {}
 
     def made(f: Form) -> Expr:
         return _written(f._replace(leaf=new.get(f.leaf.key, f.leaf)), merge)
     for e in order:
         f = forms[e.key]
-        merged = _merged(_terms(e, forms, uses - Counter([e.key] * uses[e.key]))) if merge and f.leaf is e else None
+        whole = merge and f.leaf is e and e.op in SUMS and e.key not in inner
+        merged = _merged(_terms(e, forms, inner)) if whole else None
         if merged is not None:
             new[e.key] = reduce(add, map(made, merged))
-        elif f.leaf.key == e.key or f.ops < 2:
+        elif f.leaf is e or f.ops < 2:
             new[e.key] = Expr(e.op, *(new.get(a.key, a) if isinstance(a, Expr) else a for a in e.args))
         else:
             new[e.key] = made(f)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from .expr import Expr, topological
 from .printing import Printer
@@ -53,7 +54,11 @@ def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     """
     order = _order(roots)
     last, n = _last_uses(order, roots), len(order)
-    waiting = [sum(last[i] >= cut for i in range(cut)) for cut in range(n + 1)]
+    change = [0] * (n + 2)                              # a value waits at the cuts from behind it to its last use
+    for i, end in enumerate(last):
+        change[i + 1] += 1
+        change[end + 1] -= 1
+    waiting = list(accumulate(change))
     weight = [SLOW.get(e.op, 1) for e in order]
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end in range(1, n + 1):
