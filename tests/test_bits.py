@@ -6,7 +6,7 @@ import pytest
 from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
-from samfast import render
+from samfast import render, text_cpu
 from samfast.backends import cpu
 
 
@@ -62,11 +62,11 @@ def test_a_sweep_equals_its_configurations_apart(name):
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
 def test_any_number_of_configurations(count, monkeypatch):
     """Groups of configurations and what is left over, as on wide vector units."""
-    monkeypatch.setattr(render, "GROUP", {256: 96, 512: 96})
+    monkeypatch.setattr(text_cpu, "GROUP", {256: 96, 512: 96})
     case = CASES["linear"]
     lr = np.linspace(.01, .05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
-    assert count == 1 or "GROUP, LIMIT = 4, 4, 4" in job.program.text
+    assert count == 1 or "CHAIN, GROUP = np.float64, 4, 4" in job.program.text
     many = cpu.run_shard(shard)
     one = type(case)(case.loss, case.rule.replace(lr=lr[-1]), case.observer, {})
     same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last configuration")

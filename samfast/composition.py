@@ -1,0 +1,131 @@
+"""(loss, rule, observer) on symbols: one step and one observation as expressions."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from . import tracing as T
+from .checks import check
+from .losses import Loss, Parameters, sample_numbers
+from .observe import ORIGIN, Observer, Seen
+from .rules import Oracle, Rule
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One step and one observation on symbols."""
+
+    wide: bool
+    new: dict[str, Any]                 # state name -> Vector, Wide or Expr after the step
+    features: list[Any]
+    params: dict[str, Any]              # name -> symbol or vector of symbols
+    draws: int                          # numbers per step
+    kind: str
+    noise: list[tuple[str, int]]        # wide noise names and their first number
+
+
+def symbol(name: str, role: str, size: int, wide: bool) -> Any:
+    if size == 0:
+        return T.var(name, role)
+    return T.Wide(T.var(name, role, True)) if wide else T.Vector(T.var(f"{name}_{i}", role) for i in range(size))
+
+
+def _noise(loss: Loss, rule: Rule, wide: bool) -> tuple[list[Any], T.Vector, int, str, list[tuple[str, int]]]:
+    """(the rule's noise vectors, the loss's sample numbers, numbers per step, kind, wide names)."""
+    dim, need = loss.dim, loss.samples
+    sample_kind = "normal" if loss.kind == "normal" else "sign"
+    kind = rule.kind if rule.draws else sample_kind if need else "normal"
+    if rule.draws and need and sample_kind != kind:
+        kind = "normal"                                   # the sign of a normal is a random sign
+
+    def leaf(name: str, spread: bool, own: str) -> Any:
+        if kind == "sign":
+            return T.sign(name, spread)
+        z = T.var(name, "noise", spread)
+        return z if own == "normal" else T.where(z < 0, -1.0, 1.0)
+    vectors: list[Any] = []
+    for d in range(rule.draws):
+        if wide:
+            vectors.append(T.Wide(leaf(f"z{d}", True, rule.kind)))
+        else:
+            vectors.append(T.Vector(leaf(f"z{d * dim + i}", False, rule.kind) for i in range(dim)))
+    first = rule.draws * dim
+    samples = sample_numbers([leaf(f"z{first + i}", False, sample_kind) for i in range(need)], loss.kind)
+    return vectors, samples, first + need, kind, [(f"z{d}", d * dim) for d in range(rule.draws)] if wide else []
+
+
+def _one_number(name: str, value: Any) -> T.Expr:
+    check(not isinstance(value, tuple | list), f"{name} returned a vector where one number is needed", T.TraceError)
+    return T.lift(value)
+
+
+def compose(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str], wide: bool) -> Traced:
+    """Call the loss, the rule and the observer once, on symbols."""
+    dim = loss.dim
+    sizes = {**{k: dim if k in loss.vectors else 0 for k in loss.params},
+             **{k: dim if k in rule.vectors else 0 for k in rule.params},
+             **{k: dim if k == ORIGIN else 0 for k in observer.params}}
+    params = {k: symbol(f"p_{k}", "path" if k in per_path else "param", n, wide) for k, n in sizes.items()}
+    vectors, y, draws, kind, noise = _noise(loss, rule, wide)
+    w = symbol("w", "state", dim, wide)
+    v = [symbol(f"v{s}", "state", dim, wide) for s in range(rule.slots)]
+    memory = T.Vector(T.var(f"m_{i}") for i in range(len(observer.memory)))
+    p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", {**params, "step_count": T.var("step", "time")})
+    oracle = Oracle(lambda u: loss.trace(u, p, y))
+    velocity: Any = v[0] if rule.slots == 1 else tuple(v)
+    result = rule.step(w, velocity, oracle, p, vectors)
+    check(isinstance(result, tuple) and not isinstance(result, T.Vector) and len(result) == 2,
+          f"rule {rule.name!r}: step(w, v, grad, p, z) must return (w', v')", T.TraceError)
+    w1, v1 = result
+    after = [v1] if rule.slots == 1 else list(v1) if rule.slots else []
+    new: dict[str, Any] = {"w": w1, **{f"v{s}": x for s, x in enumerate(after)}}
+    for name, x in new.items():
+        good = isinstance(x, T.Wide) == wide and isinstance(x, T.Vector) and (wide or len(x) == dim)
+        check(good, f"rule {rule.name!r}: the new {name} must be a vector of length {dim}", T.TraceError)
+    if oracle.alarms:
+        flag = T.var("alarm")
+        for condition in oracle.alarms:
+            flag = T.where(condition, 1.0, flag)
+        new["alarm"] = flag
+
+    def seen(w: Any, v: Any, t: T.Expr) -> Seen:
+        return Seen(w, v, p, Oracle(lambda u: loss.trace(u, p, y)), memory, t)
+    if observer.memory:
+        watched = observer.watch(seen(w1, v1 if rule.slots else v, T.var("after", "time"))) if observer.watch else memory
+        check(len(watched) == len(memory), f"observer {observer.name!r}: watch must return {len(memory)} numbers, "
+              "one for each of memory", T.TraceError)
+        new["m"] = T.Vector(_one_number(f"observer {observer.name!r}: watch", x) for x in watched)
+    features = list(observer.features(seen(w, velocity, T.var("step", "time"))))
+    check(len(features) == len(observer.labels), f"observer {observer.name!r}: features returned {len(features)} values "
+          f"for {len(observer.labels)} labels; give one label for each", T.TraceError)
+    features = [f if isinstance(f, T.Vector) else T.lift(f) for f in features]
+    check(not loss.samples or not _mentions(features, y), f"observer {observer.name!r} looks at the loss {loss.name!r}, "
+          "which has random samples: observe the mean loss by an observer of your own", T.TraceError)
+    return Traced(wide, new, features, params, draws, kind, noise)
+
+
+def flat(values: Iterable[Any]) -> list[T.Expr]:
+    return [e for v in values for e in ([v.one] if isinstance(v, T.Wide) else v if isinstance(v, T.Vector) else [v])]
+
+
+def _mentions(values: Iterable[Any], leaves: Iterable[T.Expr]) -> bool:
+    names = {n.key for e in leaves for n in T.topological([e]) if n.op in ("var", "sign")}
+    return any(e.key in names for e in T.topological(flat(values)))
+
+
+def tainted(feature: T.Expr, w: Any) -> T.Expr:
+    """The feature, not a number where w is not: 0*w is added for what the feature does not show by itself."""
+    seen: set[bytes] = set()
+    stack = [feature]
+    while stack:
+        e = stack.pop()
+        seen.add(e.key)
+        if e.op not in ("where", "lt", "le", "gt", "ge"):
+            stack.extend(a for a in e.args if isinstance(a, T.Expr) and a.key not in seen)
+    zero = T.const(0.0)
+    for x in flat([w]):
+        if x.key not in seen:
+            nothing = T.Expr("mul", zero, x)
+            feature = T.Expr("add", feature, T.Expr("reduce", nothing) if x.wide and not feature.wide else nothing)
+    return feature

@@ -1,0 +1,202 @@
+"""What the texts of all devices have in common: pieces of kernel files, and where the rows of a program live."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from . import tracing as T
+from .checks import check
+from .composition import Traced, flat, symbol, tainted
+from .losses import Loss
+from .observe import Observer
+from .program import LIMIT, MODES, Program, stride
+from .rules import Rule
+
+
+@cache
+def blocks_of(name: str) -> tuple[str, tuple[str, ...]]:
+    """A kernel file below its mark, as blocks that two empty lines part."""
+    text = files("samfast.kernels").joinpath(name + ".py").read_text(encoding="utf-8")
+    mark = "# --- target" if "# --- target" in text else "# linked:"
+    head, _, body = text.partition(mark)
+    body = body.partition("\n")[2]
+    imports = "\n".join(line for line in head.splitlines() if line.startswith(("import ", "from ")))
+    return imports, tuple(b.strip("\n") for b in body.strip("\n").split("\n\n\n") if b.strip())
+
+
+_DEFINITION = re.compile(r"^@\w+.*\ndef (\w+)", re.S)
+
+
+def defines(block: str) -> str | None:
+    match = _DEFINITION.match(block) if block.startswith("@") else None
+    return match[1] if match else None
+
+
+@cache
+def library(name: str, used: frozenset[str]) -> tuple[str, ...]:
+    """The blocks of a kernel file: all constants, and the functions that are used or called by those."""
+    _, blocks = blocks_of(name)
+    functions = {n: b for b in blocks if (n := defines(b))}
+    need, stack = set(), [u for u in used if u in functions]
+    while stack:
+        f = stack.pop()
+        if f not in need:
+            need.add(f)
+            stack += [g for g in functions if g != f and re.search(rf"\b{g}\(", functions[f])]
+    return tuple(b for b in blocks if (n := defines(b)) is None or n in need) if need else ()
+
+
+def row(items: Sequence[str]) -> str:
+    return "(" + "".join(f"{x}, " for x in items).strip() + ")"
+
+
+def function(kind: str, signature: str, doc: str, body: Sequence[str]) -> str:
+    lines = [f"@{kind}", f"def {signature}:"] + ([f'    """{doc}"""'] if doc else []) + ["    " + b for b in body]
+    return "\n".join(lines)
+
+
+STATEMENTS = 6000   # of one unrolled step, at most: compile time grows with them
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one path in straight lines."""
+
+    roots: list[T.Expr]         # the new state rows
+    names: list[str]            # of the state rows
+    changed: list[int]          # rows that a step writes
+    size: int                   # statements that differ from path to path
+    params: list[str]           # names of the columns
+    numbers: list[str]          # how the numbers are read from the words d
+    shown: int                  # features
+    functions: list[str]        # the text of advance and observe
+
+
+class Text:
+    """The text of one module; a subclass for each driver."""
+
+    target, driver = "", ""     # kernel files
+
+    def __init__(self, loss: Loss, rule: Rule, observer: Observer, traced: Traced, mode: str, device: str, lanes: int,
+                 shared: bool, moments: int, per_path: frozenset[str]) -> None:
+        self.loss, self.rule, self.observer, self.traced = loss, rule, observer, traced
+        self.mode, self.device, self.lanes, self.shared, self.moments = mode, device, lanes, shared, moments
+        self.dtype, self.normal = MODES[mode]
+        self.bits = self.dtype[-2:]
+        self.sign = traced.kind == "sign" and traced.draws > 0
+        unit, self.pack = (128, 32) if self.sign else (4, 1)
+        self.stride = stride(traced.draws, unit)
+        self.calls = -(-self.stride // unit)
+        self.served = unit * self.calls // self.stride if traced.draws else 8
+        self.printer = T.Printer()
+        self._lay_out(per_path)
+
+    # where things live ----------------------------------------------------------------------------------------------
+    def _lay_out(self, per_path: frozenset[str]) -> None:
+        t, dim, wide = self.traced, self.loss.dim, self.traced.wide
+        single = {k: 1 if isinstance(v, T.Expr) else len(v) for k, v in t.new.items() if k in ("alarm", "m")}
+        spread = [k for k in t.new if k not in single]
+        for k in sorted(per_path):
+            if isinstance(t.params[k], T.Expr):
+                single[f"p_{k}"] = 1
+            else:
+                spread.append(f"p_{k}")
+        self.spread, self.rows = spread, {}
+        for s, k in enumerate(spread):
+            self.rows[k] = tuple(i * len(spread) + s if wide else s * dim + i for i in range(dim))
+        at = dim * len(spread)
+        self.single: dict[str, int] = {}
+        for k, n in single.items():
+            self.rows[k] = tuple(range(at, at + n))
+            self.single.update({k if n == 1 and k != "m" else f"{k}_{i}": at + i for i in range(n)})
+            at += n
+        self.state_rows = at
+        common = [(k, v) for k, v in t.params.items() if k not in per_path]
+        scalars = [(k, 1) for k, v in common if isinstance(v, T.Expr)]
+        self.columns = tuple(scalars + [(k, dim) for k, v in common if not isinstance(v, T.Expr)])
+
+    def _column_names(self) -> list[str]:
+        return [f"p_{k}" if n == 1 and isinstance(self.traced.params[k], T.Expr) else f"p_{k}_{i}"
+                for k, n in self.columns for i in range(n)]
+
+    def _features(self) -> tuple[list[T.Expr], tuple[str, ...]]:
+        w = symbol("w", "state", self.loss.dim, self.traced.wide)
+        out, labels = [], []
+        for label, f in zip(self.observer.labels, self.traced.features, strict=True):
+            if isinstance(f, T.Vector):
+                out += [tainted(e, w) for e in flat([f])]
+                labels += [f"{label}{i}" for i in range(self.loss.dim if isinstance(f, T.Wide) else len(f))]
+            else:
+                out.append(tainted(f, w))
+                labels.append(label)
+        return out, tuple(labels)
+
+    # unrolled programs ----------------------------------------------------------------------------------------------
+    def step(self) -> Step:
+        """`advance` and `observe`: the same text on every device."""
+        t, dim = self.traced, self.loss.dim
+        names = [f"{k}_{i}" for k in self.spread for i in range(dim)] + list(self.single)
+        new: list[T.Expr] = []
+        for k in self.spread:
+            value = t.new.get(k)
+            new += list(value) if value is not None else [T.var(f"{k}_{i}", "path") for i in range(dim)]
+        singles = {"alarm": t.new.get("alarm"), **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))}}
+        new += [singles[k] if singles.get(k) is not None else T.var(k, "path") for k in self.single]
+        fused = T.fuse(new, self.dtype == "float64")
+        lines, outs = self.printer.lines(fused, lambda e: e.args[0] if e.op in ("var", "sign") else None)
+        changed = [i for i, (n, o) in enumerate(zip(names, outs, strict=True)) if n != o]
+        size = max(1, self.printer.work)
+        check(len(lines) <= STATEMENTS, f"dim={dim}: one step of rule {self.rule.name!r} on loss {self.loss.name!r} has "
+              f"{len(lines)} "
+              f"operations, more than {STATEMENTS}; write the loss with vector operations (w*w, samfast.dot, total) "
+              "instead of w[i], so that it is traced as a whole")
+        features, self.labels = self._features()
+        seen, shown = self.printer.lines(T.fuse(features), lambda e: e.args[0] if e.op in ("var", "sign") else None)
+        zs, ps = [f"z{i}" for i in range(t.draws)], self._column_names()
+        unpack = [f"{row(n)} = {of}" for n, of in ((names, "s"), (ps, "p")) if n]
+        number = [f"d[{i // self.pack}] << B({i % self.pack})" if self.sign else f"d[{i}]" for i in range(t.draws)]
+        time = ["step, after = T(k), T(k + 1)"]
+        functions = [
+            function("device", "advance(s, d, k, p)", "One step of one path.",
+                     [*unpack, *([f"{row(zs)} = {row(number)}"] if zs else []), *time, *lines, f"return {row(outs)}"]),
+            function("device", "observe(s, k, p)", "What is recorded after k steps.",
+                     [*unpack, *time, *seen, f"return {row(shown)}"])]
+        return Step(fused, names, changed, size, ps, number, len(shown), functions)
+
+    # the module -----------------------------------------------------------------------------------------------------
+    def constants(self) -> list[str]:
+        """What every driver asks for."""
+        return [f"T = np.{self.dtype}", f"W, HALF, NS = {self.lanes}, {self.lanes // 2}, {self.state_rows}",
+                f"NF, NM = {len(self.labels)}, {self.moments}",
+                f"STRIDE, PACK, CALLS, ROWS = {self.stride}, {self.pack}, {self.calls}, {4 * self.calls}",
+                f"SERVED, LIMIT = {self.served}, {LIMIT!r}", "TINY = T(np.finfo(T).tiny)",
+                *(f"{n} = T({v!r})".replace("T(inf)", "T(np.inf)").replace("T(-inf)", "T(-np.inf)")
+                  .replace("T(nan)", "T(np.nan)") for v, n in self.printer.constants.items()),
+                *([f"bits, flip, B = bits{self.bits}, flip{self.bits}, np.int{self.bits}"] if self.sign else
+                  [f"B, radius, turned = np.{self.normal}, radius{self.normal[-2:]}, turned{self.normal[-2:]}"]
+                  if self.traced.draws else [])]
+
+    def module(self, constants: Sequence[str], blocks: Sequence[str], driver: Sequence[str], size: int, noise: str,
+               per_path: frozenset[str]) -> Program:
+        """Everything put together. blocks: generated functions; driver: of the driver's file; noise: type of a number."""
+        t = self.traced
+        stream = ["head", "middle", "tails"] + ([] if not t.draws else [f"bits{self.bits}", f"flip{self.bits}"] if self.sign
+                                               else [f"radius{self.normal[-2:]}", f"turned{self.normal[-2:]}"])
+        imports, header = blocks_of(self.target)
+        maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
+        names = ", ".join((self.loss.name, self.rule.name, self.observer.name, self.mode, self.device))
+        roots = ["sqrt = root"] if "sqrt" in self.printer.functions else []
+        parts = [f'"""Generated by samfast: {names}."""\n{imports}', *header, *library("stream", frozenset(stream)), *maths,
+                 *roots, "# --- the program\n\n" + "\n".join([*self.constants(), *constants]), *blocks, "# --- the driver",
+                 *driver]
+        text = "\n\n\n".join(parts) + "\n"
+        return Program(text, names, self.device, self.mode, self.lanes, self.loss.dim, t.wide, self.columns, self.rows,
+                       self.state_rows, self.observer.memory, self.labels, self.moments, self.calls, self.served, noise,
+                       4 * self.calls if t.wide else 0, len(self.labels) if t.wide else 0, size, per_path)
+
+    def program(self, per_path: frozenset[str]) -> Program:
+        """The module of this text."""
+        raise NotImplementedError

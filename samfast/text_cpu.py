@@ -1,0 +1,166 @@
+"""The text of a program for the CPU driver: accessors of lanes, chains of steps, passes of long steps."""
+from __future__ import annotations
+
+from functools import cache
+
+from . import tracing as T
+from .program import Program
+from .text import Step, Text, blocks_of, defines, function, row
+from .tracing.passes import text as pass_text
+from .tracing.wide import Layout, WideText
+
+CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
+GROUP = {512: 96, 256: 1}   # statements of one pass over a group of configurations: 16 registers have no room for two
+PASS = {512: 48, 256: 30}   # statements of one pass of a longer step, at most; 30 is measured, 48 a guess
+PRICE = 1.5         # statements that a value which waits between two passes is worth
+DRAWS = {"silent": ["silent"], "signs": ["words", "signs"], "normals": ["words", "normals"],
+         "widened": ["words", "normals", "widened"]}    # the driver's blocks that draw numbers
+
+
+@cache
+def vector_bits() -> int:
+    """Of the host. It shapes the text only: the bits of a result do not depend on it."""
+    from .backends.cpu import host
+    return 512 if host()["vector_bits"] == 512 else 256
+
+
+class CpuText(Text):
+    """Lanes of paths, on the host."""
+
+    driver = "cpu"
+
+    @property
+    def target(self) -> str:  # type: ignore[override]
+        """The header: Numba, or plain Python."""
+        return {"cpu": "numba_cpu", "plain": "plain"}[self.device]
+
+    # unrolled programs ----------------------------------------------------------------------------------------------
+    def _narrow(self) -> tuple[list[str], int, int, int]:
+        t, step = self.traced, self.step()
+        size, names, changed = step.size, step.names, step.changed
+        chain = 1                        # steps of one pass: a power of two that divides `served`
+        most = 32 if self.sign else 4 * self.calls
+        limit = CHAIN[vector_bits()]
+        while chain < self.served and 2 * chain * size <= limit and (2 * chain * self.stride <= most or not t.draws):
+            chain *= 2
+        group = 1
+        while self.shared and group < 4 and 2 * group * chain * size <= GROUP[vector_bits()]:
+            group *= 2
+        own = max(1, self.stride // self.pack)
+        rows = max(1, chain * self.stride // self.pack)
+        half = self.sign and self.stride < self.pack
+
+        def numbers_at(n: int) -> str:
+            if not t.draws:
+                return "()"
+            if half:
+                return "(bits(D[l] << shift), )"
+            return row([f"bits(D[{i} * W + l])" if self.sign else f"T(D[{i} * W + l])" for i in range(n)])
+        hand = [row([f"d[0] << B({q * self.stride})"] if half else [f"d[{q * own + i}]" for i in range(own)])
+                if t.draws else "()" for q in range(chain)]
+        blocks = self._passes(step) if size > PASS[vector_bits()] else []
+        blocks += [
+            *step.functions,
+            function("stage", "chain(s, d, k, p)", "CHAIN steps, the state in registers.",
+                      [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"]),
+            function("stage", "values(params, c)", "", [f"return {row([f'params[c, {i}]' for i in range(len(step.params))])}"]),
+            function("stage", "load(S, o, l)", "", [f"return {row([f'S[o + {i} * W + l]' for i in range(len(names))])}"]),
+            function("stage", "store(S, o, l, s)", "", [f"S[o + {i} * W + l] = s[{i}]" for i in changed] or ["pass"]),
+            function("stage", "keep(G, l, g)", "", [f"G[{i} * W + l] = g[{i}]" for i in range(step.shown)]),
+            function("stage", "one(D, l, shift)", "", [f"return {numbers_at(own)}"]),
+            function("stage", "many(D, l, shift)", "", [f"return {numbers_at(rows)}"]),
+            function("stage", "rows_of_noise(Z)", "", ["return scratch(ROWS, N)"]),
+            function("stage", "rows_of_features(G)", "", ["return scratch(NF, T)"]),
+            *([function("stage", "many_steps_of_group(S, D, j, k, params, c)", "", self._group(group))] if group > 1 else []),
+        ]
+        return blocks, chain, group, size
+
+    def _passes(self, step: Step) -> list[str]:
+        """A step in several loops over the lanes."""
+        places = {n: f"Sc[{i} * W + l]" for i, n in enumerate(step.names)}
+
+        def load(e: T.Expr) -> str:
+            name = str(e.args[0])
+            if e.op == "sign" or e.args[1] == "noise":
+                return step.numbers[int(name[1:])].replace("d[", "one(R, l, shift)[")
+            return places.get(name, "")
+        writes = [places[n] if i in step.changed else None for i, n in enumerate(step.names)]
+        body, rows = pass_text(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
+        head = ["R, Sc, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], u32(j * STRIDE % PACK)",
+                *([f"{row(step.params)} = values(params, c)"] if step.params else []), "step, after = T(k), T(k + 1)",
+                *([f"A = scratch({rows}, T)"] if rows else [])]
+        return [function("stage", "one_step(S, D, j, k, params, c)", "One step of one configuration.", [*head, *body]),
+                function("stage", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"])]
+
+    def _group(self, group: int) -> list[str]:
+        return ["R, Sc, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], u32(j * STRIDE % PACK)",
+                *(f"p{g} = values(params, c + {g})" for g in range(group)),
+                "for l in range(W):",
+                "    d = many(R, l, shift)",
+                *(f"    store(Sc, {g} * NS * W, l, chain(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group))]
+
+    # programs of many coordinates -----------------------------------------------------------------------------------
+    def _layout(self) -> Layout:
+        first, vectors = 0, {}
+        for k, n in self.columns:
+            if not isinstance(self.traced.params[k], T.Expr):
+                vectors[f"p_{k}"] = first
+            first += n
+        return Layout(self.loss.dim, {k: s for s, k in enumerate(self.spread)}, len(self.spread), self.single, vectors,
+                      dict(self.traced.noise), self.pack if self.sign else 0)
+
+    def _wide(self) -> tuple[list[str], int]:
+        t, layout = self.traced, self._layout()
+        scalars = [k for k, _ in self.columns if isinstance(t.params[k], T.Expr)]
+        head = ["S = S[c * NS * W:]"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
+        head += ["step, after = T(k), T(k + 1)"]
+        step = WideText(layout, self.printer)
+        wide = [(t.new[k].one, "X", s) for s, k in enumerate(self.spread) if k in t.new
+                and t.new[k].one.key != T.var(k, "state", True).key]
+        narrow = [(e, f"S[{self.single[f'm_{i}']} * W + l]") for i, e in enumerate(t.new.get("m", ()))]
+        if "alarm" in t.new:
+            narrow.append((t.new["alarm"], f"S[{self.single['alarm']} * W + l]"))
+        body = step.render(wide, narrow)
+        features, self.labels = self._features()
+        watch = WideText(layout, self.printer)
+        spread, single, at = [], [], 0
+        for e in features:
+            if e.wide:
+                spread.append((e, f"G{at}", 0))
+            else:
+                single.append((e, f"G[{at} * W + l]"))
+            at += layout.dim if e.wide else 1
+        shown = watch.render(spread, single)
+
+        def scratch(text: WideText) -> str:
+            return f"A = scratch({max(1, len(text.slots))}, T)"
+        blocks = [
+            function("stage", "one_step(S, Z, j, k, params, c)", "One step of one configuration.",
+                      [*head, "at = j * STRIDE", scratch(step), *body]),
+            function("stage", "many_steps(S, Z, j, k, params, c)", "", ["one_step(S, Z, j, k, params, c)"]),
+            function("stage", "look(S, G, k, params, c)", "The features of configuration c after k steps.",
+                      [*head, scratch(watch), *shown]),
+            function("stage", "rows_of_noise(Z)", "", ["return Z"]),
+            function("stage", "rows_of_features(G)", "", ["return G"]),
+        ]
+        return blocks, len(body)
+
+    # the module -----------------------------------------------------------------------------------------------------
+    def program(self, per_path: frozenset[str]) -> Program:
+        t = self.traced
+        if t.wide:
+            blocks, size = self._wide()
+            chain, group = 1, 1
+        else:
+            blocks, chain, group, size = self._narrow()
+        noise_type = "uint32" if self.sign else self.dtype if self.shared else self.normal
+        widen = self.shared and self.dtype != self.normal
+        draw = "silent" if not t.draws else "signs" if self.sign else "widened" if widen else "normals"
+        constants = [f"N, CHAIN, GROUP = np.{noise_type}, {chain}, {group}"]
+        steps = "steps_grouped" if group > 1 else "steps_alone"
+        used = [*DRAWS[draw], steps, "total", "moments", "clean", "run"] + ([] if t.wide else ["look"])
+        used += [] if any("def one_step" in b for b in blocks) else ["one_step", "many_steps"]
+        functions = [b for b in blocks_of(self.driver)[1] if defines(b) in used]
+        at = next(i for i, b in enumerate(functions) if defines(b) == "run")
+        functions.insert(at, f"draw, steps = {draw}, {steps}")
+        return self.module(constants, blocks, functions, size, noise_type, per_path)
