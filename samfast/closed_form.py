@@ -1,13 +1,14 @@
 """The mean square of exactly what a study simulates, beside the published theorem. Arguments broadcast; time comes last."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from . import theory
+from . import noise as noises
+from . import rules, theory
 
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}    # names in theory
 THEOREMS = ("corrected", "printed")
@@ -32,16 +33,16 @@ class Model:
 
     def factor(self, v: Values) -> np.ndarray:
         """s^2: the variance of one update's gradient noise in units of |eigenvalue|/batch_size."""
-        return np.asarray(theory.noise_factor(v["eigenvalue"], rho=v["rho"], drift=self.drift, noise=NOISES[self.noise]))
+        return np.asarray(self._of(theory.noise_factor, v, noise=NOISES[self.noise]))
 
     def curvature(self, v: Values) -> np.ndarray:
         """kappa of the linear drift -kappa w."""
-        return np.asarray(theory.curvature(v["eigenvalue"], rho=v["rho"], drift=self.drift))
+        return np.asarray(self._of(theory.curvature, v))
 
     def diffusion(self, v: Values) -> np.ndarray:
         """D, the noise model included."""
-        return np.asarray(theory.diffusion_coefficient(v["eigenvalue"], lr=v["lr"], batch_size=v["batch_size"], rho=v["rho"],
-                                                       drift=self.drift, noise=NOISES[self.noise]))
+        return np.asarray(self._of(theory.diffusion_coefficient, v, lr=v["lr"], batch_size=v["batch_size"],
+                                   noise=NOISES[self.noise]))
 
     @staticmethod
     def step(v: Values) -> np.ndarray:
@@ -101,36 +102,42 @@ class Model:
         return np.asarray(early | (inside & (np.abs(ratio - 1) <= USEFUL)))
 
     @quiet
-    def covariance(self, v: Values, w: Values, steps: np.ndarray) -> np.ndarray:
-        """|<X Y>| of two settings v and w that run on the same noise, after so many steps from 0.
+    def difference(self, v: Values, steps: np.ndarray) -> np.ndarray:
+        """<X^2> - <Y^2>, SGD (rho = 0) less the setting, after so many steps (see `at`): `exact`, without subtracting.
 
-        The sum of A^k Q (B^k)^T over k < steps, A and B the matrices of one step of each, by doubling.
+        nan where the mean squares exceed float64.
         """
-        shape = np.broadcast_shapes(np.shape(steps), *(np.shape(x) for x in (*v.values(), *w.values())))
-        (a, p), (b, q) = self._step_matrix(v, shape), self._step_matrix(w, shape)
-        noise = p[..., :, None] * q[..., None, :]
-        total, powers = np.zeros_like(noise), (np.broadcast_to(np.eye(2), a.shape), np.broadcast_to(np.eye(2), b.shape))
-        n = np.broadcast_to(steps, shape).astype(np.int64)
-        for bit in range(int(np.max(n)).bit_length() - 1, -1, -1):
-            total = total + powers[0] @ total @ np.swapaxes(powers[1], -1, -2)
-            powers = powers[0] @ powers[0], powers[1] @ powers[1]
-            more = ((n >> bit) & 1)[..., None, None] == 1
-            total = np.where(more, a @ total @ np.swapaxes(b, -1, -2) + noise, total)
-            powers = np.where(more, a @ powers[0], powers[0]), np.where(more, b @ powers[1], powers[1])
-        return np.abs(total[..., 0, 0])
+        about: dict[str, Any] = {"curvature": v["eigenvalue"], "diffusion": self._unit(v),
+                                 "shift": self._of(theory.curvature_shift, v),
+                                 "deficit": self._of(theory.noise_deficit, v, noise=NOISES[self.noise])}
+        heavy = {"lr": v["lr"], "momentum": v["momentum"], "dampening": v["dampening"]}
+        if self.method != "exact" and self.heavy:
+            return np.asarray(theory.momentum_em_difference(steps, dt=self.step(v), **about, **heavy))
+        if self.method != "exact":
+            return np.asarray(theory.em_difference(steps, dt=self.step(v), **about))
+        keep = 1 - np.asarray(v["dampening"])       # it slows the clock and the noise
+        without = keep * theory.corollary1_exact(steps * keep, drift=self.drift, noise=NOISES[self.noise],
+                                                 **{p: v[p] for p in ("eigenvalue", "lr", "rho", "batch_size")})
+        if not self.heavy:
+            return np.asarray(without)
+        return np.where(np.asarray(v["momentum"]) == 0, without, theory.momentum_sde_difference(steps, **about, **heavy))
 
-    def _step_matrix(self, v: Values, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """One step on (w, h v), and what a unit of the common noise adds to it."""
-        if self.heavy:
-            size = self.step(v) / v["lr"]
-            keep, force = 1 - (1 - v["momentum"]) * size, (1 - v["dampening"]) * size
-        else:
-            keep, force = 0.0, 1.0
-        stiff = force * self.curvature(v) * self.step(v)
-        kick = force * np.sqrt(v["lr"] * self.step(v) * np.abs(v["eigenvalue"]) / v["batch_size"]) * self._amplitude(v)
-        rows = [[1 - stiff, keep], [-stiff, keep]]
-        matrix = np.stack([np.stack([np.broadcast_to(x, shape) for x in row], -1) for row in rows], -2)
-        return matrix, np.broadcast_to(np.asarray(kick)[..., None], (*shape, 2))
+    @quiet
+    def covariance(self, v: Values, steps: np.ndarray) -> np.ndarray:
+        """<X Y> of SGD (X) and the setting (Y) on the same noise, after so many steps; method "exact" has none."""
+        shared = {"curvature": v["eigenvalue"], "other_curvature": self.curvature(v), "diffusion": self._unit(v),
+                  "dt": self.step(v)}
+        found = theory.em_crn_covariance(steps, **shared) if not self.heavy else theory.momentum_em_crn_covariance(
+            steps, lr=v["lr"], momentum=v["momentum"], dampening=v["dampening"], **shared)
+        return np.asarray(found * self._amplitude(v))
+
+    def _of(self, formula: Callable[..., Any], v: Values, **more: Any) -> Any:
+        return formula(v["eigenvalue"], rho=v["rho"], drift=self.drift, **more)
+
+    @staticmethod
+    def _unit(v: Values) -> np.ndarray:
+        """D of SGD."""
+        return np.asarray(theory.diffusion_coefficient(v["eigenvalue"], lr=v["lr"], batch_size=v["batch_size"]))
 
     def _amplitude(self, v: Values) -> np.ndarray:
         """How much of the noise of a step with rho = 0 a step with rho carries (the rest is independent of it)."""
@@ -138,3 +145,12 @@ class Model:
             return np.sqrt(self.factor(v))
         gain = 1 + np.asarray(v["rho"]) * v["eigenvalue"]       # the Jacobian of w^p
         return np.asarray(gain ** ((self.drift == "chain") + (self.noise == "same")))
+
+    def rule(self, v: Values, kind: str = "normal") -> rules.Rule:
+        """What is simulated, method "exact" excepted: SAM (SGD at rho = 0) with this drift, noise and momentum."""
+        heavy = {"momentum": v["momentum"], "dampening": v["dampening"]} if self.heavy else {}
+        rule = rules.sam(lr=v["lr"], rho=v["rho"], drift=self.drift, **heavy)
+        if self.method == "algorithm":
+            return noises.noisy(rule, batch_size=v["batch_size"], minibatch=self.noise, kind=kind)
+        deviation = np.sqrt(self.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])     # coordinates come last
+        return noises.diffusion(rule, sigma=np.asarray(deviation)[..., None], dt=v.get("dt"), kind=kind)

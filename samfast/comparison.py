@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import check, numbers
-
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -52,16 +50,6 @@ class Comparison:
         for index in np.ndindex(*(ds.sizes[d] for d in ds["z"].dims)):
             row = ds.isel(dict(zip(ds["z"].dims, index, strict=True)))
             yield "  ".join(f"{float(row[name]):>11.5g}" for name in (*varied, *shown))
-
-
-def axes(given: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Each parameter as an array on its own axis of a grid; a plain number has no axis."""
-    arrays = {p: np.asarray(numbers(p, x, **bounds[p]), float) for p, x in given.items()}
-    for p, a in arrays.items():
-        check(a.ndim <= 1, f"{p} has shape {a.shape}: give a number or a flat sequence of numbers")
-        check(len(np.unique(a)) == a.size, f"{p}={given[p]!r}: a value occurs twice; give each once")
-    own = iter(np.eye(sum(a.ndim for a in arrays.values()), dtype=bool))
-    return {p: a.reshape(np.where(next(own), a.size, 1)) if a.ndim else a for p, a in arrays.items()}
 
 
 def comparison(values: Mapping[str, np.ndarray], columns: Mapping[str, tuple[str, Any]], attrs: Mapping[str, Any],

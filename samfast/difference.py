@@ -37,20 +37,22 @@ def difference(study: Study) -> xr.Dataset:
           "between SGD and SAM needs both; give msd a list with 0, e.g. rho=[0, 0.1, 0.5]")
     sgd, sam = ds.sel(rho=0.0, drop=True), ds.sel(rho=radii[radii > 0])
     dims = sam["exact"].dims
-    parts = {k: (sgd[k] - sam[k]).transpose(*dims) for k in ("msd", "exact")}
-    se = xr.zeros_like(parts["exact"])
+    msd = (sgd["msd"] - sam["msd"]).transpose(*dims)
+    se, exact = xr.zeros_like(msd), xr.zeros_like(msd)
     for index in np.ndindex(*(ds.sizes[c] for c in CHOICES if c in dims)):
         at: Any = dict(zip((c for c in CHOICES if c in dims), index, strict=True))
         part = sam.isel(at)
         setting = {c: str(part[c].values) if c in part.coords else ds.attrs[c] for c in CHOICES}
-        se[at] = spread(study.model(setting), grid(part), part["time"].values) / np.sqrt(np.maximum(part["count"], 1))
+        model, times, v = study.model(setting), part["time"].values, grid(part)
+        se[at] = spread(model, v, times) / np.sqrt(np.maximum(part["count"], 1))
+        exact[at] = model.difference(v, model.at(v, times))
     v = grid(sam)
     printed = theory.corollary1(sam["time"].values, **{p: v[p] for p in ("eigenvalue", "lr", "rho", "batch_size")})
     alone = (np.asarray(v["momentum"]) == 0) & (np.asarray(v["dampening"]) == 0)
     printed = xr.zeros_like(se) + np.where(alone, printed, np.nan)
     with np.errstate(all="ignore"):
-        z, ratio = (parts["msd"] - parts["exact"]) / se, printed / parts["exact"]
-    out = xr.Dataset({"difference": parts["msd"], "se": se, "exact": parts["exact"], "z": z.where(se > 0),
+        z, ratio = (msd - exact) / se, printed / exact
+    out = xr.Dataset({"difference": msd, "se": se, "exact": exact, "z": z.where(se > 0),
                       "printed": printed, "ratio": ratio, "valid": np.abs(ratio - 1) <= 0.15}, attrs=dict(ds.attrs))
     for key, text in ABOUT.items():
         out[key].attrs = {"long_name": text, "units": "1" if key in ("z", "ratio", "valid") else "length^2"}
@@ -71,7 +73,7 @@ def spread(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
     steps = model.at(v, instants)
     with np.errstate(all="ignore"):
         x, y = model.exact(free, steps), model.exact(v, steps)
-        c = _of_jumps(model, free, v, steps) if model.method == "exact" else model.covariance(free, v, steps)
+        c = _of_jumps(model, free, v, steps) if model.method == "exact" else model.covariance(v, steps)
         variance = 2 * (x * x + y * y - 2 * c * c)
         return np.sqrt(np.where(variance > NOTHING * (x * x + y * y), variance, 0.0))
 

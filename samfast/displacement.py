@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import law, losses, observe, rules, theory
-from . import noise as noises
+from . import law, losses, observe, theory
 from .batches import Batches, Begin, More, Seen, further
 from .checks import DivergenceWarning
 from .closed_form import Model
@@ -67,14 +66,7 @@ def _source(todo: Plan, model: Model, executor: Executor | None) -> tuple[Begin,
     if model.method == "exact":
         return (lambda paths, progress: law.sample(model, values, todo.instants, law="sde", paths=paths, kind=given["kind"],
                                                    progress=progress, **how), partial(further, executor=executor))
-    heavy: dict[str, Any] = {"momentum": values["momentum"], "dampening": values["dampening"]} if model.heavy else {}
-    rule = rules.sam(lr=values["lr"], rho=values["rho"], drift=model.drift, **heavy)
-    if model.method == "algorithm":
-        rule = noises.noisy(rule, batch_size=values["batch_size"], minibatch=model.noise, kind=given["kind"])
-    else:       # one coordinate, on the last axis
-        deviation = np.sqrt(model.factor(values) * np.abs(values["eigenvalue"]) / values["batch_size"])
-        rule = noises.diffusion(rule, sigma=np.asarray(deviation)[..., None], dt=values.get("dt"), kind=given["kind"])
-    loss = losses.quadratic(values["eigenvalue"][..., None])
+    rule, loss = model.rule(values, given["kind"]), losses.quadratic(values["eigenvalue"][..., None])
     return (lambda paths, progress: simulate(loss, rule, [0.0], record=np.unique(todo.steps), paths=paths,
                                              observe=observe.msd(), state=False, progress=progress, **how),
             partial(further, executor=executor))

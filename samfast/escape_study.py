@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from . import losses, noise, observe, rules, theory
+from . import losses, observe, theory
 from . import tracing as T
 from .checks import check, choice, integer, numbers
 from .closed_form import NOISES, Model
-from .comparison import Comparison, axes, comparison
+from .comparison import Comparison, comparison
 from .engine import Progress, resume, simulate
-from .grid import BOUNDS
+from .grid import BOUNDS, axes
 from .observe import Observer, Seen
 from .results import Run
 from .rules import Oracle, Rule
@@ -83,11 +83,8 @@ def _theory(model: Model, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _until_all_left(model: Model, v: Mapping[str, np.ndarray], steps: int, *, executor: Executor | None, progress: Progress,
                     **options: Any) -> Run:
-    deviation = np.sqrt(model.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])
-    sam = rules.sam(lr=v["lr"], rho=v["rho"], drift=model.drift)
-    rule = held(noise.diffusion(sam, sigma=np.asarray(deviation)[..., None], dt=v.get("dt")), limit=v["limit"])
-    run = simulate(losses.quadratic(v["eigenvalue"][..., None]), rule, [0.0], record=[steps], observe=_left(v["limit"]),
-                   executor=executor, progress=progress, **options)
+    run = simulate(losses.quadratic(v["eigenvalue"][..., None]), held(model.rule(v), limit=v["limit"]), [0.0],
+                   record=[steps], observe=_left(v["limit"]), executor=executor, progress=progress, **options)
     while run.mean[..., -1, 1].any():
         steps *= 2
         run = resume(run, record=[steps], executor=executor, progress=progress)

@@ -60,7 +60,8 @@ class Plan:
 
 def plan(given: Mapping[str, Any], methods: tuple[str, ...] = METHODS) -> Plan:
     """Check everything that msd was given, before anything is compiled."""
-    values, sweep = _axes(given)
+    values = axes({p: given[p] for p in PARAMETERS if p != "dt" or given["dt"] is not None}, BOUNDS)
+    sweep = tuple(a.size for a in values.values() if a.ndim)
     for name in ("until", "confidence"):
         check(given[name] is None or np.ndim(numbers(name, given[name], above=0.0, below=1.0, example=0.05)) == 0,
               f"{name}={given[name]!r}: give one number")
@@ -102,16 +103,14 @@ def _words(name: str, value: Any, options: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _axes(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
-    """The parameters, each on its own axis of the grid, and the shape of the grid."""
-    arrays = {p: np.asarray(numbers(p, given[p], **BOUNDS[p]), float) for p in PARAMETERS
-              if p != "dt" or given["dt"] is not None}
+def axes(given: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Each parameter as an array on its own axis of a grid; a plain number has no axis."""
+    arrays = {p: np.asarray(numbers(p, x, **bounds[p]), float) for p, x in given.items()}
     for p, a in arrays.items():
         check(a.ndim <= 1, f"{p} has shape {a.shape}: give a number or a flat sequence of numbers")
         check(len(np.unique(a)) == a.size, f"{p}={given[p]!r}: a value occurs twice; give each once")
-    sweep = tuple(a.size for a in arrays.values() if a.ndim)
-    axes = iter(np.eye(len(sweep), dtype=bool))
-    return {p: a.reshape(np.where(next(axes), a.size, 1)) if a.ndim else a for p, a in arrays.items()}, sweep
+    own = iter(np.eye(sum(a.ndim for a in arrays.values()), dtype=bool))
+    return {p: a.reshape(np.where(next(own), a.size, 1)) if a.ndim else a for p, a in arrays.items()}
 
 
 def _instants(times: Any) -> np.ndarray:

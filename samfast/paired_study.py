@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import losses, noise, observe, rules, theory
+from . import losses, observe, theory
 from .checks import choice, numbers
 from .closed_form import NOISES, Model, Values
 from .comparison import Comparison, comparison
@@ -41,7 +41,7 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     todo = plan({**given, "until": None, "confidence": 0.95, "theorem": "corrected"})
     model, values = todo.models[0], todo.values
     still = {**values, "rho": np.zeros(())}
-    both = paired(_rule(model, values, kind), _rule(model, still, kind))
+    both = paired(model.rule(values, kind), model.rule(still, kind))
     run = simulate(losses.quadratic(values["eigenvalue"][..., None]), both, [0.0], record=np.unique(todo.steps),
                    paths=todo.paths, observe=observe.paired_msd(), seed=seed, dtype=dtype, state=False, executor=executor,
                    progress=progress)
@@ -49,7 +49,7 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     difference, se, spread, apart = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)
         for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1)))
-    exact = exact_difference(model, todo.along, todo.steps)
+    exact = model.difference(todo.along, todo.steps)
     with np.errstate(all="ignore"):
         z, gain = (np.where(spread > 0, x, np.nan) for x in ((difference - exact) / se, apart / spread))
     columns = {"difference": ("MSD of SGD - MSD of SAM, simulated on common noise", difference),
@@ -59,31 +59,6 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     about = {"title": "MSD of SGD - MSD of SAM on common noise", "shown": "difference se exact z sde printed gain needed",
              "paths": run.paths, "seed": run.seed, **{k: given[k] for k in ("drift", "noise", "method", "kind", "dtype")}}
     return comparison(values, columns, about, time=todo.instants)
-
-
-def _rule(model: Model, v: Values, kind: str) -> rules.Rule:
-    """SAM with the noise and the momentum of the study; SGD at rho = 0."""
-    heavy = {"momentum": v["momentum"], "dampening": v["dampening"]} if model.heavy else {}
-    rule = rules.sam(lr=v["lr"], rho=v["rho"], drift=model.drift, **heavy)
-    if model.method == "algorithm":
-        return noise.noisy(rule, batch_size=v["batch_size"], minibatch=model.noise, kind=kind)
-    deviation = np.sqrt(model.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])
-    return noise.diffusion(rule, sigma=np.asarray(deviation)[..., None], dt=v.get("dt"), kind=kind)
-
-
-@np.errstate(all="ignore")
-def exact_difference(model: Model, v: Values, steps: np.ndarray) -> np.ndarray:
-    """<X^2> - <Y^2> of the recursion after so many steps.
-
-    Without momentum it is the SDE's difference plus that of the biases of Euler-Maruyama, none of them formed by
-    subtracting the large variances.
-    """
-    still = {**v, "rho": np.zeros(())}
-    if model.heavy:
-        return np.asarray(model.exact(still, steps) - model.exact(v, steps))
-    dt = model.step(v)
-    sgd, sam = (theory.em_bias(steps, curvature=model.curvature(x), diffusion=model.diffusion(x), dt=dt) for x in (still, v))
-    return np.asarray(_of_sde(model, v, steps * dt) + (sgd - sam))
 
 
 def _of_sde(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
 """Study.difference, Corollary 1: the simulated difference meets the exact one within its paired standard error."""
+import itertools
+
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -46,26 +49,76 @@ def test_the_error_is_that_of_pairs(options):
 def test_a_wrong_error_is_noticed(monkeypatch):
     """Planted: settings taken for independent, or the momentum of one of them lost."""
     covariance = closed_form.Model.covariance
-    for defect in (lambda self, v, w, steps: 0 * self.exact(w, steps),
-                   lambda self, v, w, steps: covariance(self, {**v, "momentum": np.array(0.45)}, w, steps)):
+    for defect in (lambda self, v, steps: 0 * self.exact(v, steps),
+                   lambda self, v, steps: covariance(self, {**v, "momentum": np.array(0.45)}, steps)):
         monkeypatch.setattr(closed_form.Model, "covariance", defect)
         assert not np.allclose(spreads(), 1, atol=0.066)
 
 
 def test_the_covariance_is_that_of_the_theory():
-    """Without momentum there is a closed form; with it the settings at equal rho have the variance itself."""
-    v = {"eigenvalue": -1.3, "lr": 0.02, "rho": np.array([0.1, 0.9])[:, None], "momentum": 0.0, "dampening": 0.0,
+    """Of unit noise, with momentum and without; at rho = 0 it is the variance of what was simulated."""
+    v = {"eigenvalue": -1.3, "lr": 0.02, "rho": np.array([0.0, 0.1, 0.9])[:, None], "momentum": 0.0, "dampening": 0.0,
          "batch_size": 8.0}
     steps = np.array([0, 1, 2, 7, 100, 1000])
     light = closed_form.Model("plain", "unit", "em", False)
-    want = theory.em_crn_covariance(steps, curvature=-1.3, other_curvature=theory.curvature(-1.3, rho=v["rho"]),
-                                    diffusion=light.diffusion(v), dt=0.02)
-    np.testing.assert_allclose(light.covariance({**v, "rho": 0.0 * v["rho"]}, v, steps), want, rtol=1e-12)
-    for noise in closed_form.NOISES:
-        for method in ("em", "algorithm"):
-            heavy = closed_form.Model("plain", "unit", method, True)
-            at = {**v, "momentum": 0.8, "dampening": 0.3}
-            np.testing.assert_allclose(heavy.covariance(at, at, steps), heavy.exact(at, steps), rtol=1e-11, err_msg=noise)
+    about = {"curvature": -1.3, "other_curvature": theory.curvature(-1.3, rho=v["rho"]), "diffusion": light.diffusion(v),
+             "dt": 0.02}
+    np.testing.assert_allclose(light.covariance(v, steps), theory.em_crn_covariance(steps, **about), rtol=1e-14)
+    for method in ("em", "algorithm"):
+        heavy, at = closed_form.Model("plain", "unit", method, True), {**v, "momentum": 0.8, "dampening": 0.3}
+        want = theory.momentum_em_crn_covariance(steps, lr=0.02, momentum=0.8, dampening=0.3, **about)
+        np.testing.assert_allclose(heavy.covariance(at, steps), want, rtol=1e-14)
+        np.testing.assert_allclose(heavy.covariance(at, steps)[0], heavy.exact(at, steps)[0], rtol=1e-12)
+
+
+def variances(model, v, n):
+    """(<X^2>, <Y^2>) of SGD and SAM after n steps, by the recursion or the characteristic roots of the SDE, to 60 digits."""
+    e, lr, rho, g, tau, batch = (mp.mpf(float(v[k])) for k in ("eigenvalue", "lr", "rho", "momentum", "dampening",
+                                                               "batch_size"))
+    r = rho * e
+    noise = {"unit": 1, "descent": 1, "same": (1 + r) ** 2, "independent": 1 + r * r}[model.noise]
+    gain = (1 + r) if model.drift == "chain" else 1
+    for kappa, factor in ((e, 1), (e * (1 + r) * gain, noise * (1 if model.noise == "unit" else gain ** 2))):
+        q, t = lr * abs(e) / batch * factor, n * lr         # 2D
+        if model.method == "exact" and not g:
+            yield q * (1 - tau) ** 2 * mp.expm1(-2 * kappa * (1 - tau) * t) / (-2 * kappa * (1 - tau))
+        elif model.method == "exact":
+            b, c = (1 - g) / lr, kappa * (1 - tau) / lr
+            w = mp.sqrt(mp.mpc(b * b / 4 - c))
+            one, two = -b / 2 + w, -b / 2 - w
+            total = sum(s * mp.expm1(z * t) / z for s, z in ((1, 2 * one), (1, 2 * two), (-2, one + two)))
+            yield mp.re(q * ((1 - tau) / lr) ** 2 * total / (4 * w * w))
+        else:
+            xx = xm = mm = mp.mpf(0)        # of w and m, where w' = w - lr m', m' = g m + (1 - tau)(kappa w + noise)
+            for _ in range(n):
+                pull = (1 - tau) * kappa
+                xm, mm = (pull * xx + g * xm, pull * pull * xx + 2 * pull * g * xm + g * g * mm + (1 - tau) ** 2 * q / lr)
+                xx, xm = xx - 2 * lr * xm + lr * lr * mm, xm - lr * mm
+            yield xx
+
+
+@pytest.mark.parametrize("method", ["em", "algorithm", "exact"])
+@pytest.mark.parametrize("noise", ["unit", "same"])
+def test_a_small_difference_keeps_its_digits(method, noise):
+    """rho = 1e-9, where subtracting the variances would lose nine digits."""
+    with mp.workdps(60):
+        for drift, eigenvalue, momentum in itertools.product(("plain", "chain"), (-1.0, 2.0), (0.0, 0.5, 0.9)):
+            v = {"eigenvalue": eigenvalue, "lr": 0.01, "rho": 1e-9, "momentum": momentum, "dampening": 0.2 * (momentum > 0),
+                 "batch_size": 64.0}
+            model = closed_form.Model(drift, noise, method, momentum > 0)
+            for n in (2, 30, 100):
+                sgd, sam = variances(model, v, n)
+                found = model.difference({k: np.array(x) for k, x in v.items()}, np.array(n * 0.01 if method == "exact" else n))
+                assert abs(mp.mpf(float(found)) / (sgd - sam) - 1) < 3e-13, (v, drift, n)
+                assert abs(float(sgd / sam) - 1) < 1e-7
+
+
+def test_the_study_shows_those_digits():
+    study = sf.msd(rho=[0.0, 1e-9], times=[0.5, 1.0], lr=0.01, momentum=[0.0, 0.5], paths=50, method="exact")
+    out = study.difference()["exact"].sel(rho=1e-9)
+    want = theory.corollary1_exact([0.5, 1.0], eigenvalue=-1.0, lr=0.01, rho=1e-9, batch_size=64, drift="plain")
+    np.testing.assert_allclose(out.sel(momentum=0.0), want, rtol=1e-13)
+    assert (out.sel(momentum=0.5) > out.sel(momentum=0.0)).all()
 
 
 def test_paired_variance_of_the_theory():

@@ -65,8 +65,8 @@ def test_a_wrong_exact_value_is_noticed(monkeypatch, defect):
 
 def test_a_wrong_simulation_is_noticed(monkeypatch):
     """As if SAM went down instead of up the slope before it looks."""
-    made = displacement.rules.sam
-    monkeypatch.setattr(displacement.rules, "sam", lambda **k: made(**{**k, "rho": 0 * k["rho"]}))
+    made = closed_form.rules.sam
+    monkeypatch.setattr(closed_form.rules, "sam", lambda **k: made(**{**k, "rho": 0 * k["rho"]}))
     assert sf.msd(rho=0.5, momentum=[0.0, 0.5], times=TIMES, paths=20_000).worst > 5
 
 

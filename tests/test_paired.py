@@ -10,7 +10,7 @@ import pytest
 import samfast as sf
 from samfast import engine, theory
 from samfast.closed_form import Model
-from samfast.paired_study import exact_difference, paired_msd
+from samfast.paired_study import paired_msd
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
 HEAVY = {"first": sf.noisy(sf.gd(lr=0.05, momentum=0.5), sigma=0.3),
@@ -149,7 +149,7 @@ def test_a_wrong_minibatch_is_found():
     rho, times = np.array([0.2, 0.4]), np.array([0.05, 0.5])
     ds = paired_msd(rho=rho, times=times, noise="same", method="algorithm", paths=2**15).dataset
     v = {"eigenvalue": -1.0, "lr": 0.01, "rho": rho[:, None], "batch_size": 64, "momentum": 0.0, "dampening": 0.0}
-    meant = exact_difference(Model("plain", "independent", "algorithm", False), v, np.rint(times / 0.01))
+    meant = Model("plain", "independent", "algorithm", False).difference(v, np.rint(times / 0.01))
     assert (np.abs((ds["difference"] - meant) / ds["se"]) > 6).all() and np.abs(ds["z"]).max() < 5
 
 
@@ -172,8 +172,8 @@ def test_the_exact_difference_keeps_its_digits(eigenvalue):
             sums.append(lr * lr * abs(eigenvalue) / batch * sum(q**k for k in range(steps)))
         v = {k: np.array([float(x)]) for k, x in {"eigenvalue": eigenvalue, "lr": lr, "rho": rho, "batch_size": batch,
                                                  "momentum": 0, "dampening": 0}.items()}
-        found = exact_difference(Model("plain", "unit", "em", False), v, np.array([steps]))
-        assert found == pytest.approx(float(sums[0] - sums[1]), rel=1e-11)
+        found = Model("plain", "unit", "em", False).difference(v, np.array([steps]))
+        assert found == pytest.approx(float(sums[0] - sums[1]), rel=1e-14)
 
 
 def test_the_table():

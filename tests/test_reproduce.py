@@ -116,7 +116,9 @@ def test_the_table_says_everything():
         assert claim.text in words and f"[{claim.source}]" in words
     assert max(map(len, text.splitlines())) <= sum(verdicts.COLUMNS) + 4
     assert text.count("\n2 2 2") == 0 and sum(line.count(" 2 2") > 0 for line in text.splitlines()) > 1
-    assert sf.reproduce.total(CLAIMS) == "4 claims: 1 hold, 1 hold under a condition, 1 do not hold, 1 are open"
+    assert sf.reproduce.total(CLAIMS) == "4 claims: 1 holds, 1 holds under a condition, 1 does not hold, 1 is open"
+    assert sf.reproduce.total(2 * CLAIMS) == "8 claims: 2 hold, 2 hold under a condition, 2 do not hold, 2 are open"
+    assert sf.reproduce.total(CLAIMS[:1]) == "1 claim: 1 holds" and sf.reproduce.total(2 * CLAIMS[:1]) == "2 claims: 2 hold"
 
 
 def test_the_command_lists_runs_and_resumes(made, capsys):

@@ -30,5 +30,7 @@ def _row(cells: Sequence[str]) -> list[str]:
 def total(claims: Iterable[Claim]) -> str:
     """How many claims hold, in one line."""
     kinds = Counter(ONLY if c.verdict.startswith(ONLY) else c.verdict for c in claims)
-    words = {HOLDS: "hold", ONLY: "hold under a condition", FAILS: "do not hold", OPEN: "are open"}
-    return f"{sum(kinds.values())} claims: " + ", ".join(f"{kinds[k]} {text}" for k, text in words.items() if kinds[k])
+    words = {HOLDS: ("holds", "hold"), ONLY: ("holds under a condition", "hold under a condition"),
+             FAILS: ("does not hold", "do not hold"), OPEN: ("is open", "are open")}
+    counted = [f"{kinds[k]} {one if kinds[k] == 1 else many}" for k, (one, many) in words.items() if kinds[k]]
+    return f"{kinds.total()} claim{'s' * (kinds.total() != 1)}: " + ", ".join(counted)

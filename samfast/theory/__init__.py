@@ -35,8 +35,9 @@ toy network    ``toy_network_exponent`` ``toy_network_threshold`` ``toy_network_
                ``toy_network_sgd_window``
 estimation     ``msd_interval`` ``msd_relative_sd`` ``paths_for_msd`` ``satterthwaite_dof``
                ``squared_displacement_variance`` ``antithetic_gain``
-common noise   ``crn_covariance`` ``em_crn_covariance`` ``paired_difference_variance`` ``paths_to_resolve``
-               ``control_variate``
+common noise   ``crn_covariance`` ``em_crn_covariance`` ``momentum_em_crn_covariance`` ``em_difference``
+               ``momentum_em_difference`` ``momentum_sde_difference`` ``paired_difference_variance``
+               ``paths_to_resolve`` ``control_variate``
 special        ``phi1`` ``phi2`` ``psi`` ``log_phi1`` ``delta_phi1`` ``delta_phi1_excess``
                ``scaled_delta_phi1`` ``chc`` ``delta_chc`` ``scaled_delta_chc`` ``geometric_sum``
 =============  ===============================================================================================
@@ -61,6 +62,12 @@ from .corollary import (
     corollary1_remainder_leading,
     corollary1_sign,
     log_corollary1_exact,
+)
+from .differences import (
+    em_difference,
+    momentum_em_crn_covariance,
+    momentum_em_difference,
+    momentum_sde_difference,
 )
 from .diffusion import (
     exact_step,
@@ -228,6 +235,7 @@ __all__ = [
     "em_bias",
     "em_bias_leading",
     "em_crn_covariance",
+    "em_difference",
     "em_exit_time",
     "em_exit_time_estimate",
     "em_mean",
@@ -250,8 +258,11 @@ __all__ = [
     "log_theorem2",
     "mean_exit_time",
     "mean_exit_time_asymptotic",
+    "momentum_em_crn_covariance",
+    "momentum_em_difference",
     "momentum_em_moments",
     "momentum_em_stationary",
+    "momentum_sde_difference",
     "momentum_sde_moments",
     "momentum_sde_msd",
     "momentum_sde_stationary",

@@ -39,6 +39,8 @@ RULES = {
     "eigenvalue": Rule(_any, "a finite number", "-1.0"),
     "eigenvalues": Rule(_any, "finite numbers", "[2.0, -1.0]"),
     "curvature": Rule(_any, "a finite number", "-1.0"),
+    "shift": Rule(_any, "a finite difference of curvatures", "0.1"),
+    "deficit": Rule(lambda v: v <= 1, "1 - s^2, at most 1", "0.0"),
     "diffusion": Rule(lambda v: v >= 0, "a diffusion coefficient of 0 or more", "0.1"),
     "diffusion_positive": Rule(lambda v: v > 0, "a positive diffusion coefficient", "0.1"),
     "gradient_variance": Rule(lambda v: v >= 0, "a variance of 0 or more", "1.0"),
