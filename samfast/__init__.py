@@ -27,7 +27,7 @@ _PUBLIC = {
     "absolute": "tracing", "where": "tracing", "minimum": "tracing", "maximum": "tracing", "total": "tracing",
     "dot": "tracing", "norm": "tracing",
 }
-_MODULES = ("losses", "observe", "theory", "cache", "tracing", "reproduce")
+_MODULES = ("losses", "observe", "stats", "theory", "cache", "tracing", "reproduce")
 __all__ = ["__version__", *_PUBLIC, *_MODULES]
 
 

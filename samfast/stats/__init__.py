@@ -1,0 +1,30 @@
+"""Statistics of simulated paths, one source for NumPy and CuPy: arrays on a device stay there.
+
+Paths lie along `axis` (default: the last; functions of vectors have the coordinates last and the paths before them), all
+other axes are settings. Numbers that are not finite, as diverged paths leave them, are left out and not counted. Results
+are float64 in the namespace of the argument. Nothing waits for a device or branches on its values, but for what is
+documented as computed on the host: p-values, `chi_square`, `variance_interval` and `str`.
+
+=============  ==============================================================================================
+topic          contents
+=============  ==============================================================================================
+moments        ``moments`` ``Moments`` ``msd`` ``covariance``
+errors         ``standard_error`` ``mean_interval`` ``variance_interval``; of a Gaussian MSD: ``theory.msd_interval``;
+               on common random numbers: ``paired_difference`` ``PairedDifference``
+distribution   ``quantiles`` ``Quantiles`` ``histogram`` ``Histogram``
+escape         ``survival`` ``Survival``
+comparison     ``z_score`` ``chi_square`` ``ks`` ``Goodness``
+in parts       ``accumulate`` ``merge`` ``fits``
+=============  ==============================================================================================
+"""
+
+from .agreement import Goodness, chi_square, ks, z_score
+from .arrays import fits, merge
+from .distribution import Histogram, Quantiles, histogram, quantiles
+from .errors import PairedDifference, mean_interval, paired_difference, standard_error, variance_interval
+from .escape import Survival, survival
+from .moments import Moments, accumulate, covariance, moments, msd
+
+__all__ = ["Goodness", "Histogram", "Moments", "PairedDifference", "Quantiles", "Survival", "accumulate", "chi_square",
+           "covariance", "fits", "histogram", "ks", "mean_interval", "merge", "moments", "msd", "paired_difference",
+           "quantiles", "standard_error", "survival", "variance_interval", "z_score"]

@@ -1,0 +1,96 @@
+"""Where an array lives, how much of it is worked on at once, and in which order it is summed."""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..checks import check
+
+Array = Any                             # of NumPy or CuPy
+Part = TypeVar("Part")
+ELEMENTS = 2 ** 21                      # float64 numbers of one temporary: 16 MB
+SHARE = 0.8                             # of the free memory that may be asked for
+quiet = np.errstate(all="ignore")       # nan where there is nothing to divide by; CuPy does not warn
+
+
+def namespace(*arrays: Any) -> Any:
+    """CuPy if one of the arrays is CuPy's, else NumPy. CuPy is imported for its own arrays only."""
+    if any(type(x).__module__.partition(".")[0] == "cupy" for x in arrays):
+        return importlib.import_module("cupy")
+    return np
+
+
+def host(x: Any) -> np.ndarray:
+    """The array in NumPy; from a device it is copied when that has finished."""
+    xp = namespace(x)
+    return np.asarray(x) if xp is np else np.asarray(xp.asnumpy(x))
+
+
+def paths_first(name: str, values: Any, axis: int, xp: Any) -> Array:
+    """The array with its paths on the first axis: a view."""
+    x = xp.asarray(values)
+    check(x.ndim > 0 and -x.ndim <= axis < x.ndim, f"axis={axis}: {name} has shape {tuple(x.shape)}; give the axis of the "
+          "paths")
+    check(x.shape[axis] > 0, f"{name} has shape {tuple(x.shape)}: give at least one path along axis {axis}")
+    return xp.moveaxis(x, axis, 0)
+
+
+def blocks(paths: int, each: int) -> Iterator[slice]:
+    """Cuts into 2^m paths, as many as fit a temporary with `each` numbers a path: subtrees of the tree of all paths."""
+    length = 1 << max(0, (ELEMENTS // max(each, 1)).bit_length() - 1)
+    return (slice(i, min(i + length, paths)) for i in range(0, paths, length))
+
+
+def tree(x: Array, xp: Any) -> Array:
+    """The sum over the first axis, pairwise in index order: ((x0 + x1) + (x2 + x3)) + x4, on every device."""
+    while x.shape[0] > 1:
+        even = x.shape[0] // 2 * 2
+        pairs = x[0:even:2] + x[1:even:2]
+        x = pairs if even == x.shape[0] else xp.concatenate((pairs, x[even:]))
+    return x[0]
+
+
+def summed(paths: int, each: int, part: Callable[[slice], Array], xp: Any) -> Array:
+    """The sum over all paths, in blocks; part(cut): the numbers of some paths, those on the first axis."""
+    return merge(tree(part(cut), xp) for cut in blocks(paths, each))
+
+
+def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
+    """Add records (Moments, Histogram) or arrays in one binary tree, pairwise in index order.
+
+    parts: in index order, or a mapping index -> record that was filled in any order. Parts of 2^m paths each (the last
+    may have fewer) and with one `shift` give the same bits for every m and for the whole at once.
+    """
+    ordered = (parts[i] for i in sorted(parts)) if isinstance(parts, Mapping) else iter(parts)
+    waiting: list[tuple[int, Any]] = []         # of 2^level parts each
+    for part in ordered:
+        level, total = 0, part
+        while waiting and waiting[-1][0] == level:
+            level, total = level + 1, waiting.pop()[1] + total
+        waiting.append((level, total))
+    check(len(waiting) > 0, "merge: there are no parts; give at least one")
+    total = waiting.pop()[1]
+    while waiting:
+        total = waiting.pop()[1] + total
+    return total
+
+
+def fits(need: float, *, xp: Any = np, what: str = "values") -> None:
+    """Raise MemoryError, before the work, if `need` bytes are more than 80 % of what is free (of the device, for CuPy)."""
+    have = _free(xp)
+    check(have is None or need <= SHARE * have, f"{what}: this needs {need / 1e9:.3g} GB, and {(have or 0) / 1e9:.3g} GB are "
+          "free: give fewer paths or settings at once, and add the parts with samfast.stats.merge", MemoryError)
+
+
+def _free(xp: Any) -> float | None:
+    if xp is not np:
+        return float(xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes())
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            found = dict(line.split(":", 1) for line in f)
+        return float(found["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return None

@@ -1,0 +1,191 @@
+"""Moments that add: sums of powers about a shift, with their means, variances and standard errors."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..checks import check, integer
+from ..results import Run
+from .arrays import Array, host, merge, namespace, paths_first, quiet, summed
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Moments:
+    r"""Sums :math:`S_m=\sum_i(x_i-c)^m`, m = 1, ..., order, over n paths. Two of them add: `a + b` is that of all paths.
+
+    sums: (*settings, order). count n: (*settings). shift c: (*settings), near the mean, so that nothing cancels.
+    """
+
+    sums: Array
+    count: Array
+    shift: Array
+
+    @property
+    def order(self) -> int:
+        """The highest power."""
+        return int(self.sums.shape[-1])
+
+    @quiet
+    def _raw(self, m: int) -> Array:
+        check(m <= self.order, f"order={self.order}: this needs moment {m}; give order={m}, or moments={m} to simulate")
+        return self.sums[..., m - 1] / self.count
+
+    @property
+    def mean(self) -> Array:
+        r""":math:`c+S_1/n`."""
+        return self._raw(1) + self.shift
+
+    @quiet
+    def central(self, m: int) -> Array:
+        r""":math:`\frac1n\sum_i(x_i-\bar x)^m` by the binomial theorem, not corrected for bias; m from 2 to the order."""
+        check(2 <= m, f"central({m}): give 2 or more")
+        a = self._raw(1)
+        return (-a) ** m + sum(math.comb(m, j) * self._raw(j) * (-a) ** (m - j) for j in range(1, m + 1))
+
+    @property
+    @quiet
+    def var(self) -> Array:
+        """Unbiased variance."""
+        return namespace(self.sums).maximum(self.central(2), 0.0) * (self.count / (self.count - 1.0))
+
+    @property
+    @quiet
+    def std_error(self) -> Array:
+        r"""Standard error of the mean, :math:`s/\sqrt n`."""
+        return namespace(self.sums).sqrt(self.var / self.count)
+
+    @property
+    @quiet
+    def var_std_error(self) -> Array:
+        r"""Standard error of `var`, :math:`[(m_4-\frac{n-3}{n-1}s^4)/n]^{1/2}`; order 4 or more.
+
+        Cramer, Mathematical Methods of Statistics (1946), eq. 27.4.2 with the unbiased variance.
+        """
+        n, xp = self.count, namespace(self.sums)
+        return xp.sqrt(xp.maximum(self.central(4) - (n - 3.0) / (n - 1.0) * self.var ** 2, 0.0) / n)
+
+    def about(self, shift: Array) -> Moments:
+        """The same about another shift, by the binomial theorem."""
+        gap, xp = self.shift - shift, namespace(self.sums)
+        sums = [self.count * gap ** m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
+                for m in range(1, self.order + 1)]
+        return Moments(xp.stack(sums, axis=-1), self.count, shift)
+
+    def __add__(self, other: Moments) -> Moments:
+        check(self.order == other.order, f"order={other.order}: the other moments have order {self.order}; give one order")
+        more = other if other.shift is self.shift else other.about(self.shift)
+        return Moments(self.sums + more.sums, self.count + more.count, self.shift)
+
+    def __repr__(self) -> str:
+        return f"Moments(order {self.order}, shape {tuple(self.sums.shape[:-1])})"
+
+    def __str__(self) -> str:
+        mean, error = (np.array2string(host(x).reshape(-1)[:4], precision=6, separator=", ")
+                       for x in (self.mean, self.std_error))
+        return f"{self!r}: mean {mean}, standard error {error}, {int(np.max(host(self.count))):,} paths"
+
+
+def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
+    """Moments of the paths along `axis`, up to `order`; of a Run: those that it recorded, of every feature and time.
+
+    shift: what the sums are about, (*settings) or a number; default: the mean, at the price of a second pass. The numbers
+    are worked on in blocks and summed in one binary tree: the bits depend on the numbers and the shift alone.
+    """
+    if isinstance(values, Run):
+        about = Moments(values.sums, values.count[..., None], values.shift[..., None, :])
+        check(order <= about.order, f"order={order}: the run recorded {about.order} moments; give moments={order} to simulate")
+        return about
+    xp = namespace(values, shift)
+    x = paths_first("values", values, axis, xp)
+    return collect(lambda cut: x[cut], x.shape[0], tuple(x.shape[1:]), order, shift, xp)
+
+
+@quiet
+def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], order: int, shift: Any, xp: Any) -> Moments:
+    """Moments of part(cut), (paths of the cut, *shape)."""
+    integer("order", order, 1)
+
+    def powers(cut: slice, about: Array, highest: int) -> Array:
+        x = xp.asarray(part(cut), dtype=np.float64)
+        finite = xp.isfinite(x)
+        terms = [finite.astype(np.float64), xp.where(finite, x - about, 0.0)]
+        for _ in range(1, highest):
+            terms.append(terms[-1] * terms[1])
+        return xp.stack(terms, axis=-1)
+
+    def sums(about: Array, highest: int) -> Array:
+        return summed(paths, math.prod(shape) * (highest + 3), lambda cut: powers(cut, about, highest), xp)
+    if shift is None:
+        first = sums(xp.zeros(shape), 1)
+        shift = xp.where(first[..., 0] > 0, first[..., 1] / first[..., 0], 0.0)
+    about = xp.asarray(shift, dtype=np.float64)
+    found = sums(about, order)
+    return Moments(found[..., 1:], found[..., 0].astype(np.int64), about)
+
+
+def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
+    """Moments of chunks of paths that come one after the other and need not be in memory together.
+
+    shift: default the mean of the first chunk. See `merge` for chunks that are finished in any order.
+    """
+    def parts() -> Iterable[Moments]:
+        about = shift
+        for chunk in chunks:
+            part = moments(chunk, order, axis=axis, shift=about)
+            about = part.shift
+            yield part
+    return merge(parts())
+
+
+def msd(values: Any, origin: Any = 0.0, *, axis: int = -2, shift: Any = None) -> Moments:
+    r"""Moments of :math:`|w-w_0|^2` over the paths: `.mean` is the mean squared displacement, `.std_error` its error.
+
+    values: (*settings, path, coordinate), as `run.final()`. origin :math:`w_0`: (coordinate,), or (*settings, 1,
+    coordinate), or one for each path. Exact error and interval of Gaussian paths: theory.msd_relative_sd, msd_interval.
+    """
+    xp = namespace(values, origin, shift)
+    x = paths_first("values", values, axis, xp)
+    check(x.ndim > 1, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
+    start = paths_first("origin", xp.broadcast_to(xp.asarray(origin), xp.asarray(values).shape), axis, xp)
+
+    def squares(cut: slice) -> Array:
+        d = xp.asarray(x[cut], dtype=np.float64) - start[cut]
+        return over_coordinates(d * d, xp)
+    return collect(squares, x.shape[0], tuple(x.shape[1:-1]), 2, shift, xp)
+
+
+def over_coordinates(x: Array, xp: Any) -> Array:
+    """The sum over the last axis, one coordinate after the other."""
+    total = x[..., 0]
+    for j in range(1, x.shape[-1]):
+        total = total + x[..., j]
+    return total
+
+
+@quiet
+def covariance(values: Any, *, axis: int = -2) -> Array:
+    r"""Return the unbiased :math:`\frac1{n-1}\sum_i(x_i-\bar x)(x_i-\bar x)^T`, (*settings, k, k).
+
+    values: (*settings, path, k). Paths with a coordinate that is not finite are left out.
+    """
+    xp = namespace(values)
+    x = paths_first("values", values, axis, xp)
+    check(x.ndim > 1, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
+    k, each = int(x.shape[-1]), math.prod(x.shape[1:])
+
+    def finite(cut: slice) -> tuple[Array, Array]:
+        part = xp.asarray(x[cut], dtype=np.float64)
+        whole = xp.isfinite(over_coordinates(xp.abs(part) * 0.0, xp))[..., None]
+        return part, whole
+    count = summed(x.shape[0], each, lambda cut: finite(cut)[1].astype(np.float64), xp)
+    mean = summed(x.shape[0], each, lambda cut: xp.where(finite(cut)[1], finite(cut)[0], 0.0), xp) / count
+
+    def products(cut: slice) -> Array:
+        part, whole = finite(cut)
+        d = xp.where(whole, part - mean, 0.0)
+        return d[..., :, None] * d[..., None, :]
+    return summed(x.shape[0], each * (k + 2), products, xp) / (count[..., None] - 1.0)
