@@ -23,6 +23,7 @@ from .schedule import Interrupted, bar, execute, threads
 
 BLOCK = 256             # paths that are summed in one tree on every device
 SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
+LITTLE = 2 ** 18        # bytes that need no question whether they are free
 FEW, WITH_NORMALS = 8, 32   # up to this many paths a narrow program is faster; a block of normals should fill vectors
 RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in
 Progress = bool | Callable[[int, int], None] | None
@@ -124,11 +125,12 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
 def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str = "cpu", moments: int,
             on_divergence: str, observe: Observer | None, **options: Any) -> Job:
     """The job of a simulation, with every argument looked at. Compiles nothing, writes nothing."""
-    check(isinstance(loss, Loss), f"loss={loss!r}: give a Loss, e.g. sf.losses.beale() or a function decorated with "
-          "@sf.loss(dim=2)", TypeError)
-    check(isinstance(rule, Rule), f"rule={rule!r}: give a Rule, e.g. sf.sam(lr=0.01, rho=0.05)", TypeError)
-    check(observe is None or isinstance(observe, Observer), f"observe={observe!r}: give an Observer, e.g. "
-          "sf.observe.msd()", TypeError)
+    for name, value, kind, example in (
+            ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
+            ("rule", rule, Rule, "a Rule, e.g. sf.sam(lr=0.01, rho=0.05)"),
+            ("observe", observe, Observer | None, "an Observer, e.g. sf.observe.msd()")):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}={value!r}: give {example}")
     choice("dtype", dtype, MODES)
     check(device != "cuda", "device='cuda': this version has no CUDA backend; leave device out to run on the CPU")
     choice("device", device, ("cpu",))
@@ -296,7 +298,8 @@ def plan(loss: Loss, rule: Rule, start: Any, *, paths: int | None = None, observ
     configurations = int(np.prod(sweep))
     check(configurations > 0, "a parameter is an empty sequence: give at least one value")
     program = render(loss, rule, observer, mode=dtype, device=device, lanes=_lanes(loss, rule, n, device),
-                     shared=configurations > 1 and shared_noise, moments=moments, start_per_path=origin.ndim == 2)
+                     shared=configurations > 1 and shared_noise, moments=moments, start_per_path=origin.ndim == 2,
+                     single=n == 1)
     columns = []
     for name, size in program.columns:
         if name == ORIGIN:
@@ -342,7 +345,7 @@ def _check_size(job: Job, times: np.ndarray) -> None:
     need = {"values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
             "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
             "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2)}      # 2: in parts and merged
-    have = _memory()
+    have = _memory() if sum(need.values()) > LITTLE else None
     check(have is None or sum(need.values()) < 0.8 * have,
           "memory: this run needs " + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
           + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "

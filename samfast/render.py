@@ -1,17 +1,23 @@
 """(loss, rule, observer) -> Program: the text of one self-contained module, and where everything in it lives."""
 from __future__ import annotations
 
+from typing import Any
+
 from .checks import check, choice, names_of
-from .composition import compose
+from .composition import Traced, compose
 from .losses import Loss, PerPath
 from .observe import ORIGIN, Observer
 from .program import LIMIT, MODES, Program
 from .rules import Rule
 from .text_cpu import CpuText
-from .tracing import NeedsCoordinatesError
+from .text_single import SingleText
+from .tracing import Expr, NeedsCoordinatesError, Wide
 
 UNROLLED = 8        # above this dim a program that can be traced wide is
 TEXTS = {"cpu": CpuText, "plain": CpuText}
+
+REMEMBERED = 100
+_programs: dict[Any, Program] = {}      # by content: equal expressions have equal texts
 
 
 def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
@@ -25,11 +31,13 @@ def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
 
 
 def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", device: str = "cpu", lanes: int = 256,
-           shared: bool = False, moments: int = 2, start_per_path: bool = False, wide: bool | None = None) -> Program:
+           shared: bool = False, moments: int = 2, start_per_path: bool = False, wide: bool | None = None,
+           single: bool = False) -> Program:
     """Trace (loss, rule, observer) and print the module.
 
     shared: several configurations will share the noise. wide: trace all coordinates at once (default: above dim 8, where
     the functions allow it). start_per_path: the start, where the observer needs it, differs from path to path.
+    single: for one path only, which then needs no lanes of paths.
     """
     choice("dtype", mode, MODES)
     clash(loss, rule, observer)
@@ -45,7 +53,31 @@ def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", d
                   f"write it with vector operations (it uses {names_of(loss.params)}), or leave wide out")
     if traced is None:
         traced = compose(loss, rule, observer, per_path, False)
-    return TEXTS[device](loss, rule, observer, traced, mode, device, lanes, shared, moments, per_path).program(per_path)
+    kind = TEXTS[device]
+    if single and kind is CpuText and not traced.wide:
+        kind = SingleText
+    what = (kind, loss.name, loss.dim, rule.name, observer.name, tuple(observer.labels), repr(observer.memory),
+            content(traced), mode, device, lanes, shared, moments, per_path)
+    program = _programs.get(what)
+    if program is None:
+        if len(_programs) >= REMEMBERED:
+            _programs.clear()
+        program = _programs[what] = kind(loss, rule, observer, traced, mode, device, lanes, shared, moments,
+                                         per_path).program(per_path)
+    return program
+
+
+def content(traced: Any) -> Any:
+    """What the text is made of: functions are called each time, and only what they gave is looked up."""
+    if isinstance(traced, Expr):
+        return traced.key
+    if isinstance(traced, Traced):
+        return tuple(content(x) for x in vars(traced).values())
+    if isinstance(traced, dict):
+        return tuple((k, content(v)) for k, v in traced.items())
+    if isinstance(traced, Wide):
+        return "wide", traced.one.key
+    return tuple(content(x) for x in traced) if isinstance(traced, tuple | list) else traced
 
 
 __all__ = ["LIMIT", "MODES", "Program", "clash", "render"]

@@ -34,6 +34,19 @@ class CpuText(Text):
         """The header: Numba, or plain Python."""
         return {"cpu": "numba_cpu", "plain": "plain"}[self.device]
 
+    @property
+    def half(self) -> bool:
+        """Whether several steps share a word of signs."""
+        return self.sign and self.stride < self.pack
+
+    def numbers_at(self, n: int) -> str:
+        """Numbers 0 .. n-1 of lane l, from the rows of D."""
+        if not self.traced.draws:
+            return "()"
+        if self.half:
+            return "(bits(D[l] << shift), )"
+        return row([f"bits(D[{i} * W + l])" if self.sign else f"T(D[{i} * W + l])" for i in range(n)])
+
     # unrolled programs ----------------------------------------------------------------------------------------------
     def _narrow(self) -> tuple[list[str], int, int, int]:
         t, step = self.traced, self.step()
@@ -48,15 +61,7 @@ class CpuText(Text):
             group *= 2
         own = max(1, self.stride // self.pack)
         rows = max(1, chain * self.stride // self.pack)
-        half = self.sign and self.stride < self.pack
-
-        def numbers_at(n: int) -> str:
-            if not t.draws:
-                return "()"
-            if half:
-                return "(bits(D[l] << shift), )"
-            return row([f"bits(D[{i} * W + l])" if self.sign else f"T(D[{i} * W + l])" for i in range(n)])
-        hand = [row([f"d[0] << B({q * self.stride})"] if half else [f"d[{q * own + i}]" for i in range(own)])
+        hand = [row([f"d[0] << B({q * self.stride})"] if self.half else [f"d[{q * own + i}]" for i in range(own)])
                 if t.draws else "()" for q in range(chain)]
         blocks = self._passes(step) if size > PASS[vector_bits()] else []
         blocks += [
@@ -67,8 +72,8 @@ class CpuText(Text):
             function("stage", "load(S, o, l)", "", [f"return {row([f'S[o + {i} * W + l]' for i in range(len(names))])}"]),
             function("stage", "store(S, o, l, s)", "", [f"S[o + {i} * W + l] = s[{i}]" for i in changed] or ["pass"]),
             function("stage", "keep(G, l, g)", "", [f"G[{i} * W + l] = g[{i}]" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", [f"return {numbers_at(own)}"]),
-            function("stage", "many(D, l, shift)", "", [f"return {numbers_at(rows)}"]),
+            function("stage", "one(D, l, shift)", "", [f"return {self.numbers_at(own)}"]),
+            function("stage", "many(D, l, shift)", "", [f"return {self.numbers_at(rows)}"]),
             function("stage", "rows_of_noise(Z)", "", ["return scratch(ROWS, N)"]),
             function("stage", "rows_of_features(G)", "", ["return scratch(NF, T)"]),
             *([function("stage", "many_steps_of_group(S, D, j, k, params, c)", "", self._group(group))] if group > 1 else []),

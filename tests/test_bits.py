@@ -63,6 +63,7 @@ def test_a_sweep_equals_its_configurations_apart(name):
 def test_any_number_of_configurations(count, monkeypatch):
     """Groups of configurations and what is left over, as on wide vector units."""
     monkeypatch.setattr(text_cpu, "GROUP", {256: 96, 512: 96})
+    monkeypatch.setattr(render, "_programs", {})
     case = CASES["linear"]
     lr = np.linspace(.01, .05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))

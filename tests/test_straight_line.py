@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from programs import CASES, shard_of
 
-from samfast import text_cpu
+from samfast import render, text_cpu
 from samfast import tracing as T
 from samfast.backends import cpu
 from samfast.tracing.linear import collect
@@ -73,6 +73,7 @@ def test_passes_change_no_bit(name, monkeypatch):
     results = []
     for limit in (10**9, 8):
         monkeypatch.setattr(text_cpu, "PASS", {256: limit, 512: limit})
+        monkeypatch.setattr(render, "_programs", {})
         shard, job = shard_of(CASES[name], device="plain", paths=5, record=(0, 3, 5), sweep=False, per_path=True)
         assert ("A = scratch(" in job.program.text.split("def moments")[0]) == (limit == 8)
         results.append(cpu.run_shard(shard))

@@ -93,6 +93,10 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
     return []
 
 
+REMEMBERED = 100
+_gradients: dict[tuple[bytes, ...], list[Expr]] = {}    # by content: the same expressions have the same derivatives
+
+
 def gradient(out: Any, wrt: Sequence[Expr]) -> list[Expr]:
     """Reverse mode: the derivatives of one number by each symbol of `wrt`.
 
@@ -100,6 +104,16 @@ def gradient(out: Any, wrt: Sequence[Expr]) -> list[Expr]:
     all coordinates fans out to them, its adjoint is the sum over the coordinates.
     """
     out = lift(out)
+    name = (out.key, *(w.key for w in wrt))
+    known = _gradients.get(name)
+    if known is None:
+        if len(_gradients) >= REMEMBERED:
+            _gradients.clear()
+        known = _gradients[name] = _gradient(out, wrt)
+    return list(known)
+
+
+def _gradient(out: Expr, wrt: Sequence[Expr]) -> list[Expr]:
     adjoint: dict[bytes, list[Expr]] = {out.key: [const(1)]}
     final: dict[bytes, Expr] = {}
     for e in reversed(topological([out])):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,23 @@ class Expr:
 
     def __init__(self, op: str, *args: Any) -> None:
         self.op, self.args = op, args
-        kids = [a for a in args if isinstance(a, Expr)]
-        leaf_state = op == "var" and args[1] == "state"
-        self.uniform = (all(a.uniform for a in kids) if kids
-                        else op in ("const", "tiny") or (op == "var" and args[1] in UNIFORM_ROLES))
-        self.wide = op != "reduce" and (any(a.wide for a in kids) or (op in ("var", "sign") and bool(args[2])))
-        self.depth = max((a.depth + bool(a.depth) for a in kids), default=int(leaf_state))
-        self.level = max((a.level for a in kids), default=0) + (op == "reduce")
-        h = hashlib.blake2b(op.encode(), digest_size=12)
+        uniform, wide, depth, level, kids, name = True, False, 0, 0, False, op.encode()
         for a in args:
-            h.update(a.key if isinstance(a, Expr) else repr(a).encode() + b";")
-        self.key = h.digest()
+            if isinstance(a, Expr):
+                kids = True
+                uniform, wide = uniform and a.uniform, wide or a.wide
+                depth, level = max(depth, a.depth), max(level, a.level)
+                name += a.key
+            else:
+                name += repr(a).encode() + b";"
+        if kids:
+            self.depth = depth + 1 if depth else 0
+        else:
+            uniform = op in ("const", "tiny") or (op == "var" and args[1] in UNIFORM_ROLES)
+            wide = op in ("var", "sign") and bool(args[2])
+            self.depth = int(op == "var" and args[1] == "state")
+        self.uniform, self.wide, self.level = uniform, wide and op != "reduce", level + (op == "reduce")
+        self.key = hashlib.blake2b(name, digest_size=12).digest()
 
     def __repr__(self) -> str:
         if self.op == "const":
@@ -139,9 +146,15 @@ class Expr:
 
 def const(value: float) -> Expr:
     """A number."""
-    return Expr("const", float(value))
+    return _number(repr(float(value)))
 
 
+@lru_cache(4096)
+def _number(text: str) -> Expr:
+    return Expr("const", float(text))       # by its text: 0.0 and -0.0 are equal numbers
+
+
+@lru_cache(4096)
 def var(name: str, role: str = "state", wide: bool = False) -> Expr:
     """A leaf. role: "state", "param" and "time" (uniform), "path" (a parameter of its own for every path), "noise"."""
     return Expr("var", name, role, wide)
@@ -211,14 +224,32 @@ def _times(a: Expr | None, b: Expr | None) -> Expr | None:
     return Expr("flip", b, a) if a.op == "sign" else Expr("mul", a, b)
 
 
-def multiply(a: Any, b: Any) -> Expr:
-    a, b = lift(a), lift(b)
+REMEMBERED = 10_000
+
+
+def _remembered(f: Callable[[Expr, Expr], Expr]) -> Callable[[Any, Any], Expr]:
+    """Operations are functions of what an expression says, so equal expressions have equal results."""
+    known: dict[tuple[bytes, bytes], Expr] = {}
+
+    def g(a: Any, b: Any) -> Expr:
+        a, b = lift(a), lift(b)
+        result = known.get((a.key, b.key))
+        if result is None:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            result = known[a.key, b.key] = f(a, b)
+        return result
+    return g
+
+
+@_remembered
+def multiply(a: Expr, b: Expr) -> Expr:
     (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
     return join(ca * cb, _times(ua, ub), _times(va, vb))
 
 
-def add(a: Any, b: Any) -> Expr:
-    a, b = lift(a), lift(b)
+@_remembered
+def add(a: Expr, b: Expr) -> Expr:
     x, y = constant(a), constant(b)
     if x is not None and y is not None:
         return const(x + y)

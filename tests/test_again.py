@@ -1,0 +1,67 @@
+"""A second call finds its program by what the functions gave this time, never by who they are."""
+import numpy as np
+import pytest
+
+import samfast as sf
+from samfast import tracing as T
+from samfast.observe import Observer, position
+from samfast.render import render
+
+SCALE = 1.0
+
+
+@sf.loss(dim=2, a=1.0)
+def bowl(w, p):
+    return SCALE * p.a * sf.dot(w, w) / 2
+
+
+RULE = sf.diffusion(sf.sam(lr=.1, rho=.1, normalize=True), sigma=.1)
+
+
+def test_equal_functions_share_a_program():
+    """Parameters and the objects themselves do not matter; precision and the number of paths do."""
+    first = render(bowl, RULE, position())
+    assert render(bowl.replace(a=3.0), RULE.replace(lr=.2), position()) is first
+    assert render(bowl, RULE, position(), mode="float64") is not first
+    assert render(bowl, RULE, position(), single=True) is not first
+
+
+def test_a_global_that_changed_is_seen(monkeypatch):
+    """The same objects, called again after the user has changed what they read."""
+    before = sf.simulate(bowl, RULE, [1., 1.], record=[1], values=True)
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    after = sf.simulate(bowl, RULE, [1., 1.], record=[1], values=True)
+    fresh = sf.simulate(sf.loss(dim=2, a=1.0)(lambda w, p: 2.0 * p.a * sf.dot(w, w) / 2), RULE, [1., 1.], record=[1],
+                        values=True)
+    assert (after.values != before.values).all()
+    np.testing.assert_array_equal(after.values, fresh.values)
+
+
+@pytest.mark.parametrize("thing", ["list", "attribute", "cell"])
+def test_what_a_function_holds_may_change(thing):
+    """A list in a closure, an attribute of the function, a cell."""
+    held, n = [1.0], 1.0
+
+    def f(w, p):
+        return {"list": held[0], "attribute": f.n, "cell": n}[thing] * sf.dot(w, w)
+    f.n = 1.0
+    loss = sf.loss(dim=2)(f)
+    texts = [render(loss, RULE, position()).text]
+    held[0] = f.n = n = 3.0
+    texts.append(render(loss, RULE, position()).text)
+    assert texts[0] != texts[1]
+
+
+def test_zero_and_minus_zero_are_two_numbers():
+    assert T.const(0.0).key != T.const(-0.0).key and T.const(-0.0) is T.const(-0.0)
+    programs = [render(bowl, RULE, Observer("last", lambda s: [s.m[0]], ("x",), (zero,), lambda s: [s.w[0]]))
+                for zero in (0.0, -0.0)]
+    assert [np.signbit(p.memory[0]) for p in programs] == [False, True]
+
+
+def test_a_derivative_is_derived_once():
+    """By content: another function that says the same has the same derivative."""
+    x, y = T.var("x"), T.var("y")
+    a, b = T.gradient(x * x * y, [x, y]), T.gradient(T.var("x") * T.var("x") * y, [x, y])
+    assert [e.key for e in a] == [e.key for e in b] and a is not b
+    assert [e.key for e in T.gradient(x * x * y, [y, x])] == [e.key for e in reversed(a)]
