@@ -36,7 +36,7 @@ def em_difference(
     """
     n, k, shifted, d, less, h = np.broadcast_arrays(
         checked("steps", steps), checked("curvature", curvature), checked("shift", shift),
-        checked("diffusion", diffusion), checked("deficit", deficit), checked("dt", dt))  # fmt: skip
+        checked("diffusion", diffusion), checked("deficit", deficit), checked("dt", dt))
 
     def powers(length: float) -> tuple[Array, Array]:
         a, b = (matrix([[np.asarray(em_mean(length, curvature=c, dt=h, start=1.0))]]) for c in (k, k + shifted))
@@ -86,7 +86,7 @@ def momentum_em_difference(
         checked("steps", steps), checked("curvature", curvature), checked("shift", shift),
         checked("diffusion", diffusion), checked("deficit", deficit), checked("lr", lr),
         checked("momentum", momentum), checked("dampening", dampening),
-        checked("lr", lr) if dt is None else checked("dt", dt))  # fmt: skip
+        checked("lr", lr) if dt is None else checked("dt", dt))
     ratio = h / eta
     push = (1 - tau) * h * ratio
     powers, kick, unit = _heavy((k, k + shifted), (1 - g) * ratio, push, scheme)
@@ -118,7 +118,7 @@ def momentum_em_crn_covariance(
         checked("steps", steps), checked("curvature", curvature),
         checked("other_curvature", other_curvature, "curvature"), checked("diffusion", diffusion), checked("lr", lr),
         checked("momentum", momentum), checked("dampening", dampening),
-        checked("lr", lr) if dt is None else checked("dt", dt))  # fmt: skip
+        checked("lr", lr) if dt is None else checked("dt", dt))
     ratio = h / eta
     powers, _, unit = _heavy((k, other), (1 - g) * ratio, (1 - tau) * h * ratio, scheme)
     return scalar(2 * d * h * ((1 - tau) * ratio) ** 2 * covariance(n, powers, unit)[..., 0, 0])
@@ -164,7 +164,7 @@ def momentum_sde_difference(
     t, k, shifted, d, less, eta, g, tau = np.broadcast_arrays(
         checked("time", time), checked("curvature", curvature), checked("shift", shift),
         checked("diffusion", diffusion), checked("deficit", deficit), checked("lr", lr),
-        checked("momentum", momentum), checked("dampening", dampening))  # fmt: skip
+        checked("momentum", momentum), checked("dampening", dampening))
     updates = t / eta
     alpha, unit = (1 - g) * updates, (1 - tau) * updates * t
     beta, more = unit * k, unit * shifted
