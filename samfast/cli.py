@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import __version__
+from .cli_bench import bench_options
 from .cli_reproduce import reproduce_options
 from .cli_study import CHOICES, FAILED, INTERRUPTED, STUDY, count, msd_options, show_options
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     reproduce_options(commands.add_parser("reproduce", help="the figures and theorems of the papers, with verdicts",
                                           description="Compute the figures and theorems of the papers again: a picture, the "
                                           "numbers behind it, and a verdict on each claim. Without a name: list them."))
+    bench_options(commands.add_parser("bench", help="what this machine does, beside other libraries",
+                                      description="Measure workloads on this machine in under two minutes: each answer is "
+                                      "checked first, then timed in turns with the others that are installed."))
     info = commands.add_parser("info", help="versions, processor, cache")
     info.set_defaults(run=_info)
     _cache_options(commands.add_parser("cache", help="the compiled programs: list, prune, clear, warm"))

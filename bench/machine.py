@@ -1,0 +1,59 @@
+"""What was measured on, and with which versions."""
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PEERS = ("jax", "jaxlib", "torch", "diffrax", "torchsde", "heyoka", "cupy", "numba-cuda")
+
+
+def about() -> dict[str, Any]:
+    """Hardware and versions of a measurement."""
+    from samfast.info import info
+    i = info()
+    versions = {name: v for name in PEERS if (v := _version(name))}
+    return {"processor": i["processor"], "compiled_for": i["name"], "vector_bits": i["vector_bits"], "fma": i["fma"],
+            "processors": os.cpu_count(), "system": i["system"], "gpu": _gpu(), "load": _load(),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(),
+            "versions": {"samfast": i["samfast"], "python": platform.python_version(), "numpy": i["numpy"],
+                         "numba": i["numba"], "llvmlite": i["llvmlite"], **versions, "compiler": _compiler()}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _first_line(*command: str) -> str:
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return out.splitlines()[0].strip() if out.strip() else ""
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _gpu() -> str:
+    return _first_line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader") or "none"
+
+
+def _compiler() -> str:
+    return _first_line(os.environ.get("CXX", "g++"), "--version") or "none"
+
+
+def _load() -> float | None:
+    """Processes that wanted a processor in the last minute: a shared machine shows here."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (OSError, AttributeError):
+        return None
+
+
+def _commit() -> str:
+    here = os.path.dirname(os.path.abspath(__file__))
+    return _first_line("git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12")

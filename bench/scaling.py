@@ -1,0 +1,135 @@
+"""Throughput over paths, recorded times, threads and chunk size; where one backend overtakes another."""
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import samfast as sf
+from samfast import engine
+
+from . import timing
+from .backends import arrays, jax, ours
+from .measure import fetch, installed
+from .work import Backend, MissingError, Run, Work, WrongError
+from .workloads import linear
+
+STEPS, REPEATS = 100, 3
+CLEAR = 0.1             # in the end one has to be faster by this much, in logarithms, to have overtaken
+
+
+@dataclass
+class Point:
+    """Nanoseconds per path-step of one backend at one size; linear diffusion, correct."""
+
+    axis: str
+    backend: str
+    x: int
+    value: float
+    clock: str
+
+
+def measure(*, full: bool = False, scale: float = 1.0, seconds: float = 0.0) -> list[Point]:
+    """All axes. seconds: stop beginning new points when they have passed (0: no limit)."""
+    points, begun = [], time.perf_counter()
+    for axis, x, backends, make in _plan(full, scale):
+        calls: dict[str, Callable[[], Any]] = {}
+        work = make()
+        for b in backends:
+            if installed(b) and not (seconds and time.perf_counter() - begun > seconds):
+                run = _checked(b, work)
+                if run:
+                    calls[b.name] = run
+        if calls:
+            times = timing.interleave(calls, REPEATS, 1e9, REPEATS)
+            points += [Point(axis, b.name, x, float(np.median(times[b.name].of(b.clock))) / work.units * 1e9, b.clock)
+                       for b in backends if b.name in calls]
+    return points
+
+
+def _checked(backend: Backend, work: Work) -> Run | None:
+    def run() -> Any:
+        with timing.processors(backend.threads):
+            return inner()
+    try:
+        inner = backend.prepare(work)
+        run()
+        linear.right(work, fetch(run()))
+    except (WrongError, MissingError, ImportError, ValueError, RuntimeError, MemoryError):
+        return None                 # the tables say why
+    return run
+
+
+def _plan(full: bool, scale: float) -> Iterator[tuple[str, int, tuple[Backend, ...], Callable[[], Work]]]:
+    """(axis, x, backends, the work to be made)."""
+    one, every, cuda = ours.backends(linear.build, "mixed")[:3]
+    most, slow = 10 ** 7 if full else 10 ** 6, 10 ** 6 if full else 10 ** 5
+    for n in (10 ** k for k in range(8)):
+        peers = (arrays.BACKENDS[0], jax.FLOATS[0]) if n <= slow else ()
+        if n <= most * scale or n == 1:
+            yield "paths", n, (one, every, cuda, *peers), lambda n=n: _work(n, STEPS, 1)
+    paths = max(256, int(10 ** 5 * scale))
+    for times in (1, 8, 64, 512):
+        yield "recorded times", times, (one,), lambda times=times: _work(paths, 512 // times, times)
+    for count in range(1, (len(timing.ALL) or os.cpu_count() or 1) + 1):
+        yield "threads", count, (_threads(count),), lambda: _work(8 * paths, STEPS, 1)
+    for size in (256, 1024, 4096, 16384, 65536):
+        yield "chunk size", size, (_chunks(size),), lambda: _work(paths, STEPS, 1)
+
+
+def _work(paths: int, each: int, times: int) -> Work:
+    return dataclasses.replace(linear.make(1.0), paths=paths, every=each, times=times)
+
+
+def _threads(count: int) -> Backend:
+    def prepare(work: Work) -> Run:
+        loss, rule, start, given = linear.build(work)
+
+        def run() -> Any:
+            with ThreadPoolExecutor(count) as pool:
+                return ours.answer(sf.simulate(loss, rule, start, record=work.record, paths=work.paths, state=False,
+                                               executor=pool, **given), work.keep)
+        return run
+    return Backend("samfast", prepare, clock="wall", threads=0)
+
+
+def _chunks(size: int) -> Backend:
+    """The same paths cut into shards of another size, one after another."""
+    class Cut(engine.Job):
+        def chunk(self, steps: int, times: int) -> int:
+            return size
+
+    def cut(job: Any) -> Any:
+        return Cut(**{f.name: getattr(job, f.name) for f in dataclasses.fields(job)})
+    return Backend("samfast kernel", ours.kernel(linear.build, cut, dtype="mixed"))
+
+
+def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
+    """(slower below, faster above, number of paths) where the lines of two backends cross, interpolated in logarithms."""
+    lines = {b: {p.x: p.value for p in points if p.axis == "paths" and p.backend == b}
+             for b in dict.fromkeys(p.backend for p in points if p.axis == "paths")}
+    found = []
+    for a, first in lines.items():
+        for b, second in lines.items():
+            x = sorted(set(first) & set(second))
+            d = [np.log(second[n] / first[n]) for n in x]
+            for i in range(len(x) - 1):
+                if d[i] > 0 >= d[i + 1] and d[-1] < -CLEAR:
+                    t = d[i] / (d[i] - d[i + 1])
+                    found.append((a, b, float(np.exp(np.log(x[i]) * (1 - t) + np.log(x[i + 1]) * t))))
+    return found
+
+
+def sentences(points: list[Point]) -> list[str]:
+    """Crossovers, and how much the threads bring."""
+    out = [f"{b} overtakes {a} at about {n:,.0f} paths of {STEPS} steps" for a, b, n in crossovers(points)]
+    threads = sorted((p.x, p.value) for p in points if p.axis == "threads")
+    if len(threads) > 1:
+        out.append(f"{threads[-1][0]} threads run {threads[0][1] / threads[-1][1]:.2f} times as fast as one (wall time)")
+    return out

@@ -1,0 +1,113 @@
+"""Honest timing: interleaved, warm, CPU time beside wall time, one thread, peak memory."""
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import time
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass
+class Times:
+    """Seconds of each call of one backend and the number of its round."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+
+    def of(self, clock: str) -> np.ndarray:
+        return np.array(self.cpu if clock == "cpu" else self.wall)
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
+    """(result, wall seconds, CPU seconds of all threads). A result that brings its own "seconds" has been timed already."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    result = call()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if isinstance(result, dict) and "seconds" in result:
+        wall = cpu = float(result["seconds"])
+    return result, wall, cpu
+
+
+def interleave(calls: Mapping[str, Callable[[], Any]], repeats: int, seconds: float, least: int = 3,
+               always: Container[str] = ()) -> dict[str, Times]:
+    """A B A B ...: `least` rounds of all, further ones of those that have not used up their share of `seconds`.
+
+    always: those that others are compared with, and which therefore take part in every round.
+    """
+    times = {name: Times() for name in calls}
+    share = seconds / max(1, len(calls))
+    begun = time.perf_counter()
+    for i in range(repeats):
+        if i >= least and time.perf_counter() - begun > seconds:
+            break
+        for name, call in calls.items():
+            if i < least or name in always or sum(times[name].wall) < share:
+                _, wall, cpu = timed(call)
+                times[name].wall.append(wall)
+                times[name].cpu.append(cpu)
+                times[name].rounds.append(i)
+    return times
+
+
+def ratios(times: Times, first: Times, clock: str) -> np.ndarray:
+    """Round by round; the one compared with takes part in every round."""
+    return times.of(clock) / first.of(clock)[times.rounds]
+
+
+@contextmanager
+def processors(count: int) -> Iterator[None]:
+    """Run on the first `count` processors allowed (0: all), threads that begin inside included; where the system can."""
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    wanted = sorted(ALL or before)
+    os.sched_setaffinity(0, set(wanted[-count:] if count else wanted))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+ALL = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+
+
+@contextmanager
+def one_thread() -> Iterator[bool]:
+    """Libraries loaded inside use one thread. Gives whether the system holds the process on one processor."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        with processors(1):
+            yield bool(ALL)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def peak_memory(call: Callable[[], Any]) -> float | None:
+    """MB by which the resident memory rises during a call; None where the system does not tell."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+        before = _status("VmRSS")
+        call()
+        return max(0.0, (_status("VmHWM") - before) / 1e3)
+    except (OSError, AttributeError):
+        return None
+
+
+def _status(key: str) -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(key))

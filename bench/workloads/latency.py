@@ -1,0 +1,28 @@
+"""One path: the compiled program by itself, and simulate as a user calls it."""
+from __future__ import annotations
+
+import numpy as np
+
+from .. import check
+from ..backends import arrays, jax, ours
+from ..work import Answer, Backend, Goal, Work, Workload
+from .linear import A, C, build, displacement, step
+
+STEPS = 1000
+
+
+def make(scale: float) -> Work:
+    return Work(1, STEPS, 1, step, (np.zeros(1),), keep="state", feature=displacement, draws=1)
+
+
+def right(work: Work, answer: Answer) -> str:
+    """One draw from N(0, v): within five deviations."""
+    v = C ** 2 * (1 - A ** (2 * work.steps)) / (1 - A ** 2)
+    return check.random("end", answer["w"].ravel(), [0.0], np.sqrt(v))
+
+
+WORKLOADS = (Workload(
+    "one-path", f"One path of linear diffusion x {STEPS} steps", "normal, mean 0, theory.em_variance", make, right,
+    (Backend("samfast kernel", ours.kernel(build, dtype="mixed")), Backend("samfast", ours.simulated(build, dtype="mixed")),
+     Backend("NumPy", arrays.numpy), Backend("JAX float32", jax.jax("float32"), needs="jax")),
+    {"samfast kernel": Goal(most=20, of="value")}, unit="us per path", scale=STEPS * 1e6),)
