@@ -139,6 +139,8 @@ def test_all_packages_are_installed():
     """A folder that pyproject.toml does not list would be missing from the wheel."""
     setup = tomllib.loads((ROOT/"pyproject.toml").read_text())["tool"]["setuptools"]
     packages = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT/"samfast").rglob("__init__.py")}
-    assert set(setup["packages"]) == packages | {"samfast.kernels"}
-    assert setup["package-dir"] == {"samfast.kernels": "kernels"} and (ROOT/"samfast"/"py.typed").exists()
+    packages |= {".".join(("samfast", *p.parent.relative_to(ROOT).parts)) for f in ("bench", "kernels")
+                 for p in (ROOT/f).rglob("__init__.py")}
+    assert set(setup["packages"]) == packages
+    assert setup["package-dir"] == {"samfast.bench": "bench", "samfast.kernels": "kernels"} and (ROOT/"samfast"/"py.typed").exists()
     assert setup["dynamic"]["version"] == {"attr": "samfast.__version__"}
