@@ -6,6 +6,7 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PEERS = ("jax", "jaxlib", "torch", "diffrax", "torchsde", "heyoka", "cupy", "numba-cuda")
@@ -55,5 +56,8 @@ def _load() -> float | None:
 
 
 def _commit() -> str:
-    here = os.path.dirname(os.path.abspath(__file__))
-    return _first_line("git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12")
+    """Of a checkout; an installation has none."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    return _first_line("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12")

@@ -142,5 +142,6 @@ def test_all_packages_are_installed():
     packages |= {".".join(("samfast", *p.parent.relative_to(ROOT).parts)) for f in ("bench", "kernels")
                  for p in (ROOT/f).rglob("__init__.py")}
     assert set(setup["packages"]) == packages
-    assert setup["package-dir"] == {"samfast.bench": "bench", "samfast.kernels": "kernels"} and (ROOT/"samfast"/"py.typed").exists()
+    assert setup["package-dir"] == {"samfast.bench": "bench", "samfast.kernels": "kernels"}
+    assert (ROOT/"samfast"/"py.typed").exists()
     assert setup["dynamic"]["version"] == {"attr": "samfast.__version__"}

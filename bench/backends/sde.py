@@ -34,7 +34,8 @@ def diffrax(work: Work) -> Run:
 
 
 def torchsde(work: Work) -> Run:
-    """Diagonal noise, increments without a tree behind them."""
+    """Diagonal noise; a tree of intervals halved down to dt, the fastest of its Brownian motions here and the same law, as the
+    number of steps is a power of 2."""
     import torch
     import torchsde as library
     torch.set_num_threads(1)
@@ -53,11 +54,12 @@ def torchsde(work: Work) -> Run:
 
     @torch.no_grad()
     def run() -> Answer:
-        noise = library.BrownianInterval(0.0, float(at[-1]), size=(work.paths, 1), dtype=torch.float32, dt=dt, cache_size=4)
+        noise = library.BrownianInterval(0.0, float(at[-1]), size=(work.paths, 1), dtype=torch.float32, tol=dt / 2,
+                                         halfway_tree=True)
         w = library.sdeint(Linear(), start, at, bm=noise, method="euler", dt=dt)[1:, :, 0]
         return {"first": w.mean(-1), "second": (w * w).mean(-1)}
     return run
 
 
 BACKENDS = (Backend("diffrax", diffrax, needs="diffrax", share=1 / 8),
-            Backend("torchsde", torchsde, needs="torchsde", share=1 / 128))
+            Backend("torchsde", torchsde, needs="torchsde", share=1 / 8))

@@ -1,0 +1,128 @@
+"""docs/benchmarks.md and a part of README.md, made from bench/results/*.json; no figure is written by hand.
+
+    python -m samfast.bench.page            writes both, in a checkout
+    python -m samfast.bench.page --check    exit status 1 if a documented figure is not that of the results
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .report import Report, note, number
+from .scaling import sentences
+from .work import Row
+from .workloads import every
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGE, README = ROOT / "bench" / "results", ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
+BEGIN, END = "<!-- made by: python -m samfast.bench.page -->", "<!-- end of what is made -->"
+HEAD = """# Benchmarks
+
+Made by `python -m samfast.bench.page` from `bench/results/*.json`, which `samfast bench --full --json` writes; a test fails if
+a figure here is not in those files. Nothing is compared across machines.
+
+* Every answer is checked before it is timed, against exact moments (|z| below 5), or extended precision; a wrong answer is
+  reported and not timed.
+* Backends run in turns in one process, A B A B, after two calls that are not counted. A ratio is taken round by round: time of
+  the row / time of samfast; median and quartiles. Above 1 samfast is faster.
+* Figures are CPU time of one thread, the process held on one processor; wall time for all threads, CUDA and whole processes.
+* C++ (`bench/yardstick.cpp`, intrinsics by hand) is compared with the compiled program of samfast by itself (marked *), all
+  others with `sf.simulate` as a user calls it.
+* Slow libraries run a part of the paths; the column "paths" says which. Compilation (first call), preparation (imports
+  included), copying of the answer and peak memory of a call stand apart.
+"""
+SHOWN = {"linear": ("C++", "NumPy", "PyTorch float32", "JAX float32", "JAX float64", "diffrax", "torchsde"),
+         "beale-sam": ("C++", "JAX float64", "JAX float64, derived gradient"), "recording": ("samfast, every step",),
+         "law": ("samfast, times 1,000,000 steps apart",), "flow": ("heyoka, batches", "JAX float64"),
+         "one-path": ("samfast kernel",), "first-result": ("samfast, empty cache", "samfast, cached")}
+
+
+def reports() -> list[Report]:
+    """The kept results, newest first."""
+    return sorted((Report.load(p) for p in RESULTS.glob("bench-*.json")), key=lambda r: r.machine["date"], reverse=True)
+
+
+def page(found: list[Report]) -> str:
+    return "\n".join([HEAD, *(_one(report) for report in found)])
+
+
+def _one(report: Report) -> str:
+    m = report.machine
+    versions = ", ".join(f"{k} {v}" for k, v in m["versions"].items())
+    out = [f"## {m['processor']}, {m['processors']} processors, GPU: {m['gpu']}", "",
+           f"{m['date']}, commit {m['commit']}, load {m['load']} at the start, compiled for {m['compiled_for']} "
+           f"({m['vector_bits']} bits); {versions}.", ""]
+    for name in dict.fromkeys(r.workload for r in report.rows):
+        out += _table(name, report.of(name))
+    if report.points:
+        out += ["### Scaling", "", "Linear diffusion, ns per path-step.", "", *_points(report), "",
+                *(f"* {s}" for s in sentences(report.points)), ""]
+    for what, names in (("Not installed", report.absent), ("Not measured for lack of time", report.skipped)):
+        if names:
+            out += [f"{what}: {', '.join(names)}.", ""]
+    return "\n".join(out)
+
+
+def _table(name: str, rows: list[Row]) -> list[str]:
+    workload = every().get(name)
+    head = [f"### {name}", "", *([f"{workload.title}. Answer: {workload.law}.", ""] if workload else []),
+            f"| backend | {rows[0].unit} | ratio | quartiles | goal | check | paths | wall s | CPU s | compile s | prepare s | "
+            "copy s | MB |", "|---|" + "---:|" * 3 + "---|---|" + "---:|" * 7]
+    return [*head, *(_line(r) for r in rows), ""]
+
+
+def _line(r: Row) -> str:
+    if r.value is None:
+        return f"| {r.backend} | | | | | {r.check} | | | | | | | |"
+    goal = f"{r.goal}, {'met' if r.met else 'missed'}" if r.goal else ""
+    cells = [r.backend + note(r), number(r.value), number(r.ratio), f"{number(r.low)} - {number(r.high)}", goal,
+             f"{r.check}: {r.detail}", number(r.share), *map(number, (r.wall, r.cpu, r.compile, r.prepare, r.fetch, r.memory))]
+    return f"| {' | '.join(cells).replace('|z|', '&#124;z&#124;')} |"
+
+
+def _points(report: Report) -> list[str]:
+    out = ["| axis | backend | clock | figures |", "|---|---|---|---|"]
+    for key in dict.fromkeys((p.axis, p.backend, p.clock) for p in report.points):
+        line = [f"{p.x:,}: {number(p.value)}" for p in report.points if (p.axis, p.backend, p.clock) == key]
+        out.append(f"| {' | '.join(key)} | {'; '.join(line)} |")
+    return out
+
+
+def readme_part(report: Report) -> str:
+    """A few rows, goals beside figures."""
+    m = report.machine
+    out = [BEGIN, "", f"{m['processor']} ({m['compiled_for']}), one thread; provisional, load {m['load']} at the start:", "",
+           "| work | row | figure | ratio | goal |", "|---|---|---:|---:|---|"]
+    for r in report.rows:
+        if r.backend in SHOWN.get(r.workload, ()) and r.value is not None:
+            out.append(f"| {r.workload} | {r.backend + note(r)} | {number(r.value)} {r.unit} | {number(r.ratio)} | {r.goal} |")
+    return "\n".join([*out, "", END])
+
+
+def with_part(text: str, part: str) -> str:
+    """README with its part between BEGIN and END replaced."""
+    head, rest = text.split(BEGIN)
+    return head + part + rest.split(END)[1]
+
+
+def made() -> dict[Path, str]:
+    """What the files should hold."""
+    found = reports()
+    if not found:
+        raise ValueError(f"{RESULTS}: no bench-*.json there; make one with samfast bench --full --json")
+    return {PAGE: page(found), README: with_part(README.read_text(encoding="utf-8"), readme_part(found[0]))}
+
+
+def main(argv: list[str]) -> int:
+    wrong = [path for path, text in made().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in argv:
+        for path in wrong:
+            print(f"{path.name}: its figures are not those of bench/results; run python -m samfast.bench.page", file=sys.stderr)
+        return int(bool(wrong))
+    for path, text in made().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
