@@ -14,6 +14,7 @@ from .work import Row, Workload
 from .workloads import every
 
 SECONDS = 100.0                 # of a default run, charts and start apart
+FULL = 30.0                     # for the rounds of one workload of a full run, about
 SCALING = 0.1                   # share of it
 WEIGHTS = {"linear": 5.0, "beale-sam": 2.0, "first-result": 4.0}     # of a workload's share; 1 for the others
 FORMAT = 1
@@ -65,7 +66,7 @@ def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, 
                 continue
             weights = [WEIGHTS.get(w.name, 1.0) for w in todo[i:]]
             rows = measure(workload, scale=scale, repeats=repeats, full=full,
-                           seconds=120.0 if full else max(1.0, left * weights[0] / sum(weights)))
+                           seconds=FULL if full else max(1.0, left * weights[0] / sum(weights)))
             report.rows += rows
             tell(workload, rows)
         if with_scaling:

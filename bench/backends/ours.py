@@ -21,7 +21,7 @@ def answer(run: Any, keep: str) -> Answer:
         return {"w": run.final("w").T}
     if keep == "values":
         return {"values": run.values.transpose(0, 2, 1)}
-    square = run.var * (1 - 1 / run.count[..., None]) + run.mean ** 2
+    square = run.central(2) + run.mean ** 2
     return {"first": run.mean[..., 0].T, "second": square[..., 0].T}
 
 

@@ -35,7 +35,7 @@ def sampled(steps: int) -> Callable[[Work], Run]:
     def prepare(work: Work) -> Run:
         def run() -> Answer:
             r = sf.gaussian_chain(np.full((TIMES, 1, 1), a), np.full((TIMES, 1, 1), v), paths=work.paths)
-            square = r.var * (1 - 1 / r.count[..., None]) + r.mean ** 2
+            square = r.central(2) + r.mean ** 2
             return {"first": r.mean[:, 0], "second": square[:, 0], "steps": np.array(steps)}
         return run
     return prepare
