@@ -78,7 +78,7 @@ def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, 
 def table(workload: Workload, rows: list[Row]) -> str:
     """For reading on a terminal."""
     return "\n".join([f"{workload.name}: {workload.title}", f"  answer: {workload.law}",
-                      f"  {workload.unit:>50}{'ratio':>8}  {'quartiles':<15}{'goal':<17}",
+                      f"  {workload.unit:>50}{'ratio':>8}  {'quartiles':<19}{'goal':<19}",
                       *(line(r) for r in rows), ""])
 
 
@@ -87,7 +87,7 @@ def line(r: Row) -> str:
         return f"  {r.backend:<39} {r.check}"
     spread = "" if r.low is None else f"{number(r.low)} - {number(r.high)}"
     goal = f"{r.goal} {'met' if r.met else 'missed'}" if r.goal else ""
-    return (f"  {r.backend + note(r):<39}{number(r.value):>11}{number(r.ratio):>8}  {spread:<15}{goal:<17}  "
+    return (f"  {r.backend + note(r):<39}{number(r.value):>11}{number(r.ratio):>8}  {spread:<19}{goal:<19}  "
             f"{r.check} ({r.detail})")
 
 

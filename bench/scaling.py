@@ -17,7 +17,7 @@ from samfast import engine
 from . import timing
 from .backends import arrays, jax, ours
 from .measure import fetch, installed
-from .work import Backend, MissingError, Run, Work, WrongError
+from .work import Backend, Run, Work
 from .workloads import linear
 
 STEPS, REPEATS = 100, 3
@@ -61,7 +61,7 @@ def _checked(backend: Backend, work: Work) -> Run | None:
         inner = backend.prepare(work)
         run()
         linear.right(work, fetch(run()))
-    except (WrongError, MissingError, ImportError, ValueError, RuntimeError, MemoryError):
+    except Exception:
         return None                 # the tables say why
     return run
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from samfast.bench import measure, scaling, timing
-from samfast.bench.backends import arrays
+from samfast.bench.backends import arrays, ours
 from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
 from samfast.bench.workloads import every, linear
 
@@ -168,6 +168,17 @@ def test_a_backend_that_cannot_run_says_why():
 def test_cuda_says_why_it_is_not_there():
     (row,) = rows_of("linear", lambda b: b.name == "samfast CUDA")
     assert row.correct or row.check.startswith("did not run: ")
+
+
+def test_a_device_is_waited_for():
+    class OnDevice:
+        waited = 0
+        device = property(lambda self: self)
+
+        def synchronize(self):
+            self.waited += 1
+    x = OnDevice()
+    assert ours.done({"a": x, "b": np.ones(2)})["a"] is x and x.waited == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not hold processes on processors")

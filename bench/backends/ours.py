@@ -31,8 +31,17 @@ def simulated(build: Build, **options: Any) -> Callable[[Work], Run]:
         loss, rule, start, given = build(work)
         how = {"dtype": "float64" if work.keep != "moments" else "mixed", "state": work.keep == "state",
                "values": work.keep == "values", **given, **options}
-        return lambda: answer(sf.simulate(loss, rule, start, record=work.record, paths=work.paths, **how), work.keep)
+        return lambda: done(answer(sf.simulate(loss, rule, start, record=work.record, paths=work.paths, **how), work.keep))
     return prepare
+
+
+def done(result: Answer) -> Answer:
+    """The same, computed: what lies on a device is waited for."""
+    for x in result.values():
+        wait = getattr(getattr(x, "device", None), "synchronize", None)
+        if wait:
+            wait()
+    return result
 
 
 def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **options: Any) -> Callable[[Work], Run]:
