@@ -1,7 +1,7 @@
 """Target "cpu": Numba on the host's processor. Three kinds of helper decide whether LLVM vectorises."""
 import math
 
-import numpy as np  # noqa: F401 - for the program below
+import numpy as np
 
 from llvmlite import ir
 from numba import njit, types
@@ -52,3 +52,7 @@ def root(x):
     return math.sqrt(x)
 
 
+@device
+def wide(a, b):
+    """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
+    return a * (b & np.uint64(0xFFFFFFFF))

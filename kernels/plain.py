@@ -44,3 +44,8 @@ def fma(a, b, c):
 def root(x):
     """Square root in the type of x."""
     return type(x)(np.sqrt(x)) if x >= 0 else type(x)(math.nan)
+
+
+def wide(a, b):
+    """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
+    return a * (b & np.uint64(0xFFFFFFFF))

@@ -16,7 +16,7 @@ The stream is frozen: a change gets a new name. The radius takes 31 bits and a s
 point is the signed one, a single instruction on every vector unit (AVX2 has no unsigned conversion).
 """
 import numpy as np
-from samfast.kernels.plain import device, fma, root  # linked: everything above this line is replaced at render time
+from samfast.kernels.plain import device, fma, root, wide  # linked: everything above this line is replaced at render time
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 M0, M1, S32, LO = u64(0xD2511F53), u64(0xCD9E8D57), u64(32), u64(0xFFFFFFFF)
@@ -29,17 +29,24 @@ ROUNDS = 10
 @device
 def head(path, tag, k0):
     """What rounds 1 and 2 owe to the path alone."""
-    p = M1 * (path & LO)
-    q = M0 * (((p >> S32) ^ tag ^ k0) & LO)
+    p = wide(M1, path)
+    q = wide(M0, (p >> S32) ^ tag ^ k0)
     return p & LO, q >> S32, q & LO
 
 
 @device
 def middle(call, high, k0, k1):
     """What rounds 1 and 2 owe to the call alone."""
-    p = M0 * (call & LO)
-    q = M1 * (((p >> S32) ^ high ^ k1) & LO)
+    p = wide(M0, call)
+    q = wide(M1, (p >> S32) ^ high ^ k1)
     return (q >> S32) ^ ((k0 + W0) & LO), (p & LO) ^ ((k1 + W1) & LO), q & LO
+
+
+@device
+def turn(c0, c1, c2, c3, k0, k1):
+    """One round."""
+    p, q = wide(M0, c0), wide(M1, c2)
+    return (q >> S32) ^ c1 ^ k0, q & LO, (p >> S32) ^ c3 ^ k1, p & LO
 
 
 @device
@@ -54,11 +61,18 @@ def tails(a, b, c, a_, b_, c_, d, e, f, k0, k1):
     k0, k1 = (k0 + W0) & LO, (k1 + W1) & LO
     for _ in range(ROUNDS - 2):
         k0, k1 = (k0 + W0) & LO, (k1 + W1) & LO
-        p, q = M0 * (c0 & LO), M1 * (c2 & LO)
-        r, s = M0 * (d0 & LO), M1 * (d2 & LO)
-        c0, c1, c2, c3 = (q >> S32) ^ c1 ^ k0, q & LO, (p >> S32) ^ c3 ^ k1, p & LO
-        d0, d1, d2, d3 = (s >> S32) ^ d1 ^ k0, s & LO, (r >> S32) ^ d3 ^ k1, r & LO
+        c0, c1, c2, c3 = turn(c0, c1, c2, c3, k0, k1)
+        d0, d1, d2, d3 = turn(d0, d1, d2, d3, k0, k1)
     return (c0 & LO) | (d0 << S32), c1 | (d1 << S32), (c2 & LO) | (d2 << S32), c3 | (d3 << S32)
+
+
+@device
+def tail(a, b, c, d, e, f, keys):
+    """The same of one path; keys: of rounds 3 to 10, in pairs."""
+    c0, c1, c2, c3 = a ^ d, f, b ^ e, c
+    for i in range(ROUNDS - 2):
+        c0, c1, c2, c3 = turn(c0, c1, c2, c3, u64(keys[2 * i]), u64(keys[2 * i + 1]))
+    return u32(c0 & LO), u32(c1), u32(c2 & LO), u32(c3)
 
 
 # Minimax polynomials: log(1+f) on sqrt(1/2)-1 <= f < sqrt(2)-1 as f*L(f) times -2, sin(pi t/2) as t*P(t^2) and

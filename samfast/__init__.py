@@ -22,7 +22,7 @@ _PUBLIC = {
     "noisy": "noise", "diffusion": "noise", "Observer": "observe", "msd": "displacement", "Study": "study",
     "gaussian_chain": "chain", "paired": "pairs", "paired_msd": "paired_study", "Comparison": "comparison",
     "exit_times": "escape_study",
-    "CriticalPointError": "checks", "DivergenceWarning": "checks", "TraceError": "tracing",
+    "CriticalPointError": "checks", "DivergenceWarning": "checks", "NoGpuError": "checks", "TraceError": "tracing",
     "sqrt": "tracing", "exp": "tracing", "log": "tracing", "sin": "tracing", "cos": "tracing", "tanh": "tracing",
     "absolute": "tracing", "where": "tracing", "minimum": "tracing", "maximum": "tracing", "total": "tracing",
     "dot": "tracing", "norm": "tracing",

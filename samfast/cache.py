@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-__all__ = ["Entry", "Program", "clear", "directory", "entries", "key", "load", "prune", "toolchain"]
+__all__ = ["Entry", "Program", "built", "clear", "directory", "entries", "key", "load", "prune", "toolchain"]
 
 LAYOUT = "samfast cache 1"  # a change of the files below is a new name: older ones are then never looked at
 DIGEST = 16  # bytes of checksum before the machine code
@@ -81,6 +82,21 @@ def load(program: Program) -> ModuleType:
             if module is None:
                 module = _modules[content] = _import(program)
     return module
+
+
+def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
+    """What `build` makes of a program, e.g. a GPU's machine code: made once, kept beside its text with a checksum."""
+    name = f"samfast_{program.device}_{key(program)}"
+    path = _place(program, name).with_suffix(f".{kind}.nbc")
+    data = _read(path)
+    if data is not None and data[:DIGEST] == _digest(data[DIGEST:]):
+        return data[DIGEST:]
+    made = build()
+    try:
+        _write(path, _digest(made) + made)
+    except OSError as error:
+        _warn(f"machine code is not kept, {path.parent} cannot be written ({error})")
+    return made
 
 
 def key(program: Program) -> str:

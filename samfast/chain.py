@@ -23,9 +23,9 @@ ROUNDING = 1e-10        # by which a covariance may fail to be symmetric or to h
 
 
 def gaussian_chain(transition: Any, covariance: Any, *, start: Any = None, paths: int, observe: Observer | None = None,
-                   seed: int | None = 0, dtype: str = "mixed", moments: int = 2, values: bool = False,
-                   shared_noise: bool = True, on_divergence: str = "mask", executor: Executor | None = None,
-                   progress: Progress = None) -> Run:
+                   seed: int | None = 0, dtype: str = "mixed", device: str | None = None, moments: int = 2,
+                   values: bool = False, shared_noise: bool = True, on_divergence: str = "mask",
+                   executor: Executor | None = None, progress: Progress = None) -> Run:
     """Sample s_i = A_i s_(i-1) + L_i z_i with L_i L_i^T = S_i at each time i = 1, 2, ..., one engine step per time.
 
     transition: A, shape (*sweep, time, k, k) with k = 1 or 2; covariance: S, of the same shape or one that broadcasts
@@ -42,7 +42,7 @@ def gaussian_chain(transition: Any, covariance: Any, *, start: Any = None, paths
     names |= {f"l{i}{j}": factor[..., i, j] for i in range(k) for j in range(i + 1)}
     rule = Rule("jump", _jump, {name: x[..., 0] for name, x in names.items()}, draws=1)
     job = checked(Loss("flat", k, _flat), rule, np.zeros(k) if start is None else start, paths=paths, observe=observe,
-                  seed=seed, dtype=dtype, moments=moments, values=values, state=False, shared_noise=shared_noise,
+                  seed=seed, dtype=dtype, device=device, moments=moments, values=values, state=False, shared_noise=shared_noise,
                   on_divergence=on_divergence)
     given = {name: x for name, x in job.given.items() if name not in names}
     job = replace(job, params=_coefficients(job, names, times), given=given)

@@ -17,6 +17,10 @@ class CriticalPointError(ArithmeticError):
     """A normalised step met an exactly zero gradient, and was asked to say so."""
 
 
+class NoGpuError(RuntimeError):
+    """device="cuda" was asked for where there is no GPU to use; the message gives the reason."""
+
+
 def check(condition: bool, message: str, error: type[Exception] = ValueError) -> None:
     if not condition:
         raise error(message)

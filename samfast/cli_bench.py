@@ -5,8 +5,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .checks import check, names_of
-
 
 def bench_options(p: argparse.ArgumentParser) -> None:
     """The options of samfast bench."""
@@ -25,6 +23,7 @@ SCALING = "scaling"
 def _bench(args: argparse.Namespace) -> int:
     from .bench import charts, report
     from .bench.workloads import every
+    from .checks import check, names_of
     chosen = [name for words in args.only or [] for name in words.split(",")]
     for name in chosen:
         check(name in every() or name == SCALING, f"--only {name}: choose one of {names_of([*every(), SCALING])}")
@@ -51,6 +50,7 @@ def _tell(workload: Any, rows: Any) -> None:
 
 def _writable(args: argparse.Namespace) -> None:
     """Before minutes are spent."""
+    from .checks import check
     check(args.json is None or not args.json.is_dir(), f"--json {args.json}: it is a folder; give a file, e.g. --json "
           "bench.json")
     check(args.plot is None or not args.plot.exists() or args.plot.is_dir(), f"--plot {args.plot}: it is a file; give a folder")

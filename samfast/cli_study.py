@@ -21,7 +21,8 @@ WORDS = {"drift": (("plain", "chain"), "drift of SAM, as it is or as in the publ
 CHOICES = {"method": (("em", "algorithm", "exact"), "Euler-Maruyama, the algorithm itself, or the law of the SDE (em)"),
            "theorem": (("corrected", "printed"), "formulas to compare with (corrected)"),
            "kind": (("normal", "sign"), "distribution of the noise (normal)"),
-           "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)")}
+           "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
+           "device": (("cpu", "cuda"), "where the paths run (cpu)")}
 FORMATS, PLOTS = ("csv", "json", "nc", "png"), ("time", "difference", *(p for p in LISTS if p != "times"))
 
 

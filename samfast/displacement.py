@@ -24,8 +24,8 @@ from .study import Study, StudyInterrupted
 def msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, momentum: Any = 0.0, dampening: Any = 0.0,
         batch_size: Any = 64, times: Any = None, paths: int | None = None, until: float | None = None, drift: Any = "plain",
         noise: Any = "unit", method: str = "em", theorem: str = "corrected", dt: Any = None, kind: str = "normal",
-        seed: int | None = 0, dtype: str = "mixed", confidence: float = 0.95, executor: Executor | None = None,
-        progress: Progress = None) -> Study:
+        seed: int | None = 0, dtype: str = "mixed", device: str = "cpu", confidence: float = 0.95,
+        executor: Executor | None = None, progress: Progress = None) -> Study:
     """Mean squared displacement <(w(t) - w(0))^2> along one eigenvector of a saddle or minimum, started at its centre.
 
     eigenvalue, lr, rho, momentum, dampening, batch_size, dt: a number, or a sequence for a dimension of the grid. All
@@ -47,22 +47,22 @@ def msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, momentum: Any
 
     theorem: the formula to compare with, "corrected" (with the drift and noise of the simulation, and C2 = t/lr in
     Theorem 3) or "printed" (the published text: chain drift, unit noise, C2 = lr/t).
-    kind, seed, dtype, executor, progress: as in `simulate`. confidence: level of the interval ci.
+    kind, seed, dtype, device, executor, progress: as in `simulate`. confidence: level of the interval ci.
     Raises ValueError or TypeError for what is out of its domain, also for times that are not multiples of the step.
     """
-    given = {k: v for k, v in locals().items() if k not in ("executor", "progress")}
+    given = {k: v for k, v in locals().items() if k not in ("device", "executor", "progress")}
     todo = plan(given, (*METHODS, "exact"))
     if seed is None:
         given["seed"] = int(np.random.default_rng().integers(2 ** 63))
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    work = [Batches(todo, *_source(todo, model, executor), executor, progress) for model in todo.models]
-    return _finish(todo, work, {"started": begun}, started)
+    work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
+    return _finish(todo, work, {"started": begun, "device": device}, started)
 
 
-def _source(todo: Plan, model: Model, executor: Executor | None) -> tuple[Begin, More]:
+def _source(todo: Plan, model: Model, device: str, executor: Executor | None) -> tuple[Begin, More]:
     """What gives the first batch of paths, and the next ones."""
     values, given = todo.values, todo.given
-    how = {k: given[k] for k in ("seed", "dtype")} | {"executor": executor}
+    how = {k: given[k] for k in ("seed", "dtype")} | {"device": device, "executor": executor}
     if model.method == "exact":
         return (lambda paths, progress: law.sample(model, values, todo.instants, law="sde", paths=paths, kind=given["kind"],
                                                    progress=progress, **how), partial(further, executor=executor))

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .backends.cpu import Part, Shard, host, initial, merge, run_shard, toolchain
+from .backends import arrays
+from .backends.cpu import Part, Shard, host, initial, merge, toolchain
+from .backends.run import run_shard
 from .checks import CriticalPointError, DivergenceWarning, check, choice, identifier, integer, numbers
 from .losses import Loss, PerPath
 from .observe import ORIGIN, Observer, position
@@ -22,6 +24,8 @@ from .rules import Rule
 from .schedule import Interrupted, bar, execute, threads
 
 BLOCK = 256             # paths that are summed in one tree on every device
+GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
+GPU_SHARE = 0.3         # of a GPU's free memory for one shard
 SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
 LITTLE = 2 ** 18        # bytes that need no question whether they are free
 FEW, WITH_NORMALS = 8, 32   # up to this many paths a narrow program is faster; a block of normals should fill vectors
@@ -45,6 +49,7 @@ class Job:
     state: bool
     sweep: tuple[int, ...]
     given: Mapping[str, Any]
+    kind: str = "numpy"                 # library of the arrays that a user gets
     first: int = 0                      # number of the first path: a replay starts elsewhere
 
     @property
@@ -77,6 +82,13 @@ class Job:
         size = BLOCK
         per_block = configurations * times * len(p.labels) * p.moments * 8
         per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
+        if p.device == "cuda":
+            from .backends.cuda import free_memory
+            each = per_path + configurations * 8 + 2 * per_block / BLOCK
+            most = min(GPU_SHARE * free_memory() / each, GPU_STEPS / max(1, steps * configurations), self.paths)
+            while size < most:
+                size *= 2
+            return size
         while (size < self.paths and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
                and 2 * size // BLOCK * per_block < 2 ** 26 and 2 * size * per_path < 2 ** 28
                and 8 * threads() * 2 * size <= max(self.paths, 8 * threads() * 1024)):
@@ -96,9 +108,10 @@ class Job:
 
 
 def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | None = None,
-             observe: Observer | None = None, seed: int | None = 0, dtype: str = "mixed", device: str = "cpu",
-             moments: int = 2, values: bool = False, state: bool = True, shared_noise: bool = True,
-             on_divergence: str = "mask", executor: Executor | None = None, progress: Progress = None) -> Run:
+             observe: Observer | None = None, seed: int | None = 0, dtype: str = "mixed",
+             device: str | None = None, moments: int = 2, values: bool = False, state: bool = True,
+             shared_noise: bool = True, on_divergence: str = "mask", executor: Executor | None = None,
+             progress: Progress = None) -> Run:
     """Run many paths of a rule on a loss and keep the moments of what an observer sees.
 
     start: shape (dim,) for all paths, or (paths, dim). record: update counts at which to look, ascending, e.g.
@@ -107,8 +120,11 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     per_path(values) differs from path to path.
 
     seed: an integer, or None for a fresh one (it is in the result). dtype: "mixed" (state in float64, normals drawn in
-    float32), "float32", "float64". moments: 1 to 4 moments of every feature. values=True keeps every path's
-    features; state=False saves the memory of the final state (then the run cannot be resumed).
+    float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies); the paths
+    are the same. A start on a GPU may be CuPy's, JAX's, PyTorch's or any with DLPack: values and final states then come
+    as such arrays; with device="cuda" and a start on the host, as CuPy arrays.
+    moments: 1 to 4 moments of every feature. values=True keeps every path's features; state=False saves the memory of
+    the final state (then the run cannot be resumed).
     on_divergence: "mask" leaves a path out of the statistics at the recorded times at which a feature is not a number
     or farther than 1e75 from its start, or a coordinate is not finite, and warns; "raise" raises FloatingPointError;
     "keep" leaves it in.
@@ -122,7 +138,7 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     return finish(ready(job, times), times, None, executor, progress, {})
 
 
-def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str = "cpu", moments: int,
+def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str | None = None, moments: int,
             on_divergence: str, observe: Observer | None, **options: Any) -> Job:
     """The job of a simulation, with every argument looked at. Compiles nothing, writes nothing."""
     for name, value, kind, example in (
@@ -132,8 +148,12 @@ def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str,
         if not isinstance(value, kind):
             raise TypeError(f"{name}={value!r}: give {example}")
     choice("dtype", dtype, MODES)
-    check(device != "cuda", "device='cuda': this version has no CUDA backend; leave device out to run on the CPU")
-    choice("device", device, ("cpu",))
+    there = arrays.on_gpu(start)
+    device = choice("device", ("cuda" if there else "cpu") if device is None else device, ("cpu", "cuda"))
+    check(device == "cuda" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
+    if device == "cuda":
+        from .backends.cuda import require
+        require()
     choice("on_divergence", on_divergence, ("mask", "raise", "keep"))
     moments = integer("moments", moments, 1, 2)
     check(moments <= 4, f"moments={moments}: give at most 4")
@@ -222,16 +242,22 @@ def _seed(seed: Any) -> int:
     return n
 
 
-def _origin(start: Any, dim: int) -> np.ndarray:
+def _origin(start: Any, dim: int) -> Any:
+    if arrays.on_gpu(start):
+        return _good_origin(arrays.to_cupy(start), dim)
     try:
         array = np.asarray(start, float)
     except (TypeError, ValueError):
         raise TypeError(f"start={start!r}: give numbers of shape (dim,) = ({dim},) or (paths, {dim})") from None
+    return _good_origin(array, dim)
+
+
+def _good_origin(array: Any, dim: int) -> Any:
     if array.ndim == 0 and dim == 1:
         array = array[None]
     check(array.ndim in (1, 2) and array.shape[-1] == dim and array.size > 0, f"start has shape {array.shape}: the "
           f"loss has dimension {dim}, so give shape ({dim},), or (paths, {dim}) for a start of each path's own")
-    check(bool(np.isfinite(array).all()), "start holds a value that is not a finite number: remove it")
+    check(bool((abs(array) < np.inf).all()), "start holds a value that is not a finite number: remove it")
     return array
 
 
@@ -303,7 +329,7 @@ def plan(loss: Loss, rule: Rule, start: Any, *, paths: int | None = None, observ
     columns = []
     for name, size in program.columns:
         if name == ORIGIN:
-            columns.append(np.broadcast_to(origin, (configurations, size)))
+            columns.append(np.broadcast_to(arrays.to_host(origin), (configurations, size)))
         elif name in vectors:
             columns.append(np.broadcast_to(common[name], (*sweep, size)).reshape(configurations, size))
         else:
@@ -313,13 +339,15 @@ def plan(loss: Loss, rule: Rule, start: Any, *, paths: int | None = None, observ
     rows = {"w": where, **{f"p_{k}": v[None] for k, v in own.items()}}
     if f"p_{ORIGIN}" in program.rows:
         rows[f"p_{ORIGIN}"] = where
-    return Job(program, n, seed, params, {k: np.asarray(v, program.dtype) for k, v in rows.items()},
+    return Job(program, n, seed, params, {k: v.astype(program.dtype, copy=False) for k, v in rows.items()},
                np.zeros((configurations, len(program.labels))), shared_noise, on_divergence, values, state,
-               tuple(sweep), given)
+               tuple(sweep), given, arrays.kind_of(start) if device == "cuda" else "numpy")
 
 
 def _lanes(loss: Loss, rule: Rule, paths: int, device: str) -> int:
     normals = (rule.draws and rule.kind == "normal") or (loss.samples and loss.kind == "normal")
+    if device == "cuda":
+        return BLOCK
     few = WITH_NORMALS if normals and device == "cpu" else FEW
     return few if paths <= few else BLOCK
 
@@ -331,7 +359,7 @@ def _shift(job: Job) -> np.ndarray:
                   False, toolchain())
     part = run_shard(shard)
     assert part.values is not None
-    value = part.values[:, 0, :, 0].astype(float)
+    value = arrays.to_host(part.values[:, 0, :, 0]).astype(float)
     return np.where(np.abs(value) < LIMIT, value, 0.0)
 
 
@@ -345,11 +373,23 @@ def _check_size(job: Job, times: np.ndarray) -> None:
     need = {"values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
             "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
             "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2)}      # 2: in parts and merged
+    if p.device == "cuda":
+        _check_gpu(need)
+        need = {"sums": need["sums"]}
     have = _memory() if sum(need.values()) > LITTLE else None
     check(have is None or sum(need.values()) < 0.8 * have,
           "memory: this run needs " + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
           + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "
           "state=False", MemoryError)
+
+
+def _check_gpu(need: Mapping[str, int]) -> None:
+    """What stays on the GPU must leave room for a shard's own arrays."""
+    from .backends.cuda import free_memory
+    kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, free_memory()
+    check(sum(kept.values()) < (1 - GPU_SHARE) * have, "memory: this run needs "
+          + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v) + f" on the GPU, where {have / 1e9:.3g} GB "
+          "are free: run fewer paths at once, or give values=False or state=False", MemoryError)
 
 
 def _memory() -> float | None:
@@ -397,7 +437,10 @@ def finish(job: Job, times: np.ndarray, before: Run | None, executor: Executor |
 def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
     """The records of one run and of its continuation. fresh: what diverged in the continuation only."""
     t = len(old.sweep)
-    values = None if old.values is None or new.values is None else np.concatenate([old.values, new.values], t)
+    values = None
+    if old.values is not None and new.values is not None:
+        both = [arrays.to_cupy(x) if arrays.on_gpu(x) else x for x in (old.values, new.values)]
+        values = arrays.like(arrays.module_of(both[0]).concatenate(both, t), old.job.kind)
     return replace(new, record=np.concatenate([old.record, new.record]), sums=np.concatenate([old.sums, new.sums], t),
                    count=np.concatenate([old.count, new.count], t), values=values,
                    diverged=_sorted([*old.diverged.tolist(), *fresh.tolist()]))
@@ -417,10 +460,11 @@ def _collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part],
     sums = np.zeros((configurations, len(times), len(p.labels), p.moments))
     count = np.zeros((configurations, len(times)), np.int64)
     values = state = None
-    if job.values and not missing:
-        values = np.empty((configurations, len(times), job.paths, len(p.labels)), p.dtype)
-    if job.state and not missing:
-        state = np.empty((configurations, p.state_rows, job.paths), p.dtype)
+    some = next((parts[s.tag, s.first] for s in kept), None)
+    if some is not None and job.values and not missing:
+        values = arrays.module_of(some.values).empty((configurations, len(times), job.paths, len(p.labels)), p.dtype)
+    if some is not None and job.state and not missing:
+        state = arrays.module_of(some.state).empty((configurations, p.state_rows, job.paths), p.dtype)
     diverged: list[list[int]] = []
     by_tag: dict[int, list[Part]] = {}
     for s in kept:
@@ -434,14 +478,16 @@ def _collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part],
             count[which] += q.count
             diverged += (q.diverged + np.array([which.start, 0, 0])).tolist()
             if values is not None and q.values is not None:
-                values[which, :, at] = np.moveaxis(q.values, 2, 3)
+                values[which, :, at] = q.values.swapaxes(2, 3)
             if state is not None and q.state is not None:
                 state[which, :, at] = q.state
     shape = job.sweep
+    if values is not None:
+        values = arrays.like(values.reshape(*shape, *values.shape[1:]), job.kind)
     return Run(job, times, p.labels, shape, job.given, sums.reshape(*shape, *sums.shape[1:]),
                count.reshape(*shape, *count.shape[1:]), job.shift.reshape(*shape, -1), _sorted(diverged),
                sum(s.paths for s in kept if s.tag == 0), job.seed,
-               None if values is None else values.reshape(*shape, *values.shape[1:]), state, missing,
+               values, state, missing,
                dict(parts) if missing else {}, before if missing else None)
 
 

@@ -27,13 +27,13 @@ LIMIT = {"above": 0.0, "example": 0.1}
 
 def exit_times(*, limit: Any, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, batch_size: Any = 64, dt: Any = None,
                drift: str = "plain", noise: str = "unit", paths: int = 10_000, seed: int | None = 0, dtype: str = "mixed",
-               executor: Executor | None = None, progress: Progress = None) -> Comparison:
+               device: str = "cpu", executor: Executor | None = None, progress: Progress = None) -> Comparison:
     r"""Mean time until |w| first exceeds `limit`, from w = 0, without momentum; every path runs until it has left.
 
     limit, eigenvalue, lr, rho, batch_size, dt: a number, or a sequence for a dimension of the grid. The chain
     :math:`w^+=(1-\kappa\,dt)w+\sqrt{2D\,dt}\,\xi` is looked at after each step (of size dt, default lr: SGD or SAM on
-    Gaussian minibatch gradients), so it leaves later than the diffusion. drift, noise: as in `msd`; seed, dtype, executor,
-    progress: as in `simulate`. Derived in this library; see theory.em_exit_time.
+    Gaussian minibatch gradients), so it leaves later than the diffusion. drift, noise: as in `msd`; seed, dtype,
+    device, executor, progress: as in `simulate`. Derived in this library; see theory.em_exit_time.
 
     Variables: time, the mean exit time in units of lr per update, and its standard error se; exact, that of the chain by
     Nystrom's method (nan where a step is narrower than limit/20,000); estimate, the diffusion's from a limit wider by 0.5826
@@ -52,7 +52,7 @@ def exit_times(*, limit: Any, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any =
     check(steps <= MOST, f"limit={limit!r}: a path needs {steps:.3g} steps on average to leave; give a smaller limit, or "
           "settings that hold it less")
     run = _until_all_left(model, values, int(np.ceil(FIRST * steps)), paths=paths, seed=seed, dtype=dtype,
-                          executor=executor, progress=progress)
+                          device=device, executor=executor, progress=progress)
     dt = model.step(values)
     mean, se = run.mean[..., -1, 0], run.std_error[..., -1, 0]
     columns = {"time": ("mean exit time, simulated", mean * dt), "se": ("standard error of time", se * dt),

@@ -77,8 +77,8 @@ def _within(a: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample(model: Model, values: Mapping[str, np.ndarray], times: np.ndarray, *, law: str, paths: int,
-           seed: int | None = 0, kind: str = "normal", dtype: str = "mixed", executor: Executor | None = None,
-           progress: Progress = None) -> Run:
+           seed: int | None = 0, kind: str = "normal", dtype: str = "mixed", device: str = "cpu",
+           executor: Executor | None = None, progress: Progress = None) -> Run:
     """Squared displacements from w = 0 at the times of a study, drawn from the law of `transitions`.
 
     law: "sde" (times are instants), "em" or "algorithm" (times are numbers of steps); values, times as there. One
@@ -88,7 +88,8 @@ def sample(model: Model, values: Mapping[str, np.ndarray], times: np.ndarray, *,
           "steps")
     a, s = transitions(model, values, times, law=law)
     square = Observer("msd", lambda seen: [seen.w[0] * seen.w[0]], ("msd",))
-    return gaussian_chain(a, s, paths=paths, observe=square, seed=seed, dtype=dtype, executor=executor, progress=progress)
+    return gaussian_chain(a, s, paths=paths, observe=square, seed=seed, dtype=dtype, device=device, executor=executor,
+                          progress=progress)
 
 
 __all__ = ["LAWS", "root", "sample", "transitions"]

@@ -20,7 +20,7 @@ LEVEL = 3.0         # standard deviations at which `needed` resolves the differe
 def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, momentum: Any = 0.0, dampening: Any = 0.0,
                batch_size: Any = 64, times: Any = None, paths: int = 10_000, drift: str = "plain", noise: str = "unit",
                method: str = "em", dt: Any = None, kind: str = "normal", seed: int | None = 0, dtype: str = "mixed",
-               executor: Executor | None = None, progress: Progress = None) -> Comparison:
+               device: str = "cpu", executor: Executor | None = None, progress: Progress = None) -> Comparison:
     r"""Estimate Delta_SGD - Delta_SAM, the difference of mean squared displacements, on common noise.
 
     Each path runs SGD (X) and SAM (Y) from the critical point on the same numbers; the estimate is the mean of
@@ -33,7 +33,7 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     pairs that resolve the difference at 3 standard deviations (theory.paths_to_resolve). Where a formula is about no
     momentum, or unit noise, and the setting is not, it is nan.
     """
-    given = {k: v for k, v in locals().items() if k not in ("executor", "progress")}
+    given = {k: v for k, v in locals().items() if k not in ("device", "executor", "progress")}
     numbers("rho", rho, above=0.0, example=0.1)
     choice("drift", drift, ("plain", "chain"))
     choice("noise", noise, NOISES)
@@ -43,8 +43,8 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     still = {**values, "rho": np.zeros(())}
     both = paired(model.rule(values, kind), model.rule(still, kind))
     run = simulate(losses.quadratic(values["eigenvalue"][..., None]), both, [0.0], record=np.unique(todo.steps),
-                   paths=todo.paths, observe=observe.paired_msd(), seed=seed, dtype=dtype, state=False, executor=executor,
-                   progress=progress)
+                   paths=todo.paths, observe=observe.paired_msd(), seed=seed, dtype=dtype, device=device, state=False,
+                   executor=executor, progress=progress)
     at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.instants))))
     difference, se, spread, apart = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)

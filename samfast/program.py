@@ -37,6 +37,7 @@ class Program:
     feature_rows: int
     statements: int
     per_path: frozenset[str]
+    group: int = 1          # configurations of one GPU thread
 
     @property
     def dtype(self) -> np.dtype:

@@ -10,11 +10,12 @@ from .observe import ORIGIN, Observer
 from .program import LIMIT, MODES, Program
 from .rules import Rule
 from .text_cpu import CpuText
+from .text_cuda import CudaText
 from .text_single import SingleText
 from .tracing import Expr, NeedsCoordinatesError, Wide
 
 UNROLLED = 8        # above this dim a program that can be traced wide is
-TEXTS = {"cpu": CpuText, "plain": CpuText}
+TEXTS = {"cpu": CpuText, "plain": CpuText, "cuda": CudaText, "emulator": CudaText, "simulator": CudaText}
 
 REMEMBERED = 100
 _programs: dict[Any, Program] = {}      # by content: equal expressions have equal texts

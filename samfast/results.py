@@ -86,7 +86,7 @@ class Run:
         check(label in self.labels, f"{label!r} was not recorded: this run has {names_of(self.labels)}", KeyError)
         return self.labels.index(label)
 
-    def final(self, name: str = "w") -> np.ndarray:
+    def final(self, name: str = "w") -> Any:
         """The state at the last recorded step, (*sweep, path, dim): "w", or "v" for momentum or velocity."""
         check(self.state is not None, "state: this run has none; give state=True to simulate, or finish it by "
               "resume(run)")
@@ -95,7 +95,8 @@ class Run:
               f"{names_of(self.job.program.rows)}", KeyError)
         assert self.state is not None
         rows = self.state[:, list(self.job.program.rows[key])]
-        return np.moveaxis(rows, 1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1])
+        from .backends.arrays import like
+        return like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.kind)
 
     @property
     def dataset(self) -> xr.Dataset:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .backends.cpu import Part, Shard, run_shard
+from .backends.cpu import Part, Shard
+from .backends.run import run_away, run_shard
 
 OUTSTANDING = 64
 DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
@@ -58,8 +59,9 @@ def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable
         done += part.paths
         if report:
             report(done)
-    if executor is None and len(shards) == 1 and estimate < DIRECT:
-        keep(run_shard(shards[0]))
+    if executor is None and ((len(shards) == 1 and estimate < DIRECT) or shards[0].program.device != "cpu"):
+        for each in shards:
+            keep(run_shard(each))
         return
     own = executor is None
     pool = executor or ThreadPoolExecutor(min(threads(), len(shards)), "samfast")
@@ -74,8 +76,8 @@ def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable
                 if shard is None:
                     exhausted = True
                 else:
-                    waiting.add(pool.submit(run_shard, shard, stop) if own or isinstance(pool, ThreadPoolExecutor)
-                                else pool.submit(run_shard, shard))
+                    waiting.add(pool.submit(run_away, shard, stop) if own or isinstance(pool, ThreadPoolExecutor)
+                                else pool.submit(run_away, shard))
             finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in finished:
                 keep(future.result())

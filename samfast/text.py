@@ -14,6 +14,7 @@ from .losses import Loss
 from .observe import Observer
 from .program import LIMIT, MODES, Program, stride
 from .rules import Rule
+from .tracing.wide import Layout, WideText
 
 
 @cache
@@ -79,6 +80,7 @@ class Text:
     """The text of one module; a subclass for each driver."""
 
     target, driver = "", ""     # kernel files
+    rounds = "tails"            # of the stream: the rounds as this driver runs them
 
     def __init__(self, loss: Loss, rule: Rule, observer: Observer, traced: Traced, mode: str, device: str, lanes: int,
                  shared: bool, moments: int, per_path: frozenset[str]) -> None:
@@ -166,6 +168,35 @@ class Text:
                      [*unpack, *time, *seen, f"return {row(shown)}"])]
         return Step(fused, names, changed, size, ps, number, len(shown), functions)
 
+    # programs of many coordinates -----------------------------------------------------------------------------------
+    def layout(self) -> Layout:
+        first, vectors = 0, {}
+        for k, n in self.columns:
+            if not isinstance(self.traced.params[k], T.Expr):
+                vectors[f"p_{k}"] = first
+            first += n
+        return Layout(self.loss.dim, {k: s for s, k in enumerate(self.spread)}, len(self.spread), self.single, vectors,
+                      dict(self.traced.noise), self.pack if self.sign else 0)
+
+    def passes(self, step: WideText, watch: WideText) -> tuple[list[str], list[str]]:
+        """The passes over coordinates of one step and of one observation."""
+        t = self.traced
+        wide = [(t.new[k].one, "X", s) for s, k in enumerate(self.spread) if k in t.new
+                and t.new[k].one.key != T.var(k, "state", True).key]
+        narrow = [(e, step.row(self.single[f"m_{i}"])) for i, e in enumerate(t.new.get("m", ()))]
+        if "alarm" in t.new:
+            narrow.append((t.new["alarm"], step.row(self.single["alarm"])))
+        body = step.render(wide, narrow)
+        features, self.labels = self._features()
+        spread, single, at = [], [], 0
+        for e in features:
+            if e.wide:
+                spread.append((e, f"G{at}", 0))
+            else:
+                single.append((e, watch.feature(at)))
+            at += self.loss.dim if e.wide else 1
+        return body, watch.render(spread, single)
+
     # the module -----------------------------------------------------------------------------------------------------
     def constants(self) -> list[str]:
         """What every driver asks for."""
@@ -180,11 +211,12 @@ class Text:
                   if self.traced.draws else [])]
 
     def module(self, constants: Sequence[str], blocks: Sequence[str], driver: Sequence[str], size: int, noise: str,
-               per_path: frozenset[str]) -> Program:
+               per_path: frozenset[str], group: int = 1) -> Program:
         """Everything put together. blocks: generated functions; driver: of the driver's file; noise: type of a number."""
         t = self.traced
-        stream = ["head", "middle", "tails"] + ([] if not t.draws else [f"bits{self.bits}", f"flip{self.bits}"] if self.sign
-                                               else [f"radius{self.normal[-2:]}", f"turned{self.normal[-2:]}"])
+        normals = [f"{name}{self.normal[-2:]}" for name in ("radius", "turned")]
+        numbers = [f"bits{self.bits}", f"flip{self.bits}"] if self.sign else normals
+        stream = ["head", "middle", self.rounds, *(numbers if t.draws else [])]
         imports, header = blocks_of(self.target)
         maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
         names = ", ".join((self.loss.name, self.rule.name, self.observer.name, self.mode, self.device))
@@ -195,7 +227,7 @@ class Text:
         text = "\n\n\n".join(parts) + "\n"
         return Program(text, names, self.device, self.mode, self.lanes, self.loss.dim, t.wide, self.columns, self.rows,
                        self.state_rows, self.observer.memory, self.labels, self.moments, self.calls, self.served, noise,
-                       4 * self.calls if t.wide else 0, len(self.labels) if t.wide else 0, size, per_path)
+                       4 * self.calls if t.wide else 0, len(self.labels) if t.wide else 0, size, per_path, group)
 
     def program(self, per_path: frozenset[str]) -> Program:
         """The module of this text."""

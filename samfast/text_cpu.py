@@ -7,7 +7,7 @@ from . import tracing as T
 from .program import Program
 from .text import Step, Text, blocks_of, defines, function, row
 from .tracing.passes import text as pass_text
-from .tracing.wide import Layout, WideText
+from .tracing.wide import WideText
 
 CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
 GROUP = {512: 96, 256: 1}   # statements of one pass over a group of configurations: 16 registers have no room for two
@@ -105,37 +105,12 @@ class CpuText(Text):
                 *(f"    store(Sc, {g} * NS * W, l, chain(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group))]
 
     # programs of many coordinates -----------------------------------------------------------------------------------
-    def _layout(self) -> Layout:
-        first, vectors = 0, {}
-        for k, n in self.columns:
-            if not isinstance(self.traced.params[k], T.Expr):
-                vectors[f"p_{k}"] = first
-            first += n
-        return Layout(self.loss.dim, {k: s for s, k in enumerate(self.spread)}, len(self.spread), self.single, vectors,
-                      dict(self.traced.noise), self.pack if self.sign else 0)
-
     def _wide(self) -> tuple[list[str], int]:
-        t, layout = self.traced, self._layout()
-        scalars = [k for k, _ in self.columns if isinstance(t.params[k], T.Expr)]
+        scalars = [k for k, _ in self.columns if isinstance(self.traced.params[k], T.Expr)]
         head = ["S = S[c * NS * W:]"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
         head += ["step, after = T(k), T(k + 1)"]
-        step = WideText(layout, self.printer)
-        wide = [(t.new[k].one, "X", s) for s, k in enumerate(self.spread) if k in t.new
-                and t.new[k].one.key != T.var(k, "state", True).key]
-        narrow = [(e, f"S[{self.single[f'm_{i}']} * W + l]") for i, e in enumerate(t.new.get("m", ()))]
-        if "alarm" in t.new:
-            narrow.append((t.new["alarm"], f"S[{self.single['alarm']} * W + l]"))
-        body = step.render(wide, narrow)
-        features, self.labels = self._features()
-        watch = WideText(layout, self.printer)
-        spread, single, at = [], [], 0
-        for e in features:
-            if e.wide:
-                spread.append((e, f"G{at}", 0))
-            else:
-                single.append((e, f"G[{at} * W + l]"))
-            at += layout.dim if e.wide else 1
-        shown = watch.render(spread, single)
+        step, watch = WideText(self.layout(), self.printer), WideText(self.layout(), self.printer)
+        body, shown = self.passes(step, watch)
 
         def scratch(text: WideText) -> str:
             return f"A = scratch({max(1, len(text.slots))}, T)"

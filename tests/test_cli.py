@@ -53,14 +53,15 @@ def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(displacement, "msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64]))
     words = ("msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
              "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
-             "--dtype float64 --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 --theorem printed "
-             "--save-format nc,png --plot batch_size --plot time")
+             "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
+             "--theorem printed --save-format nc,png --plot batch_size --plot time")
     assert cli.main(words.split()) == 0
     (given,) = asked
     assert given.pop("executor")._max_workers == 1 and callable(given.pop("progress"))
     assert given == {"eigenvalue": [-1, -2, 3], "rho": 0, "momentum": 0.5, "lr": 0.1, "batch_size": [32, 64],
                      "dampening": [0.1, 0.2], "times": [0.1], "paths": 100, "drift": "chain", "noise": ["same", "unit"],
-                     "method": "algorithm", "dt": 0.1, "kind": "sign", "seed": 7, "dtype": "float64", "confidence": 0.9,
+                     "method": "algorithm", "dt": 0.1, "kind": "sign", "seed": 7, "dtype": "float64", "device": "cpu",
+                     "confidence": 0.9,
                      "until": 0.01, "theorem": "printed"}
     assert set(given) | {"executor", "progress"} == set(msd.__kwdefaults__)
     written = sorted(p.name for p in (tmp_path / "here/there").iterdir())
@@ -186,7 +187,7 @@ def test_help_loads_nothing_heavy():
 def test_info(capsys):
     assert cli.main(["info"]) == 0
     out = capsys.readouterr().out
-    for part in (f"samfast    {sf.__version__}", "numba ", "llvmlite ", "bits, with", "threads", "MB)", "no CUDA backend"):
+    for part in (f"samfast    {sf.__version__}", "numba ", "llvmlite ", "bits, with", "threads", "MB)", "gpu        none: "):
         assert part in out
 
 

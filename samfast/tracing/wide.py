@@ -5,7 +5,7 @@ pass needs; the last passes write. Sums run over the coordinates in order, as in
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .expr import Expr, topological
@@ -51,11 +51,23 @@ class WideText:
                 visit(e)
         return list(found.values())
 
+    def place(self, slot: int) -> str:
+        """Where a number that later passes need is kept."""
+        return f"A[{slot} * W + l]"
+
+    def row(self, row: int) -> str:
+        """A narrow row of the state."""
+        return f"S[{row} * W + l]"
+
+    def feature(self, at: int) -> str:
+        """A narrow feature."""
+        return f"G[{at} * W + l]"
+
     def _narrow_leaf(self, e: Expr) -> str | None:
         if e.key in self.slots:
-            return f"A[{self.slots[e.key]} * W + l]"
+            return self.place(self.slots[e.key])
         if e.op == "var" and e.args[1] in ("state", "path"):
-            return f"S[{self.layout.single[e.args[0]]} * W + l]"
+            return self.row(self.layout.single[e.args[0]])
         return str(e.args[0]) if e.op == "var" else None
 
     def lanes(self, values: Sequence[tuple[Expr, str]]) -> None:
@@ -64,6 +76,10 @@ class WideText:
             lines, names = self.printer.lines([e for e, _ in values], self._narrow_leaf)
             stores = [f"{place} = {n}" for (_, place), n in zip(values, names, strict=True)]
             self.body += ["for l in range(W):", *("    " + s for s in lines + stores)]
+
+    def clear(self, count: int) -> None:
+        """Sums begin with nothing; theirs are the first slots."""
+        self.body += [f"for l in range({count} * W):", "    A[l] = T(0)"]
 
     def coordinates(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]]) -> None:
         """One pass over the coordinates. sums: reduce nodes; writes: (value, array, place within a coordinate)."""
@@ -103,24 +119,30 @@ class WideText:
                     before[f"R{n} = Z[(at + {lay.numbers[n]} + i) * W:]"] = None
                     load[f"{n}_{u} = T(R{n}[{u} * W + l])"] = None
                 return f"{n}_{u}"
-            roots = [e.args[0] for e in sums]
-            operands: list[Expr] = []
-            for r in roots:                                  # a product joins its sum in one fused operation
-                m = _product(r)
-                operands += [r] if m is None else [Expr("neg", m.args[0]) if m is not r else m.args[0], m.args[1]]
-            lines, names = self.printer.lines([*operands, *(e for e, _, _ in writes)], leaf, f"_{u}")
+            lines, names = self._statements(sums, writes, kept, leaf, u)
             work += lines
-            it = iter(names)
-            for e, r in zip(sums, roots, strict=True):
-                a = kept[e.key]
-                work.append(f"{a} = {a} + {next(it)}" if _product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
-            for (_, array, place), n in zip(writes, it, strict=True):
+            for (_, array, place), n in zip(writes, names, strict=True):
                 per = lay.per if array == "X" else 1
                 work.append(f"{array}[{u * per + place} * W + l] = {n}")
         for array in {w[1] for w in writes} - {"X"}:
             before[f"{array} = G[({array[1:]} + i) * W:]"] = None
         store = [f"A[{self.slots[e.key]} * W + l] = {kept[e.key]}" for e in sums]
         return [*before, "for l in range(W):", *("    " + s for s in [*load, *work, *store])]
+
+    def _statements(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], kept: Mapping[bytes, str],
+                    leaf: Callable[[Expr], str | None], u: int) -> tuple[list[str], list[str]]:
+        """(statements of one coordinate, the sums' included; names of the values to write)."""
+        roots = [e.args[0] for e in sums]
+        operands: list[Expr] = []
+        for r in roots:                                  # a product joins its sum in one fused operation
+            m = _product(r)
+            operands += [r] if m is None else [Expr("neg", m.args[0]) if m is not r else m.args[0], m.args[1]]
+        lines, names = self.printer.lines([*operands, *(e for e, _, _ in writes)], leaf, f"_{u}")
+        it = iter(names)
+        for e, r in zip(sums, roots, strict=True):
+            a = kept[e.key]
+            lines.append(f"{a} = {a} + {next(it)}" if _product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
+        return lines, list(it)
 
     def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]]) -> list[str]:
         """All passes that compute the wide writes and the narrow ones."""
@@ -132,16 +154,16 @@ class WideText:
         for e in (*sums, *(n for n in needed if n.op != "reduce")):
             self.slot(e)
         if sums:
-            self.body += [f"for l in range({len(sums)} * W):", "    A[l] = T(0)"]
+            self.clear(len(sums))
         done: set[bytes] = set()
         for level in range(max((e.level for e in fused), default=0) + 1):
             if level:
                 self.coordinates([e for e in sums if e.level == level], [])
             ready = [n for n in needed if n.op != "reduce" and n.level == level and n.key not in done]
-            places = [(n, f"A[{self.slots.pop(n.key)} * W + l]") for n in ready]     # not their own leaves
-            self.lanes(places)
-            for n, place in places:
-                self.slots[n.key] = int(place[2:].split(" ")[0])
+            slots = [self.slots.pop(n.key) for n in ready]                           # not their own leaves
+            self.lanes([(n, self.place(s)) for n, s in zip(ready, slots, strict=True)])
+            for n, s in zip(ready, slots, strict=True):
+                self.slots[n.key] = s
                 done.add(n.key)
         if wide:
             self.coordinates([], wide)

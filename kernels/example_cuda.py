@@ -1,0 +1,98 @@
+"""The names that a rendered program supplies to the CUDA driver, as x' = a x + s z, so that it imports and lints alone."""
+from samfast.kernels.emulator import *
+from samfast.kernels.stream import *
+
+T, N, B, W, HALF, NS, NF, NM, COLUMNS = np.float64, np.float32, np.float32, 256, 128, 1, 1, 2, 2
+STRIDE, PACK, CALLS, ROWS, SERVED, CHAIN, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
+
+
+@device
+def radius(a):
+    return radius32(a)
+
+
+@device
+def turned(r, b):
+    return turned32(r, b)
+
+
+@device
+def advance(s, d, k, p):
+    return (fma(p[0], s[0], p[1] * d[0]),)
+
+
+@device
+def observe(s, k, p):
+    return (s[0],)
+
+
+@device
+def one_step(state, params, k, o, n, q, h, high, seed, keys):
+    pass
+
+
+@device
+def look(state, params, k, o, n, q, G, g):
+    pass
+
+
+@device
+def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
+    pass
+
+
+@device
+def begin(state, c, C, n, x):
+    return ((state[c * n + x],),)
+
+
+@device
+def finish(state, c, C, n, x, s):
+    state[c * n + x] = s[0][0]
+
+
+@device
+def settings(params, q, c, C):
+    return ((params[(q * C + c) * 2], params[(q * C + c) * 2 + 1]),)
+
+
+@device
+def blank():
+    return (N(0), N(0), N(0), N(0))
+
+
+@device
+def draw(h, call, high, seed, keys):
+    return blank()
+
+
+@device
+def one(d, j):
+    return (T(d[j]),)
+
+
+@device
+def many(d, m):
+    return d
+
+
+@device
+def advances(s, d, k, p):
+    return (advance(s[0], d, k, p[0]),)
+
+
+@device
+def chains(s, d, k, p):
+    for q in range(CHAIN):
+        s = advances(s, d[q:], k + q, p)
+    return s
+
+
+@device
+def pick(g, f):
+    return g[f]
+
+
+@device
+def records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep):
+    pass

@@ -1,0 +1,35 @@
+"""Target "cuda": numba-cuda."""
+import math
+
+import numpy as np  # noqa: F401 - for the program below
+
+from llvmlite import ir
+from numba import cuda, types
+from numba.cuda.extending import intrinsic
+
+# --- target
+
+device = stage = cuda.jit(device=True, forceinline=True)
+driver = cuda.jit
+
+
+@device
+def fma(a, b, c):
+    """a*b + c with one rounding."""
+    return cuda.fma(a, b, c)
+
+
+@device
+def root(x):
+    """Square root in the type of x."""
+    return math.sqrt(x)
+
+
+@intrinsic
+def wide(context, a, b):
+    """The product of two 32-bit words, in 64 bits; the lower halves count. NVVM would multiply 64 bits by 64."""
+    def code(target, builder, signature, args):
+        word = ir.IntType(32)
+        text = ir.InlineAsm(ir.FunctionType(ir.IntType(64), [word, word]), "mul.wide.u32 $0, $1, $2;", "=l,r,r")
+        return builder.call(text, [builder.trunc(x, word) for x in args])
+    return types.uint64(types.uint64, types.uint64), code

@@ -1,0 +1,177 @@
+"""Run one shard of paths on a GPU: launches of about half a second, the sums merged on the device.
+
+The emulator and numba-cuda's simulator take the same way with NumPy in place of CuPy: all but the loading and launching of
+machine code is tested without a GPU.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import cache as store
+from ..checks import NoGpuError
+from ..program import Program
+from . import nvidia
+from .cpu import NEVER, NOBODY, Part, Shard, StoppedError, toolchain
+
+LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end
+FIRST = 2e9                     # path-steps of the first launch; later ones go by its speed
+GRID = (2 ** 31 - 1, 65535)     # blocks of a launch, at most
+EXTRA = 'pip install "samfast[cuda13]" (or "samfast[cuda12]" for an older driver)'
+_loaded = threading.local()
+
+
+def missing() -> str | None:
+    """Why this process cannot use a GPU, with the remedy; None if it can."""
+    try:
+        import cupy
+        import numba.cuda.np.arrayobj  # noqa: F401 - the part that a new NumPy breaks
+        from cuda.bindings import nvjitlink  # noqa: F401
+    except ImportError as error:
+        return f"{error}: {EXTRA}"
+    except AttributeError as error:
+        return f"numba-cuda does not work with NumPy {np.__version__} ({error}): pip install \"numpy<2.5\""
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"{error}: install NVIDIA's driver, or leave device out to run on the CPU"
+    return None if count else "the driver shows no GPU (see CUDA_VISIBLE_DEVICES): leave device out to run on the CPU"
+
+
+def require() -> None:
+    """Raise NoGpuError with the reason if there is no GPU to use: nothing falls back to the CPU unasked."""
+    reason = missing()
+    if reason:
+        raise NoGpuError(f"device='cuda': {reason}")
+
+
+def module_of(device: str) -> Any:
+    """NumPy or CuPy: the arrays that a device works on."""
+    if device != "cuda":
+        return np
+    import cupy
+    return cupy
+
+
+def machine_code(program: Program, cc: tuple[int, int]) -> bytes:
+    """A cubin for a compute capability, from the cache or compiled now; needs no GPU."""
+    return store.built(program, f"sm_{cc[0]}{cc[1]}", lambda: nvidia.compile(program, store.load(program), cc).cubin)
+
+
+def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> None:
+    """Start the driver on the current device and stream."""
+    if program.device != "cuda":
+        store.load(program).run[grid, program.lanes](*args)
+        return
+    flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
+    _function(program)((*grid, 1), (program.lanes, 1, 1), flat)
+
+
+def _function(program: Program) -> Any:
+    """The driver as loaded on the current device, once per thread."""
+    import cupy
+    gpu = cupy.cuda.Device()
+    known = _loaded.__dict__.setdefault("functions", {})
+    if (gpu.id, program.text) not in known:
+        digits = gpu.compute_capability
+        module = cupy.cuda.function.Module()
+        module.load(machine_code(program, (int(digits[:-1]), int(digits[-1]))))
+        known[gpu.id, program.text] = module.get_function("run")
+    return known[gpu.id, program.text]
+
+
+def round_keys(seed: int) -> tuple[np.uint32, ...]:
+    """Keys of rounds 3 to 10 of Philox4x32, in pairs."""
+    low, high = seed & 0xFFFFFFFF, seed >> 32
+    return tuple(np.uint32((key + r * step) & 0xFFFFFFFF) for r in range(2, 10)
+                 for key, step in ((low, 0x9E3779B9), (high, 0xBB67AE85)))
+
+
+def merge(parts: Any, xp: Any) -> Any:
+    """Pairwise in index order along the first axis: the tree of `cpu.merge`, a level at a time."""
+    while len(parts) > 1:
+        even = len(parts) // 2 * 2
+        pairs = parts[0:even:2] + parts[1:even:2]
+        parts = xp.concatenate([pairs, parts[even:]]) if even < len(parts) else pairs
+    return parts[0]
+
+
+def initial(shard: Shard, xp: Any) -> Any:
+    """The state (C, rows, paths) to start from, on the device."""
+    p, configurations = shard.program, shard.params.shape[1]
+    if shard.state is not None:
+        return xp.array(shard.state, p.dtype, order="C")
+    state = xp.zeros((configurations, p.state_rows, shard.paths), p.dtype)
+    for name, values in shard.rows.items():
+        if name in p.rows:
+            state[:, list(p.rows[name])] = xp.asarray(values)
+    if p.memory:
+        state[:, list(p.rows["m"])] = xp.asarray(p.memory, p.dtype).reshape(-1, 1)
+    return state
+
+
+def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
+    """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError after the launch that is on its way."""
+    if shard.versions != toolchain():
+        raise RuntimeError(f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
+                           "versions on both, results would differ")
+    p, configurations, n = shard.program, shard.params.shape[1], shard.paths
+    xp = module_of(p.device)
+    state = initial(shard, xp)
+    blocks, times, features = -(-n // p.lanes), len(shard.times), len(p.labels)
+    sums = xp.empty((blocks, configurations, times, features, p.moments))
+    count = xp.empty((blocks, configurations, times), np.int64)
+    bad = xp.full((configurations, n) if shard.mask else (1, 1), -1, np.int64)
+    values = xp.empty((configurations, times, features, n) if shard.keep_values else (1, 1, 1, 1), p.dtype)
+    room = xp.empty(configurations * features * n if p.wide else 1, p.dtype)
+    arrays = [state, xp.asarray(np.ascontiguousarray(shard.params, p.dtype)), xp.asarray(shard.shift, np.float64),
+              xp.asarray(shard.times, np.int64), sums, count, bad, values, room]
+    grid = min(blocks, GRID[0]), min(-(-configurations // p.group), GRID[1])
+
+    def launch(start: int, end: int, r0: int, r1: int) -> None:
+        numbers = (shard.first, start, end, n, configurations, times, r0, r1, len(shard.params))
+        _launch(p, grid, (*map(np.int64, numbers), np.uint64(shard.seed), np.uint64(shard.tag), round_keys(shard.seed),
+                          np.int64(shard.mask), np.int64(shard.keep_values), *(a.reshape(-1) for a in arrays)))
+    _steps(shard, launch, stop, n * configurations, xp)
+    diverged, alarms = NOBODY, NOBODY[:, :2]
+    if shard.mask:
+        c, path = (_host(x) for x in xp.nonzero(bad >= 0))
+        diverged = np.stack([c, path + shard.first, _host(bad[c, path])], 1) if len(c) else NOBODY
+    if "alarm" in p.rows:
+        ca, pa = (_host(x) for x in xp.nonzero(state[:, p.rows["alarm"][0]] > 0))
+        alarms = np.stack([ca, pa + shard.first], 1)
+    return Part(shard.first, n, shard.tag, _host(merge(sums, xp)), _host(count.sum(0)), diverged, alarms,
+                values if shard.keep_values else None, state if shard.keep_state else None)
+
+
+def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.ndarray, work: int, xp: Any) -> None:
+    """Launch after launch to the last recorded step, each of about LAUNCH seconds."""
+    done, r0, last = shard.start, 0, int(shard.times[-1])
+    piece = max(1, int(FIRST / work))
+    while True:
+        if stop[0] != 0:
+            raise StoppedError
+        end = min(done + piece, last)
+        r1 = int(np.searchsorted(shard.times, end, "right"))
+        began = time.perf_counter()
+        launch(done, end, r0, r1)
+        if end == last:
+            return
+        if xp is not np:
+            xp.cuda.get_current_stream().synchronize()
+        piece = max(1, int(piece * min(8.0, LAUNCH / max(time.perf_counter() - began, 1e-6))))
+        done, r0 = end, r1
+
+
+def _host(array: Any) -> np.ndarray:
+    return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def free_memory() -> float:
+    """Bytes that CuPy can still allocate on the current device."""
+    import cupy
+    return float(cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes())

@@ -1,0 +1,112 @@
+"""Requests for a GPU: refused with the reason where there is none; arrays from anywhere."""
+import builtins
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import samfast as sf
+from samfast.backends import arrays, cuda
+
+RULE, LOSS = sf.gd(lr=.1), sf.losses.double_well()
+
+
+def without(monkeypatch, *names):
+    """As if packages were not installed."""
+    real = builtins.__import__
+
+    def look(name, *args, **kwargs):
+        if name.split(".")[0] in names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *args, **kwargs)
+    for loaded in [m for m in sys.modules if m.split(".")[0] in names]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setattr(builtins, "__import__", look)
+
+
+def test_a_missing_package_is_named_with_the_extra(monkeypatch):
+    without(monkeypatch, "cupy")
+    with pytest.raises(sf.NoGpuError, match=r"device='cuda': No module named 'cupy': pip install \"samfast\[cuda13\]\""):
+        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="cuda")
+
+
+class FakeRuntime(types.ModuleType):
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def __init__(self, count):
+        super().__init__("runtime")
+        self.count = count
+
+    def getDeviceCount(self):
+        if isinstance(self.count, str):
+            raise self.CUDARuntimeError(self.count)
+        return self.count
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """CuPy and numba-cuda as if they were installed, on a driver that shows so many GPUs."""
+    def install(count):
+        cupy, bindings, numba_part = (types.ModuleType(n) for n in ("cupy", "cuda.bindings", "numba.cuda.np.arrayobj"))
+        cupy.cuda = types.SimpleNamespace(runtime=FakeRuntime(count))
+        bindings.nvjitlink = None
+        empty = {n: types.ModuleType(n) for n in ("cuda", "numba.cuda", "numba.cuda.np")}
+        for name, module in {**empty, "cupy": cupy, "cuda.bindings": bindings, "numba.cuda.np.arrayobj": numba_part}.items():
+            monkeypatch.setitem(sys.modules, name, module)
+    return install
+
+
+@pytest.mark.parametrize("count, reason", [(0, "the driver shows no GPU .*CUDA_VISIBLE_DEVICES"),
+                                           ("cudaErrorInsufficientDriver", "cudaErrorInsufficientDriver: install NVIDIA's")])
+def test_no_gpu_is_an_error_and_never_the_cpu(driver, count, reason):
+    driver(count)
+    with pytest.raises(sf.NoGpuError, match="device='cuda': " + reason):
+        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="cuda")
+    with pytest.raises(sf.NoGpuError, match=reason):
+        sf.msd(eigenvalue=-1.0, lr=.01, rho=.1, times=[1], paths=10, device="cuda")
+
+
+def test_a_gpu_that_is_there_is_accepted(driver):
+    driver(1)
+    assert cuda.missing() is None
+
+
+def test_unknown_devices_are_refused():
+    with pytest.raises(ValueError, match="device='gpu': choose one of 'cpu', 'cuda'"):
+        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="gpu")
+
+
+class OnGpu:
+    """An array of another library, in the memory of a GPU."""
+
+    def __init__(self, device=2):
+        self.device = device
+
+    def __dlpack__(self):
+        raise AssertionError("the memory was looked at")
+
+    def __dlpack_device__(self):
+        return self.device, 0
+
+
+def test_a_start_on_a_gpu_asks_for_the_gpu(monkeypatch):
+    assert arrays.on_gpu(OnGpu()) and not arrays.on_gpu(OnGpu(1)) and not arrays.on_gpu([1.0]) and not arrays.on_gpu(np.ones(2))
+    with pytest.raises(ValueError, match="device='cpu': the start lies on a GPU; leave device out"):
+        sf.simulate(LOSS, RULE, OnGpu(), record=[1], device="cpu")
+    without(monkeypatch, "cupy")
+    with pytest.raises(sf.NoGpuError, match="No module named 'cupy'"):
+        sf.simulate(LOSS, RULE, OnGpu(), record=[1])
+
+
+def test_arrays_of_other_libraries_on_the_host():
+    """JAX's arrays are read where they lie; results come as NumPy arrays."""
+    jnp = pytest.importorskip("jax.numpy")
+    start = jnp.asarray(np.array([[.1, .2], [.3, .4]]))
+    assert arrays.kind_of(start) == "jax" and not arrays.on_gpu(start)
+    run = sf.simulate(LOSS, RULE, start, record=[3], values=True)
+    again = sf.simulate(LOSS, RULE, np.asarray(start, float), record=[3], values=True)
+    assert isinstance(run.values, np.ndarray)
+    np.testing.assert_array_equal(run.values, again.values)
+    assert "jax" in type(arrays.like(np.ones(2), "jax")).__module__
