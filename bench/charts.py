@@ -52,19 +52,23 @@ def _scaling(report: Report) -> Any:
     axes_of = list(dict.fromkeys(p.axis for p in report.points))
     dimension = [(int(r.workload.split("-")[1]), r) for r in report.rows
                  if r.workload.startswith("quadratic-") and r.backend == "samfast" and r.value is not None]
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(14, 3.6), layout="constrained")
     panels = figure.subplots(1, len(axes_of) + bool(dimension), squeeze=False)[0]
     for axes, axis in zip(panels, axes_of, strict=False):
         for name in dict.fromkeys(p.backend for p in report.points if p.axis == axis):
             line = sorted((p.x, p.value) for p in report.points if p.axis == axis and p.backend == name)
             axes.plot(*zip(*line, strict=True), marker="o", markersize=3, color=colour(name), label=name,
                       linestyle="--" if "all threads" in name else ":" if "CUDA" in name else "-")
-        axes.set(xlabel=axis, xscale="linear" if axis == "threads" else "log", yscale="log")
+        axes.set(xlabel=axis, xscale="linear" if axis == "threads" else "log")
+        if axis == "paths":
+            axes.set(yscale="log")
+        else:
+            axes.set(ylim=(0, None))
     panels[0].set_ylabel("ns per path-step")
     panels[0].legend(fontsize=7)
     if dimension:
         panels[-1].plot([d for d, _ in dimension], [r.value for _, r in dimension], marker="o", markersize=3,
                         color=colour("samfast"))
-        panels[-1].set(xlabel="dimension (normalised SAM)", xscale="log", yscale="log",
+        panels[-1].set(xlabel="dimension, normalised SAM", xscale="log", ylim=(0, None),
                        ylabel="ns per path-step and coordinate")
     return figure

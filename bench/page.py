@@ -23,16 +23,16 @@ a figure here is not in those files. Nothing is compared across machines.
 
 * Every answer is checked before it is timed, against exact moments (|z| below 5), or extended precision; a wrong answer is
   reported and not timed.
-* Backends run in turns in one process, A B A B, after two calls that are not counted. A ratio is taken round by round: time of
-  the row / time of samfast; median and quartiles. Above 1 samfast is faster.
+* Backends run in turns in one process, A B A B, after three calls that are not counted (one for processes and for maps of
+  basins). A ratio is taken round by round: time of the row / time of samfast; median and quartiles. Above 1 samfast is faster.
 * Figures are CPU time of one thread, the process held on one processor; wall time for all threads, CUDA and whole processes.
 * C++ (`bench/yardstick.cpp`, intrinsics by hand) is compared with the compiled program of samfast by itself (marked *), all
   others with `sf.simulate` as a user calls it.
 * Slow libraries run a part of the paths; the column "paths" says which. Compilation (first call), preparation (imports
   included), copying of the answer and peak memory of a call stand apart.
 """
-SHOWN = {"linear": ("C++", "NumPy", "PyTorch float32", "JAX float32", "JAX float64", "diffrax", "torchsde"),
-         "beale-sam": ("C++", "JAX float64", "JAX float64, derived gradient"), "recording": ("samfast, every step",),
+SHOWN = {"linear": ("samfast", "C++", "NumPy", "PyTorch float32", "JAX float32", "JAX float64", "diffrax", "torchsde"),
+         "beale-sam": ("samfast", "C++", "JAX float64", "JAX float64, derived gradient"), "recording": ("samfast, every step",),
          "law": ("samfast, times 1,000,000 steps apart",), "flow": ("heyoka, batches", "JAX float64"),
          "one-path": ("samfast kernel",), "first-result": ("samfast, empty cache", "samfast, cached")}
 

@@ -26,13 +26,14 @@ CLEAR = 0.1             # in the end one has to be faster by this much, in logar
 
 @dataclass
 class Point:
-    """Nanoseconds per path-step of one backend at one size; linear diffusion, correct."""
+    """Nanoseconds per path-step of one backend at one size, by its clock and by the wall; linear diffusion, correct."""
 
     axis: str
     backend: str
     x: int
     value: float
     clock: str
+    wall: float = 0.0
 
 
 def measure(*, full: bool = False, scale: float = 1.0, seconds: float = 0.0) -> list[Point]:
@@ -48,8 +49,9 @@ def measure(*, full: bool = False, scale: float = 1.0, seconds: float = 0.0) -> 
                     calls[b.name] = run
         if calls:
             times = timing.interleave(calls, REPEATS, 1e9, REPEATS)
-            points += [Point(axis, b.name, x, float(np.median(times[b.name].of(b.clock))) / work.units * 1e9, b.clock)
-                       for b in backends if b.name in calls]
+            for b in (b for b in backends if b.name in calls):
+                value, wall = (float(np.median(times[b.name].of(clock))) / work.units * 1e9 for clock in (b.clock, "wall"))
+                points.append(Point(axis, b.name, x, value, b.clock, wall))
     return points
 
 
@@ -111,19 +113,27 @@ def _chunks(size: int) -> Backend:
 
 
 def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
-    """(slower below, faster above, number of paths) where the lines of two backends cross, interpolated in logarithms."""
-    lines = {b: {p.x: p.value for p in points if p.axis == "paths" and p.backend == b}
+    """(slower below, faster above, number of paths) where the lines of two backends cross, interpolated in logarithms.
+
+    By the wall where their clocks differ.
+    """
+    lines = {b: {p.x: p for p in points if p.axis == "paths" and p.backend == b}
              for b in dict.fromkeys(p.backend for p in points if p.axis == "paths")}
     found = []
     for a, first in lines.items():
         for b, second in lines.items():
             x = sorted(set(first) & set(second))
-            d = [np.log(second[n] / first[n]) for n in x]
+            d = [_difference(first[n], second[n]) for n in x]
             for i in range(len(x) - 1):
                 if d[i] > 0 >= d[i + 1] and d[-1] < -CLEAR:
                     t = d[i] / (d[i] - d[i + 1])
                     found.append((a, b, float(np.exp(np.log(x[i]) * (1 - t) + np.log(x[i + 1]) * t))))
     return found
+
+
+def _difference(a: Point, b: Point) -> float:
+    """log(time of b / time of a)."""
+    return float(np.log(b.value / a.value if a.clock == b.clock else b.wall / a.wall if a.wall and b.wall else 1.0))
 
 
 def sentences(points: list[Point]) -> list[str]:
