@@ -32,36 +32,37 @@ def measure(workload: Workload, *, scale: float = 1.0, repeats: int = 15, second
     works = {b.name: workload.make(scale * b.share) for b in workload.backends}
     rows: dict[str, Row] = {}
     runs: dict[str, Callable[[], Any]] = {}
+    firsts: dict[str, timing.Times] = {}
     for backend in workload.backends:
         if not installed(backend) or not only(backend):
             continue
         late = not full and (backend.late or (runs and time.perf_counter() - begun > seconds))
         row = rows[backend.name] = Row(workload.name, backend.name, "left out to save time: --full runs it", unit=workload.unit)
-        if not late and (run := _first(workload, works[backend.name], backend, row)) is not None:
-            runs[backend.name] = run
+        if not late and (made := _first(workload, works[backend.name], backend, row)) is not None:
+            runs[backend.name], firsts[backend.name] = made
             begun = begun or time.perf_counter()
     if runs:
         left = max(0.3 * seconds, seconds - (time.perf_counter() - begun))
-        _time(workload, works, rows, runs, repeats, left)
+        _time(workload, works, rows, runs, repeats, left, firsts if workload.slow else None, full)
     return list(rows.values())
 
 
-def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> Run | None:
-    """Prepare, call, check the answer; fills the row. None if there is nothing to time."""
+def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> tuple[Run, timing.Times] | None:
+    """Prepare, call, check the answer; fills the row. (run, the first call's times), or None if there is nothing to time."""
     def run() -> Any:
         with timing.processors(backend.threads):
             return inner()
     try:
         with timing.processors(backend.threads):
             inner, row.prepare, _ = timing.timed(lambda: backend.prepare(work))
-        answer, first, _ = timing.timed(run)
+        answer, first, cpu = timing.timed(run)
         if not workload.slow:
             answer, second, _ = timing.timed(run)
             row.compile = max(0.0, first - second)
         host, row.fetch, _ = timing.timed(lambda: fetch(answer))
         row.detail = workload.check(work, host)
         row.check = "correct"
-        return run
+        return run, timing.Times([first], [cpu], [0])
     except WrongError as error:
         row.check = f"wrong: {error}"
     except Exception as error:          # whatever another library raises is its row, not the end of the run
@@ -70,12 +71,12 @@ def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> Run | N
 
 
 def _time(workload: Workload, works: dict[str, Any], rows: dict[str, Row], runs: dict[str, Callable[[], Any]], repeats: int,
-          seconds: float) -> None:
-    """Fill in the times. One more round that is not counted comes first, as a library loaded last may change another."""
+          seconds: float, firsts: dict[str, timing.Times] | None, full: bool) -> None:
+    """Fill in the times. firsts: what counts as the first round of a slow workload."""
     named, first = {b.name: b for b in workload.backends}, workload.backends[0].name
     against = {name: named[name].against or first for name in runs}
-    memory = {} if workload.slow else {name: timing.peak_memory(run) for name, run in runs.items()}
-    times = timing.interleave(runs, repeats, seconds, 1 if workload.slow else 3, always=set(against.values()))
+    memory = {name: timing.peak_memory(run) for name, run in runs.items()} if full and not workload.slow else {}
+    times = timing.interleave(runs, repeats, seconds, 3, always=set(against.values()), begun=firsts)
     for name, t in times.items():
         row, clock, units = rows[name], named[name].clock, works[name].units
         row.clock, row.repeats, row.against = clock, len(t.wall), against[name]

@@ -11,7 +11,6 @@ from pathlib import Path
 from .report import Report, note, number
 from .scaling import sentences
 from .work import Row
-from .workloads import every
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE, README = ROOT / "bench" / "results", ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
@@ -23,8 +22,8 @@ a figure here is not in those files. Nothing is compared across machines.
 
 * Every answer is checked before it is timed, against exact moments (|z| below 5), or extended precision; a wrong answer is
   reported and not timed.
-* Backends run in turns in one process, A B A B, after three calls that are not counted (one for processes and for maps of
-  basins). A ratio is taken round by round: time of the row / time of samfast; median and quartiles. Above 1 samfast is faster.
+* Backends run in turns in one process, A B A B, after two or three calls that are not counted (none for processes). A ratio is
+  taken round by round: time of the row / time of samfast; median and quartiles. Above 1 samfast is faster.
 * Figures are CPU time of one thread, the process held on one processor; wall time for all threads, CUDA and whole processes.
 * C++ (`bench/yardstick.cpp`, intrinsics by hand) is compared with the compiled program of samfast by itself (marked *), all
   others with `sf.simulate` as a user calls it.
@@ -53,7 +52,7 @@ def _one(report: Report) -> str:
            f"{m['date']}, commit {m['commit']}, load {m['load']} at the start, compiled for {m['compiled_for']} "
            f"({m['vector_bits']} bits); {versions}.", ""]
     for name in dict.fromkeys(r.workload for r in report.rows):
-        out += _table(name, report.of(name))
+        out += _table(name, report.titles[name], report.of(name))
     if report.points:
         out += ["### Scaling", "", "Linear diffusion, ns per path-step.", "", *_points(report), "",
                 *(f"* {s}" for s in sentences(report.points)), ""]
@@ -63,9 +62,8 @@ def _one(report: Report) -> str:
     return "\n".join(out)
 
 
-def _table(name: str, rows: list[Row]) -> list[str]:
-    workload = every().get(name)
-    head = [f"### {name}", "", *([f"{workload.title}. Answer: {workload.law}.", ""] if workload else []),
+def _table(name: str, titles: list[str], rows: list[Row]) -> list[str]:
+    head = [f"### {name}", "", f"{titles[0]}. Answer: {titles[1]}.", "",
             f"| backend | {rows[0].unit} | ratio | quartiles | goal | check | paths | wall s | CPU s | compile s | prepare s | "
             "copy s | MB |", "|---|" + "---:|" * 3 + "---|---|" + "---:|" * 7]
     return [*head, *(_line(r) for r in rows), ""]

@@ -13,10 +13,10 @@ from .measure import installed, measure
 from .work import Row, Workload
 from .workloads import every
 
-SECONDS = 100.0                 # of a default run, charts and start apart
+SECONDS = 95.0                  # of a default run, charts and start apart
 FULL = 30.0                     # for the rounds of one workload of a full run, about
 SCALING = 0.1                   # share of it
-WEIGHTS = {"linear": 5.0, "beale-sam": 2.0, "first-result": 4.0}     # of a workload's share; 1 for the others
+WEIGHTS = {"linear": 4.0, "beale-sam": 2.0, "first-result": 2.0}     # of a workload's share; 1 for the others
 FORMAT = 1
 
 
@@ -31,6 +31,7 @@ class Report:
     points: list[scaling.Point] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)         # packages that are not installed
     skipped: list[str] = field(default_factory=list)        # workloads for which no time was left
+    titles: dict[str, list[str]] = field(default_factory=dict)      # workload -> what it was and how the answer is distributed
     seconds: float = 0.0
 
     def of(self, workload: str) -> list[Row]:
@@ -68,6 +69,7 @@ def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, 
             rows = measure(workload, scale=scale, repeats=repeats, full=full,
                            seconds=FULL if full else max(1.0, left * weights[0] / sum(weights)))
             report.rows += rows
+            report.titles[workload.name] = [workload.title, workload.law]
             tell(workload, rows)
         if with_scaling:
             report.points = scaling.measure(full=full, scale=scale, seconds=0 if full else SECONDS * SCALING)

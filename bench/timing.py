@@ -38,23 +38,25 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def interleave(calls: Mapping[str, Callable[[], Any]], repeats: int, seconds: float, least: int = 3,
-               always: Container[str] = ()) -> dict[str, Times]:
-    """A B A B ...: `least` rounds of all, further ones of those that have not used up their share of `seconds`.
+               always: Container[str] = (), begun: dict[str, Times] | None = None) -> dict[str, Times]:
+    """A B A B ...: `least` rounds of all, further ones, if they fit, of those that have not used up their share of `seconds`.
 
-    always: those that others are compared with, and which therefore take part in every round.
+    always: those that others are compared with, and which therefore take part in every round. begun: the times of a first
+    round, after which no other is needed.
     """
-    times = {name: Times() for name in calls}
+    times = begun or {name: Times() for name in calls}
+    least = 1 if begun else least
     share = seconds / max(1, len(calls))
-    begun = time.perf_counter()
-    for i in range(repeats):
-        if i >= least and time.perf_counter() - begun > seconds:
+    start = time.perf_counter()
+    for i in range(1 if begun else 0, repeats):
+        now = [name for name in calls if i < least or name in always or sum(times[name].wall) < share]
+        if i >= least and time.perf_counter() - start + sum(times[name].wall[-1] for name in now) > seconds:
             break
-        for name, call in calls.items():
-            if i < least or name in always or sum(times[name].wall) < share:
-                _, wall, cpu = timed(call)
-                times[name].wall.append(wall)
-                times[name].cpu.append(cpu)
-                times[name].rounds.append(i)
+        for name in now:
+            _, wall, cpu = timed(calls[name])
+            times[name].wall.append(wall)
+            times[name].cpu.append(cpu)
+            times[name].rounds.append(i)
     return times
 
 

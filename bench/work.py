@@ -120,7 +120,7 @@ class Workload:
     unit: str = "ns per path-step"
     scale: float = 1e9          # from seconds per unit to `unit`
     tiny: float = 0.02          # scale at which tests run it
-    slow: bool = False          # a call takes seconds: the first one is checked, the others are timed
+    slow: bool = False          # a call takes seconds, the first one too, which is checked and counts
 
 
 @dataclass

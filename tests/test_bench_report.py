@@ -29,7 +29,8 @@ def sample():
                 goal=">= 8.5", met=True, against="samfast", **times),
             Row("linear", "torchsde", "wrong: mean off by 9.0 standard errors", unit="ns per path-step")]
     points = [scaling.Point("paths", "samfast", n, 2.0 / n + 1, "cpu") for n in (1, 1000)]
-    return report.Report(machine, True, True, rows, points, ["cupy"], ["basins"], 12.0)
+    return report.Report(machine, True, True, rows, points, ["cupy"], ["basins"],
+                         {"linear": ["a parabola", "normal"]}, 12.0)
 
 
 def test_the_command_prints_tables_and_writes_files(tiny, capsys, tmp_path):
