@@ -9,7 +9,7 @@ from samfast.kernels.example import *  # linked: everything above this line is r
 @block
 def words(H, D, call, high, k0, k1):
     """Rows 0 .. 3 of D: the words of one Philox call. Paths 2l and 2l+1 go together: a 64-bit store of two words."""
-    P = D.view(u64)
+    P = paired(D)
     d, e, f = middle(u64(call), high, k0, k1)
     for l in range(HALF):
         P[l], P[HALF + l], P[W + l], P[W + HALF + l] = tails(
@@ -20,7 +20,7 @@ def words(H, D, call, high, k0, k1):
 def signs(H, D, call, high, k0, k1):
     """Rows 4m .. 4m+3 of D: the words of Philox calls call+m, for the paths whose heads are in H."""
     for m in range(CALLS):
-        words(H, D[4 * m * W:], call + m, high, k0, k1)
+        words(H, rest(D, 4 * m * W), call + m, high, k0, k1)
 
 
 @block
@@ -30,7 +30,7 @@ def normals(H, D, call, high, k0, k1):
     for m in range(CALLS):
         words(H, X, call + m, high, k0, k1)
         for pair in range(2):
-            Xp, Dp = X[2 * pair * W:], D[(4 * m + 2 * pair) * W:]
+            Xp, Dp = rest(X, 2 * pair * W), rest(D, (4 * m + 2 * pair) * W)
             for l in range(W):
                 R[l] = radius(Xp[l])
             for l in range(W):
@@ -54,7 +54,7 @@ def silent(H, D, call, high, k0, k1):
 @stage
 def one_step(S, D, j, k, params, c):
     """Step k of configuration c; it is step j of the numbers at hand."""
-    R, Sc, p, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], values(params, c), u32(j * STRIDE % PACK)
+    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), values(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
         store(Sc, 0, l, advance(load(Sc, 0, l), one(R, l, shift), k, p))
 
@@ -62,7 +62,7 @@ def one_step(S, D, j, k, params, c):
 @stage
 def many_steps(S, D, j, k, params, c):
     """CHAIN steps of configuration c, the state in registers."""
-    R, Sc, p, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], values(params, c), u32(j * STRIDE % PACK)
+    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), values(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
         store(Sc, 0, l, chain(load(Sc, 0, l), many(R, l, shift), k, p))
 
@@ -70,7 +70,7 @@ def many_steps(S, D, j, k, params, c):
 @stage
 def look(S, G, k, params, c):
     """The features of configuration c after k steps."""
-    Sc, p = S[c * NS * W:], values(params, c)
+    Sc, p = rest(S, c * NS * W), values(params, c)
     for l in range(W):
         keep(G, l, observe(load(Sc, 0, l), k, p))
 
@@ -121,7 +121,7 @@ def moments(G, shift, c, live, sums, at):
     A = scratch(2, f64)
     worst = 0.0
     for f in range(NF):
-        Gf, about = G[f * W:], shift[c * NF + f]
+        Gf, about = rest(G, f * W), shift[c * NF + f]
         for l in range(live, W):
             Gf[l] = T(about)
         for l in range(HALF):
@@ -133,7 +133,7 @@ def moments(G, shift, c, live, sums, at):
                 xx, yy = x * x, y * y
                 A[2 * HALF + l], A[3 * HALF + l] = x * xx + y * yy, xx * xx + yy * yy
         for m in range(NM):
-            sums[at + f * NM + m] = total(A[m * HALF:])
+            sums[at + f * NM + m] = total(rest(A, m * HALF))
         worst += sums[at + f * NM + 1]
     return worst <= LIMIT * LIMIT
 
@@ -182,7 +182,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
                 i = l + odd * HALF
                 H[i], H[W + i], H[2 * W + i] = head(u64(first + base + 2 * l + odd), tag, s0)
         for i in range(C * NS):
-            row, Si = state[i * n + base:], S[i * W:]
+            row, Si = rest(state, i * n + base), rest(S, i * W)
             for l in range(W):
                 Si[l] = row[l if l < live else 0]
         k = start
@@ -206,7 +206,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
                 at = (base // W * C + c) * R + r
                 if trace.size > 0:
                     for f in range(NF):
-                        row, Ff = trace[((c * R + r) * NF + f) * n + base:], F[f * W:]
+                        row, Ff = rest(trace, ((c * R + r) * NF + f) * n + base), rest(F, f * W)
                         for l in range(live):
                             row[l] = Ff[l]
                 count[at] = live
@@ -214,7 +214,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
                     count[at] = clean(F, shift, c, live, bad, c * n + base, k)
                     moments(F, shift, c, live, sums, at * NF * NM)
         for i in range(C * NS):
-            row, Si = state[i * n + base:], S[i * W:]
+            row, Si = rest(state, i * n + base), rest(S, i * W)
             for l in range(live):
                 row[l] = Si[l]
     return k

@@ -21,7 +21,7 @@ def walk(state, D, base, k, to, params, c):
     s, p = load(state, c * NS), values(params, c)
     while k < to:
         j = (k - base) % SERVED * STRIDE
-        s = advance(s, one(D[j // PACK * W:], (k - base) // SERVED, u32(j % PACK)), k, p)
+        s = advance(s, one(rest(D, j // PACK * W), (k - base) // SERVED, u32(j % PACK)), k, p)
         k += 1
     store(state, c * NS, s)
 

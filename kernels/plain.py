@@ -29,6 +29,26 @@ def scratch(rows, dtype):
     return np.empty(max(1, rows) * W, dtype)  # noqa: F821 - W is defined by the program
 
 
+def rest(a, first):
+    """a[first:]"""
+    return a[first:]
+
+
+def take(a, first, step, count):
+    """(a[first], a[first + step], ...), `count` numbers of a contiguous array."""
+    return tuple(a.reshape(-1)[first:first + step * count:step])
+
+
+def put(a, at, x):
+    """a[at] = x"""
+    a[at] = x
+
+
+def paired(a):
+    """32-bit words, two by two, as 64-bit words."""
+    return a.view(np.uint64)
+
+
 _libm = ctypes.CDLL(ctypes.util.find_library("m") or "libm.so.6")
 _libm.fma.argtypes, _libm.fma.restype = [ctypes.c_double] * 3, ctypes.c_double
 _libm.fmaf.argtypes, _libm.fmaf.restype = [ctypes.c_float] * 3, ctypes.c_float

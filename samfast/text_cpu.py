@@ -17,6 +17,11 @@ DRAWS = {"silent": ["silent"], "signs": ["words", "signs"], "normals": ["words",
          "widened": ["words", "normals", "widened"]}    # the driver's blocks that draw numbers
 
 
+def taken(a: str, first: str, step: int, count: int) -> str:
+    """Numbers of an array as a tuple."""
+    return f"take({a}, {first}, {step}, {count})" if count else "()"
+
+
 @cache
 def vector_bits() -> int:
     """Of the host. It shapes the text only: the bits of a result do not depend on it."""
@@ -39,13 +44,18 @@ class CpuText(Text):
         """Whether several steps share a word of signs."""
         return self.sign and self.stride < self.pack
 
-    def numbers_at(self, n: int) -> str:
+    def values(self, count: int) -> str:
+        """The parameters of configuration c."""
+        return function("stage", "values(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
+
+    def numbers_at(self, n: int) -> list[str]:
         """Numbers 0 .. n-1 of lane l, from the rows of D."""
         if not self.traced.draws:
-            return "()"
+            return ["return ()"]
         if self.half:
-            return "(bits(D[l] << shift), )"
-        return row([f"bits(D[{i} * W + l])" if self.sign else f"T(D[{i} * W + l])" for i in range(n)])
+            return ["return (bits(D[l] << shift), )"]
+        kind = "bits" if self.sign else "T"
+        return ["d = " + taken("D", "l", self.lanes, n), "return " + row([f"{kind}(d[{i}])" for i in range(n)])]
 
     # unrolled programs ----------------------------------------------------------------------------------------------
     def _narrow(self) -> tuple[list[str], int, int, int]:
@@ -68,12 +78,13 @@ class CpuText(Text):
             *step.functions,
             function("stage", "chain(s, d, k, p)", "CHAIN steps, the state in registers.",
                       [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"]),
-            function("stage", "values(params, c)", "", [f"return {row([f'params[c, {i}]' for i in range(len(step.params))])}"]),
-            function("stage", "load(S, o, l)", "", [f"return {row([f'S[o + {i} * W + l]' for i in range(len(names))])}"]),
-            function("stage", "store(S, o, l, s)", "", [f"S[o + {i} * W + l] = s[{i}]" for i in changed] or ["pass"]),
-            function("stage", "keep(G, l, g)", "", [f"G[{i} * W + l] = g[{i}]" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", [f"return {self.numbers_at(own)}"]),
-            function("stage", "many(D, l, shift)", "", [f"return {self.numbers_at(rows)}"]),
+            self.values(len(step.params)),
+            function("stage", "load(S, o, l)", "", ["return " + taken("S", "o + l", self.lanes, len(names))]),
+            function("stage", "store(S, o, l, s)", "",
+                     [f"put(S, o + {i * self.lanes} + l, s[{i}])" for i in changed] or ["pass"]),
+            function("stage", "keep(G, l, g)", "", [f"put(G, {i * self.lanes} + l, g[{i}])" for i in range(step.shown)]),
+            function("stage", "one(D, l, shift)", "", self.numbers_at(own)),
+            function("stage", "many(D, l, shift)", "", self.numbers_at(rows)),
             function("stage", "rows_of_noise(Z)", "", ["return scratch(ROWS, N)"]),
             function("stage", "rows_of_features(G)", "", ["return scratch(NF, T)"]),
             *([function("stage", "many_steps_of_group(S, D, j, k, params, c)", "", self._group(group))] if group > 1 else []),
@@ -91,14 +102,14 @@ class CpuText(Text):
             return places.get(name, "")
         writes = [places[n] if i in step.changed else None for i, n in enumerate(step.names)]
         body, rows = pass_text(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
-        head = ["R, Sc, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], u32(j * STRIDE % PACK)",
+        head = ["R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
                 *([f"{row(step.params)} = values(params, c)"] if step.params else []), "step, after = T(k), T(k + 1)",
                 *([f"A = scratch({rows}, T)"] if rows else [])]
         return [function("stage", "one_step(S, D, j, k, params, c)", "One step of one configuration.", [*head, *body]),
                 function("stage", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"])]
 
     def _group(self, group: int) -> list[str]:
-        return ["R, Sc, shift = D[j * STRIDE // PACK * W:], S[c * NS * W:], u32(j * STRIDE % PACK)",
+        return ["R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
                 *(f"p{g} = values(params, c + {g})" for g in range(group)),
                 "for l in range(W):",
                 "    d = many(R, l, shift)",
@@ -107,7 +118,7 @@ class CpuText(Text):
     # programs of many coordinates -----------------------------------------------------------------------------------
     def _wide(self) -> tuple[list[str], int]:
         scalars = [k for k, _ in self.columns if isinstance(self.traced.params[k], T.Expr)]
-        head = ["S = S[c * NS * W:]"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
+        head = ["S = rest(S, c * NS * W)"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
         head += ["step, after = T(k), T(k + 1)"]
         step, watch = WideText(self.layout(), self.printer), WideText(self.layout(), self.printer)
         body, shown = self.passes(step, watch)

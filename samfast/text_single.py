@@ -4,8 +4,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .program import Program
-from .text import blocks_of, defines, function, row
-from .text_cpu import CpuText
+from .text import blocks_of, defines, function
+from .text_cpu import CpuText, taken
 
 AHEAD = 64      # groups of steps whose numbers are drawn at once
 
@@ -19,14 +19,13 @@ class SingleText(CpuText):
         self.lanes = AHEAD
         step, noise_type = self.step(), "uint32" if self.sign else self.normal
         draw = "silent" if not self.traced.draws else "signs" if self.sign else "normals"
-        rows = range(len(step.names))
         blocks = [
             *step.functions,
-            function("stage", "values(params, c)", "", [f"return {row([f'params[c, {i}]' for i in range(len(step.params))])}"]),
-            function("stage", "load(S, o)", "", [f"return {row([f'S[o + {i}]' for i in rows])}"]),
-            function("stage", "store(S, o, s)", "", [f"S[o + {i}] = s[{i}]" for i in step.changed] or ["pass"]),
-            function("stage", "keep(F, g)", "", [f"F[{i}] = g[{i}]" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", [f"return {self.numbers_at(max(1, self.stride // self.pack))}"])]
+            self.values(len(step.params)),
+            function("stage", "load(S, o)", "", ["return " + taken("S", "o", 1, len(step.names))]),
+            function("stage", "store(S, o, s)", "", [f"put(S, o + {i}, s[{i}])" for i in step.changed] or ["pass"]),
+            function("stage", "keep(F, g)", "", [f"put(F, {i}, g[{i}])" for i in range(step.shown)]),
+            function("stage", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack)))]
         own = blocks_of(self.driver)[1]
         shared = [b for b in blocks_of("cpu")[1] if defines(b) == draw]
         functions = [own[0], *shared, f"draw = {draw}", *own[1:]]

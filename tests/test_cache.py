@@ -169,12 +169,57 @@ def test_signatures_have_a_file_each_and_all_hit_later(folder):
     assert used(module, 1) == (2, 1, 0) and used(module, 1.5) == (2.5, 2, 0)
 
 
+PREPARED = CHILD + 'print("numba.np.arraymath" in sys.modules)'
+
+
+def test_cached_code_is_loaded_without_preparing_to_compile(folder):
+    """Unless it needs a function that the process does not have, of which Numba's preparations may bring more."""
+    import pickle
+
+    assert said(child(code=PREPARED)) == ["2.5", "0", "1", "True"]
+    assert said(child(code=PREPARED)) == ["2.5", "1", "0", "False"]
+    path = only(folder, "*.nbc")
+    key, names, code = pickle.loads(path.read_bytes()[cache.DIGEST :])
+    assert "PyErr_Occurred" in names and not any(name.startswith("llvm.") for name in names)
+    data = pickle.dumps((key, [*names, "samfast_has_no_such_name"], code))
+    path.write_bytes(cache._digest(data) + data)
+    assert said(child(code=PREPARED)) == ["2.5", "1", "0", "True"]
+
+
+ARRAY = """
+import numpy as np
+from numba import njit
+
+@njit(cache=True)
+def run(x):
+    return np.full(3, x).sum()
+"""
+
+
+def test_cached_code_that_takes_memory_from_numba(folder):
+    """Numba's memory manager is one of its preparations."""
+    assert said(child(Rendered(ARRAY), PREPARED))[:3] == ["4.5", "0", "1"]
+    assert said(child(Rendered(ARRAY), PREPARED)) == ["4.5", "1", "0", "True"]
+
+
+def test_collector_is_off_for_a_while():
+    import gc
+
+    with pytest.raises(KeyError), cache.collector_off():
+        assert not gc.isenabled()
+        with cache.collector_off():
+            pass
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
+
+
 def swapped(good):
     """Sound, but not a code object: only Numba's rebuilding can tell."""
     import pickle
 
-    key, _ = pickle.loads(good[cache.DIGEST :])
-    data = pickle.dumps((key, ("nothing", "of use")))
+    key, names, _ = pickle.loads(good[cache.DIGEST :])
+    data = pickle.dumps((key, names, ("nothing", "of use")))
     return cache._digest(data) + data
 
 

@@ -1,9 +1,9 @@
 """Run one shard of paths on the CPU. A shard is plain data, so any process on any machine can run it, and twice."""
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ from ..render import Program
 @cache
 def toolchain() -> tuple[tuple[str, str], ...]:
     """The versions that decide what a shard computes."""
+    import llvmlite
+    import numba
+
     from .. import __version__
-    return (("samfast", __version__), *((name, version(name)) for name in ("numba", "llvmlite", "numpy")))
+    return (("samfast", __version__), *((m.__name__, str(m.__version__)) for m in (numba, llvmlite, np)))
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,15 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     bad = np.empty((configurations, n), np.int64)
     bad.fill(-1)
     values = np.empty((configurations, times, features, n) if shard.keep_values else (0, 0, 0, 0), dtype)
-    done = store.load(p).run(
+    run = store.load(p).run
+    arguments = (
         int(shard.first), int(shard.start), n, np.uint64(shard.seed), np.uint64(shard.tag), state.reshape(-1),
         np.ascontiguousarray(shard.params), shard.shift.reshape(-1), shard.mask, shard.times, sums.reshape(-1),
         count.reshape(-1), bad.reshape(-1), values.reshape(-1),
         aligned(configurations * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
         aligned(p.noise_rows * p.lanes, p.noise_dtype), aligned(p.feature_rows * p.lanes, dtype), stop)
+    with nullcontext() if getattr(run, "signatures", True) else store.collector_off():
+        done = run(*arguments)
     if done < shard.times[-1]:
         raise StoppedError
     diverged, alarms = NOBODY, NOBODY[:, :2]
