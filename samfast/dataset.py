@@ -83,8 +83,11 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
 
     from . import cache
     from .backends.cpu import host, toolchain
+    from .info import gpu
     programs = {cache.key(job.program): None for job in jobs}
-    return {"call": _call(given, defaults), "device": "cpu", "stream": "v1", "programs": ", ".join(programs),
+    (device,) = {job.program.device for job in jobs} or {"cpu"}
+    about = {"gpu": gpu()} if device == "cuda" else {}
+    return {"call": _call(given, defaults), "device": device, **about, "stream": "v1", "programs": ", ".join(programs),
             "machine": f"{platform.machine()} {host()['name']}", "system": platform.system(),
             "python": platform.python_version(), "scipy": scipy.__version__, "xarray": xarray.__version__, **dict(toolchain())}
 

@@ -56,7 +56,7 @@ def msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, momentum: Any
         given["seed"] = int(np.random.default_rng().integers(2 ** 63))
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
-    return _finish(todo, work, {"started": begun, "device": device}, started)
+    return _finish(todo, work, {"started": begun}, started)
 
 
 def _source(todo: Plan, model: Model, device: str, executor: Executor | None) -> tuple[Begin, More]:

@@ -85,8 +85,8 @@ class Job:
         if p.device == "cuda":
             from .backends.cuda import free_memory
             each = per_path + configurations * 8 + 2 * per_block / BLOCK
-            most = min(GPU_SHARE * free_memory() / each, GPU_STEPS / max(1, steps * configurations), self.paths)
-            while size < most:
+            most = min(GPU_SHARE * free_memory() / each, GPU_STEPS / max(1, steps * configurations))
+            while size < self.paths and 2 * size <= most:
                 size *= 2
             return size
         while (size < self.paths and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
@@ -439,11 +439,18 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
     t = len(old.sweep)
     values = None
     if old.values is not None and new.values is not None:
-        both = [arrays.to_cupy(x) if arrays.on_gpu(x) else x for x in (old.values, new.values)]
-        values = arrays.like(arrays.module_of(both[0]).concatenate(both, t), old.job.kind)
+        values = _joined(old.values, new.values, t, old.job.kind)
     return replace(new, record=np.concatenate([old.record, new.record]), sums=np.concatenate([old.sums, new.sums], t),
                    count=np.concatenate([old.count, new.count], t), values=values,
                    diverged=_sorted([*old.diverged.tolist(), *fresh.tolist()]))
+
+
+def _joined(a: Any, b: Any, axis: int, kind: str) -> Any:
+    """One array of two; on the host if one of them is there."""
+    if arrays.on_gpu(a) and arrays.on_gpu(b):
+        both = [arrays.to_cupy(a), arrays.to_cupy(b)]
+        return arrays.like(arrays.module_of(both[0]).concatenate(both, axis), kind)
+    return np.concatenate([arrays.to_host(a), arrays.to_host(b)], axis)
 
 
 def _sorted(diverged: list[list[int]]) -> np.ndarray:

@@ -21,10 +21,10 @@ def info() -> dict[str, Any]:
             "numba": numba.__version__, "llvmlite": llvmlite.__version__, "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}", "processor": _processor(), **host(),
             "threads": threads(), "cache": str(cache.directory()), "cache_programs": len(entries),
-            "cache_bytes": sum(e.bytes for e in entries), "gpu": _gpu()}
+            "cache_bytes": sum(e.bytes for e in entries), "gpu": gpu()}
 
 
-def _gpu() -> str:
+def gpu() -> str:
     """The current GPU, its driver and the packages for it; or what is missing."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -20,7 +20,7 @@ def kind_of(x: Any) -> str:
 
 def on_gpu(x: Any) -> bool:
     """Whether an array lies in the memory of a GPU. (PyTorch raises where a tensor on the CPU is asked for CUDA's view.)"""
-    if isinstance(x, np.ndarray | list | tuple | int | float):
+    if type(x) in (np.ndarray, list, tuple, int, float):
         return False
     if hasattr(x, "__dlpack_device__"):
         try:

@@ -63,12 +63,12 @@ def machine_code(program: Program, cc: tuple[int, int]) -> bytes:
 
 
 def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> None:
-    """Start the driver on the current device and stream."""
+    """Start the driver on the current device and stream; arrays are passed as bare pointers."""
     if program.device != "cuda":
         store.load(program).run[grid, program.lanes](*args)
         return
     flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
-    _function(program)((*grid, 1), (program.lanes, 1, 1), flat)
+    _function(program)((*grid, 1), (program.lanes, 1, 1), [np.uint64(a.data.ptr) if a.ndim else a for a in flat])
 
 
 def _function(program: Program) -> Any:
