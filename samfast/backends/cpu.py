@@ -123,7 +123,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         count.reshape(-1), bad.reshape(-1), values.reshape(-1),
         aligned(configurations * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
         aligned(p.noise_rows * p.lanes, p.noise_dtype), aligned(p.feature_rows * p.lanes, dtype), stop)
-    with nullcontext() if getattr(run, "signatures", True) else store.collector_off():
+    with nullcontext() if getattr(run, "overloads", True) else store.collector_off():
         done = run(*arguments)
     if done < shard.times[-1]:
         raise StoppedError
