@@ -12,7 +12,7 @@ if not (Path(__file__).parent / "kernels").exists():
     __path__.append(str(Path(__file__).parent.parent))
 
 _PUBLIC = {
-    "simulate": "engine", "resume": "engine", "Run": "results", "Interrupted": "schedule",
+    "simulate": "engine", "resume": "engine", "gpus": "backends.cuda", "Run": "results", "Interrupted": "schedule",
     "StudyInterrupted": "study",
     "loss": "losses", "Loss": "losses", "per_path": "losses",
     "rule": "rules", "Rule": "rules", "gd": "rules", "sam": "rules", "heavy_ball": "rules", "derivative": "rules",

@@ -25,6 +25,7 @@ from .schedule import Interrupted, bar, execute, threads
 
 BLOCK = 256             # paths that are summed in one tree on every device
 GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
+SHARDS_PER_GPU = 4      # at least, if there are several
 GPU_SHARE = 0.3         # of a GPU's free memory for one shard
 SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
 LITTLE = 2 ** 18        # bytes that need no question whether they are free
@@ -83,9 +84,10 @@ class Job:
         per_block = configurations * times * len(p.labels) * p.moments * 8
         per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
         if p.device == "cuda":
-            from .backends.cuda import free_memory
+            from .backends.cuda import count, free_memory
             each = per_path + configurations * 8 + 2 * per_block / BLOCK
             most = min(GPU_SHARE * free_memory() / each, GPU_STEPS / max(1, steps * configurations))
+            most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
             while size < self.paths and 2 * size <= most:
                 size *= 2
             return size

@@ -155,3 +155,20 @@ def test_paired_studies_and_exit_times(gpu):
     options = dict(limit=.01, lr=.01, rho=.1, batch_size=1, paths=20)
     one, other = sf.exit_times(device="cuda", **options), sf.exit_times(**options)
     np.testing.assert_array_equal(one.dataset.time, other.dataset.time)
+
+
+def test_one_worker_for_each_gpu(gpu, monkeypatch):
+    import sys
+    cupy, used = sys.modules["cupy"], []
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 2)
+    device = cupy.cuda.Device()
+    device.use = lambda: used.append(device)
+    monkeypatch.setattr(cupy.cuda, "Device", lambda number=0: device)
+    with sf.gpus() as pool:
+        assert pool._max_workers == 2
+        run = sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=5000, device="cuda", executor=pool)
+    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=5000).sums)
+    assert used and len(run.job.shards(0, run.record, None)) > 4
+    for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
+        with pytest.raises(ValueError, match=words):
+            sf.gpus(numbers)

@@ -5,15 +5,17 @@ machine code is tested without a GPU.
 """
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from .. import cache as store
-from ..checks import NoGpuError
+from ..checks import NoGpuError, check
 from ..program import Program
 from . import nvidia
 from .cpu import NEVER, NOBODY, Part, Shard, StoppedError, toolchain
@@ -82,6 +84,24 @@ def _function(program: Program) -> Any:
         module.load(machine_code(program, (int(digits[:-1]), int(digits[-1]))))
         known[gpu.id, program.text] = module.get_function("run")
     return known[gpu.id, program.text]
+
+
+def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
+    """An executor with one worker for each GPU, all or those numbered: sf.simulate(..., device="cuda", executor=sf.gpus()).
+
+    The result is bitwise the same with any number of GPUs; values and states come in host memory.
+    """
+    require()
+    import cupy
+    there = range(count())
+    chosen = list(there) if numbers is None else list(numbers)
+    for number in chosen:
+        check(number in there, f"numbers={chosen}: there are {len(there)} GPUs, numbered 0 to {len(there) - 1}")
+    check(len(set(chosen)) == len(chosen) > 0, f"numbers={chosen}: give each GPU once, e.g. numbers=[0, 1]")
+    left = queue.SimpleQueue[int]()
+    for number in chosen:
+        left.put(number)
+    return ThreadPoolExecutor(len(chosen), "samfast-gpu", lambda: cupy.cuda.Device(left.get()).use())
 
 
 def round_keys(seed: int) -> tuple[np.uint32, ...]:
@@ -169,6 +189,12 @@ def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.
 
 def _host(array: Any) -> np.ndarray:
     return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def count() -> int:
+    """GPUs of this machine."""
+    import cupy
+    return int(cupy.cuda.runtime.getDeviceCount())
 
 
 def free_memory() -> float:
