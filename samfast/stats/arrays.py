@@ -12,6 +12,7 @@ from ..checks import check
 Array = Any                             # of NumPy or CuPy
 Part = TypeVar("Part")
 ELEMENTS = 2 ** 21                      # float64 numbers of one temporary: 16 MB
+CACHED = 2 ** 17                        # and on a processor, whose cache it should fit
 SHARE = 0.8                             # of the free memory that may be asked for
 quiet = np.errstate(all="ignore")       # nan where there is nothing to divide by; CuPy does not warn
 
@@ -38,9 +39,9 @@ def paths_first(name: str, values: Any, axis: int, xp: Any) -> Array:
     return xp.moveaxis(x, axis, 0)
 
 
-def blocks(paths: int, each: int) -> Iterator[slice]:
+def blocks(paths: int, each: int, xp: Any) -> Iterator[slice]:
     """Cuts into 2^m paths, as many as fit a temporary with `each` numbers a path: subtrees of the tree of all paths."""
-    length = 1 << max(0, (ELEMENTS // max(each, 1)).bit_length() - 1)
+    length = 1 << max(0, (min(ELEMENTS, CACHED if xp is np else ELEMENTS) // max(each, 1)).bit_length() - 1)
     return (slice(i, min(i + length, paths)) for i in range(0, paths, length))
 
 
@@ -55,7 +56,7 @@ def tree(x: Array, xp: Any) -> Array:
 
 def summed(paths: int, each: int, part: Callable[[slice], Array], xp: Any) -> Array:
     """The sum over all paths, in blocks; part(cut): the numbers of some paths, those on the first axis."""
-    return merge(tree(part(cut), xp) for cut in blocks(paths, each))
+    return merge(tree(part(cut), xp) for cut in blocks(paths, each, xp))
 
 
 def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:

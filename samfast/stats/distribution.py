@@ -111,7 +111,7 @@ def histogram(values: Any, edges: Any, *, axis: int = -1) -> Histogram:
     settings = math.prod(shape)
     counts = xp.zeros((settings, bins + 3), dtype=np.uint64)    # below, bins, above, not finite; CuPy has no int64 here
     rows = xp.arange(settings)
-    for cut in blocks(x.shape[0], 4 * settings):
+    for cut in blocks(x.shape[0], 4 * settings, xp):
         part = xp.asarray(x[cut], dtype=np.float64).reshape(-1, settings)
         where = xp.searchsorted(inner, part, side="right")
         where = xp.where(part == cuts[-1], bins, where)

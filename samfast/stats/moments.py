@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checks import check, integer
 from ..results import Run
-from .arrays import Array, host, merge, namespace, paths_first, quiet, summed
+from .arrays import Array, blocks, host, merge, namespace, paths_first, quiet, summed, tree
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,14 +111,17 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
 
     def powers(cut: slice, about: Array, highest: int) -> Array:
         x = xp.asarray(part(cut), dtype=np.float64)
-        finite = xp.isfinite(x)
-        terms = [finite.astype(np.float64), xp.where(finite, x - about, 0.0)]
+        finite, d = xp.isfinite(x), x - about
+        whole = xp is np and bool(finite.all())         # a device would have to be waited for
+        d = d if whole else xp.where(finite, d, 0.0)
+        found, term = [np.full(shape, float(len(x))) if whole else tree(finite.astype(np.float64), xp), tree(d, xp)], d
         for _ in range(1, highest):
-            terms.append(terms[-1] * terms[1])
-        return xp.stack(terms, axis=-1)
+            term = term * d
+            found.append(tree(term, xp))
+        return xp.stack(found, axis=-1)
 
     def sums(about: Array, highest: int) -> Array:
-        return summed(paths, math.prod(shape) * (highest + 3), lambda cut: powers(cut, about, highest), xp)
+        return merge(powers(cut, about, highest) for cut in blocks(paths, math.prod(shape) * 3, xp))
     if shift is None:
         first = sums(xp.zeros(shape), 1)
         shift = xp.where(first[..., 0] > 0, first[..., 1] / first[..., 0], 0.0)
