@@ -31,6 +31,7 @@ SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry l
 LITTLE = 2 ** 18        # bytes that need no question whether they are free
 FEW, WITH_NORMALS = 8, 32   # up to this many paths a narrow program is faster; a block of normals should fill vectors
 RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in
+AUTO_SECONDS = 0.1      # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
 Progress = bool | Callable[[int, int], None] | None
 
 
@@ -122,9 +123,10 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     per_path(values) differs from path to path.
 
     seed: an integer, or None for a fresh one (it is in the result). dtype: "mixed" (state in float64, normals drawn in
-    float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies); the paths
-    are the same. A start on a GPU may be CuPy's, JAX's, PyTorch's or any with DLPack: values and final states then come
-    as such arrays; with device="cuda" and a start on the host, as CuPy arrays.
+    float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies), with the
+    same paths; "auto" takes the GPU if there is one and the work is long enough for it. A start on a GPU may be CuPy's,
+    JAX's, PyTorch's or any with DLPack: values and final states then come as such arrays; with device="cuda" and a start
+    on the host, as CuPy arrays.
     moments: 1 to 4 moments of every feature. values=True keeps every path's features; state=False saves the memory of
     the final state (then the run cannot be resumed).
     on_divergence: "mask" leaves a path out of the statistics at the recorded times at which a feature is not a number
@@ -135,9 +137,21 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     """
     _check_how(executor, progress)
     times = _times(record, -1)
-    job = checked(loss, rule, start, paths=paths, observe=observe, seed=seed, dtype=dtype, device=device, moments=moments,
-                  values=values, state=state, shared_noise=shared_noise, on_divergence=on_divergence)
+    options = dict(paths=paths, observe=observe, seed=seed, dtype=dtype, moments=moments, values=values, state=state,
+                   shared_noise=shared_noise, on_divergence=on_divergence)
+    if device == "auto":
+        device = _better_device(checked(loss, rule, start, device=None, **options), int(times[-1]))  # type: ignore[arg-type]
+    job = checked(loss, rule, start, device=device, **options)  # type: ignore[arg-type]
     return finish(ready(job, times), times, None, executor, progress, {})
+
+
+def _better_device(job: Job, steps: int) -> str:
+    """For device="auto": the GPU if there is one and the processors would need longer than it takes to get going."""
+    seconds = job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads()
+    if job.program.device == "cuda" or seconds < AUTO_SECONDS:
+        return job.program.device
+    from .backends.cuda import missing
+    return "cpu" if missing() else "cuda"
 
 
 def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str | None = None, moments: int,

@@ -172,3 +172,13 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
     for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
         with pytest.raises(ValueError, match=words):
             sf.gpus(numbers)
+
+
+def test_auto_takes_the_gpu_for_long_work_only(gpu, monkeypatch):
+    def device(**options):
+        return sf.simulate(LOSS, RULE, [.1, .2], device="auto", state=False, **options).job.program.device
+    assert device(record=[3], paths=4) == "cpu" and not gpu.launched
+    monkeypatch.setattr(sf.engine, "AUTO_SECONDS", 1e-9)
+    assert device(record=[3], paths=4) == "cuda"
+    monkeypatch.setattr(cuda, "missing", lambda: "there is none")
+    assert device(record=[3], paths=4) == "cpu"
