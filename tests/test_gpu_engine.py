@@ -166,8 +166,8 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda, "Device", lambda number=0: device)
     with sf.gpus() as pool:
         assert pool._max_workers == 2
-        run = sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=5000, device="cuda", executor=pool)
-    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=5000).sums)
+        run = sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=2100, device="cuda", executor=pool)
+    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=2100).sums)
     assert used and len(run.job.shards(0, run.record, None)) > 4
     for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
         with pytest.raises(ValueError, match=words):
