@@ -62,13 +62,14 @@ def numbers(name: str, value: Any, low: float | None = None, above: float | None
         array = np.asarray(raw, float)
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: give a number or a sequence of numbers, e.g. {name}={example}") from None
-    check(array.size > 0, f"{name}={value!r}: give at least one number, e.g. {name}={example}")
-    check(bool(np.isfinite(array).all()), f"{name}={value!r}: every value must be a finite number, e.g. "
-          f"{name}={example}")
-    if low is not None:
-        check(bool((array >= low).all()), f"{name}={value!r}: give values of at least {low}, e.g. {name}={example}")
-    if above is not None:
-        check(bool((array > above).all()), f"{name}={value!r}: give values above {above}, e.g. {name}={example}")
-    if below is not None:
-        check(bool((array < below).all()), f"{name}={value!r}: give values below {below}, e.g. {name}={example}")
+    if array.size == 0:         # the value is written out only where it is wrong: that takes longer than all the checks
+        raise ValueError(f"{name}={value!r}: give at least one number, e.g. {name}={example}")
+    faults: list[tuple[Any, str]] = [
+        (~np.isfinite(array), "every value must be a finite number"),
+        (low is not None and array < low, f"give values of at least {low}"),
+        (above is not None and array <= above, f"give values above {above}"),
+        (below is not None and array >= below, f"give values below {below}")]
+    for wrong, words in faults:
+        if wrong is not False and wrong.any():
+            raise ValueError(f"{name}={value!r}: {words}, e.g. {name}={example}")
     return value
