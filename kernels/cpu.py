@@ -95,14 +95,27 @@ def steps_grouped(S, D, j, k, params, C):
 
 
 @stage
-def total(a):
-    """Sum of the HALF sums of two lanes each, going on in one fixed tree; a is used up."""
-    if HALF > 64:
-        for l in range(64):
-            a[l] += a[64 + l]
-    if HALF > 32:
-        for l in range(32):
-            a[l] += a[32 + l]
+def first_two(G, about, l):
+    """Of lanes l and HALF + l: the sum of the features about the shift, and of their squares."""
+    x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
+    return x + y, x * x + y * y
+
+
+@stage
+def next_two(G, about, l):
+    """The same of their third and fourth powers."""
+    x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
+    xx, yy = x * x, y * y
+    return x * xx + y * yy, xx * xx + yy * yy
+
+
+@stage
+def total(a, b):
+    """Sum of what is left of HALF sums (HALF = 128, or at most 32), going on in one fixed tree; b: what comes between."""
+    if HALF == 128:                             # 32 are left: two levels at a time, into another row, for full vectors
+        for l in range(8):
+            b[l] = (a[l] + a[16 + l]) + (a[8 + l] + a[24 + l])
+        return ((b[0] + b[4]) + (b[2] + b[6])) + ((b[1] + b[5]) + (b[3] + b[7]))
     if HALF > 16:
         for l in range(16):
             a[l] += a[16 + l]
@@ -118,22 +131,37 @@ def total(a):
 @block
 def moments(G, shift, c, live, sums, at):
     """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). True if all is within the limit."""
-    A = scratch(2, f64)
+    A, B = scratch(2, f64), scratch(1, f64)
     worst = 0.0
     for f in range(NF):
         Gf, about = rest(G, f * W), shift[c * NF + f]
         for l in range(live, W):
             Gf[l] = T(about)
-        for l in range(HALF):
-            x, y = f64(Gf[l]) - about, f64(Gf[HALF + l]) - about
-            A[l], A[HALF + l] = x + y, x * x + y * y
-        if NM > 2:
+        if HALF == 128:
+            for l in range(32):
+                p, pp = first_two(Gf, about, l)
+                q, qq = first_two(Gf, about, 32 + l)
+                r, rr = first_two(Gf, about, 64 + l)
+                s, ss = first_two(Gf, about, 96 + l)
+                A[l], A[HALF + l] = (p + r) + (q + s), (pp + rr) + (qq + ss)
+        else:
             for l in range(HALF):
-                x, y = f64(Gf[l]) - about, f64(Gf[HALF + l]) - about
-                xx, yy = x * x, y * y
-                A[2 * HALF + l], A[3 * HALF + l] = x * xx + y * yy, xx * xx + yy * yy
-        for m in range(NM):
-            sums[at + f * NM + m] = total(rest(A, m * HALF))
+                A[l], A[HALF + l] = first_two(Gf, about, l)
+        sums[at + f * NM], sums[at + f * NM + 1] = total(A, B), total(rest(A, HALF), B)
+        if NM > 2:
+            if HALF == 128:
+                for l in range(32):
+                    p, pp = next_two(Gf, about, l)
+                    q, qq = next_two(Gf, about, 32 + l)
+                    r, rr = next_two(Gf, about, 64 + l)
+                    s, ss = next_two(Gf, about, 96 + l)
+                    A[l], A[HALF + l] = (p + r) + (q + s), (pp + rr) + (qq + ss)
+            else:
+                for l in range(HALF):
+                    A[l], A[HALF + l] = next_two(Gf, about, l)
+            sums[at + f * NM + 2] = total(A, B)
+            if NM > 3:
+                sums[at + f * NM + 3] = total(rest(A, HALF), B)
         worst += sums[at + f * NM + 1]
     return worst <= LIMIT * LIMIT
 
