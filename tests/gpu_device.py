@@ -20,8 +20,8 @@ ROUNDING = 1e-10        # sums of 301 numbers in another order, of which subtrac
 PAUSE = r"""
 extern "C" __global__ void pause(long long nanoseconds) {
     long long begun, now;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(begun));
-    do { asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now)); } while (now - begun < nanoseconds);
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(begun));
+    do { asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now)); } while (now - begun < nanoseconds);
 }
 """
 LONG = 2_000_000_000    # nanoseconds of a pause, far beyond a short run

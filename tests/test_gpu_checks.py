@@ -11,6 +11,7 @@ import pytest
 import standin
 import test_stats_device
 from gpu_checks import same_bits, ulp
+from samfast.bench.gpu_kernel import machine_code
 
 from samfast import engine
 from samfast.backends import cuda
@@ -168,5 +169,9 @@ def test_the_code_of_a_second_process(cp, capsys):
 
 
 def test_the_pause_compiles():
-    gpu_nvrtc = pytest.importorskip("samfast.bench.gpu_kernel", exc_type=ImportError)
-    assert gpu_nvrtc.machine_code(gpu_device.PAUSE, ())[:4] == b"\x7fELF"
+    nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda.bindings is not installed")
+    try:
+        nvrtc.nvrtcVersion()
+    except Exception as error:          # of its loader: the library of NVRTC is another package
+        pytest.skip(f"NVRTC is not installed: {error}"[:100])
+    assert machine_code(gpu_device.PAUSE)[:4] == b"\x7fELF"
