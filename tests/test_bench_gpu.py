@@ -142,14 +142,48 @@ class Event:
         pass
 
 
-def test_samfast_is_timed_between_events(monkeypatch):
-    """On the stand-in: every event is 2 ms after the one it is compared with."""
-    launched = gpu_standin.install(monkeypatch)
-    monkeypatch.setattr(engine, "BLOCK", 16)
+@pytest.fixture
+def launched(monkeypatch):
+    """The launches of a stand-in for CuPy, on which every event is 2 ms after the one it is compared with."""
+    found, render = gpu_standin.install(monkeypatch), engine.render
+    for name in ("BLOCK", "WITH_NORMALS"):
+        monkeypatch.setattr(engine, name, 16)
+    monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
+        *args, device="plain" if device == "cpu" else device, **options))       # compiles nothing, gives the same bits
     import cupy
     device = types.SimpleNamespace(**vars(cupy.cuda.Device()), synchronize=lambda: None)
     monkeypatch.setattr(cupy.cuda, "Device", lambda *number: device)
     cupy.cuda.Event, cupy.cuda.get_elapsed_time = Event, lambda a, b: 2.0
+    return found.launched
+
+
+def shrunk(of, paths=4, steps=3):
+    """A contest of samfast alone, with so few paths that they can be emulated."""
+    def make(scale):
+        work = of.make(2.0 ** -14)
+        start = tuple(x[..., :paths] if x.shape[-1] > 1 else x for x in work.start)
+        return replace(work, paths=paths, every=min(work.every, steps), times=min(work.times, 2), start=start)
+    return replace(of, make=make, entries=tuple(e for e in of.entries if e.name.startswith("samfast")))
+
+
+@pytest.mark.parametrize("name", ["linear", "linear-1024", "sweep", "beale-sam", "beale-normalised", "beale-noise",
+                                  "quadratic-16", "recording"])
+def test_every_row_of_samfast_runs(name, launched):
+    of = shrunk(contest(name))
+    rows = gpu.measure(of, gpu_place.Gpu(), lambda: 1.0, share=0)
+    assert len(rows) == len(of.entries) > 0 and launched
+    for r in rows:
+        assert r["check"] == "correct" and r["rounds"] == 3, r
+        assert r["seconds"] == 2e-3 and r["kernel_seconds"] >= 2e-3
+
+
+def test_samples_stay_on_the_gpu(launched):
+    of = replace(chosen("statistics", "copy"), make=lambda scale: replace(linear.make(1.0, 256, 4, 1), paths=5))
+    (row,) = gpu.measure(of, gpu_place.Gpu(), lambda: 1.0, share=0)
+    assert row["check"] == "correct" and row["rate"] == 8 * 5 / 2e-3 and "kernel_seconds" not in row
+
+
+def test_samfast_is_timed_between_events(launched):
     of = replace(chosen("linear", "samfast mixed"), make=lambda scale: replace(linear.make(1.0, 256, 4, 2), paths=12))
     place, launch = gpu_place.Gpu(), cuda._launch
     rows = gpu.measure(of, place, lambda: 1.0, share=0)
@@ -158,7 +192,7 @@ def test_samfast_is_timed_between_events(monkeypatch):
     assert first["check"] == second["check"] == "correct" and cuda._launch is launch and place.cc == (9, 0)
     assert first["seconds"] == 2e-3 and first["rate"] == 12 * 8 / 2e-3 and first["kernel_seconds"] == 2 * 2e-3
     assert first["of_limit"] == pytest.approx(24e3 / 96e3) and "of_limit" not in second
-    assert len(launched.launched) == 2 * 4 * 2      # two programs, once to check, three times to measure, two launches each
+    assert len(launched) == 2 * 4 * 2       # two programs, once to check, three times to measure, two launches each
     assert "25 %" in gpu.table({"device": {"name": "stand-in"}, "note": "", "rows": rows})
 
 
