@@ -24,7 +24,7 @@ extern "C" __global__ void pause(long long nanoseconds) {
     do { asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now)); } while (now - begun < nanoseconds);
 }
 """
-LONG = 2_000_000_000    # nanoseconds of a pause, far beyond a short run
+LONG = 4_000_000_000    # nanoseconds of a pause, far beyond a short run
 
 
 # streams ----------------------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def order_of_streams(cp):
     with stream:
         for _ in range(2):              # code is loaded and the stream has its memory
             short()
-        mine = pause(LONG // 4)
+        mine = pause(LONG // 8)
         short()
         assert mine.done, "the run did not wait for its own stream: some of its work is on another one"
     other, begun = pause(LONG), time.perf_counter()
