@@ -109,4 +109,5 @@ def test_arrays_of_other_libraries_on_the_host():
     again = sf.simulate(LOSS, RULE, np.asarray(start, float), record=[3], values=True)
     assert isinstance(run.values, np.ndarray)
     np.testing.assert_array_equal(run.values, again.values)
-    assert "jax" in type(arrays.like(np.ones(2), "jax")).__module__
+    given = arrays.like(np.ones(2), "jax")
+    assert "jax" in type(given).__module__ and given.dtype == np.float64        # also where JAX is not told to use it

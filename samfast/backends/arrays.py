@@ -61,5 +61,14 @@ def like(x: Any, kind: str) -> Any:
         return torch.from_dlpack(x)
     if kind == "jax":
         import jax
-        return jax.dlpack.from_dlpack(x)
+        with _x64(jax):             # otherwise JAX makes a copy in float32 of it, and says nothing
+            return jax.dlpack.from_dlpack(x)
     return x
+
+
+def _x64(jax: Any) -> Any:
+    """JAX's context in which float64 stays float64, under its new or its old name."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+    return enable_x64()
