@@ -10,6 +10,8 @@ from .work import Row
 COLOURS = {"samfast": "#C0392B", "C++": "#555555", "NumPy": "#2E86C1", "JAX": "#7D3C98", "PyTorch": "#D35400",
            "CuPy": "#117A65", "diffrax": "#B7950B", "torchsde": "#839192", "heyoka": "#1E8449"}
 
+LEAST = 0.1         # ratios below this are cut off: an import is no rival
+
 
 def colour(backend: str) -> str:
     return next((c for name, c in COLOURS.items() if backend.startswith(name)), "#999999")
@@ -37,13 +39,15 @@ def _ratios(report: Report) -> Any:
             axes.text(-0.01, i, r, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8, weight="bold")
             continue
         spread = [[max(0.0, r.ratio - r.low)], [max(0.0, r.high - r.ratio)]]      # type: ignore[operator]
-        axes.barh(i, r.ratio, color=colour(r.backend), height=0.75, xerr=spread, error_kw={"linewidth": 0.8})
+        axes.barh(i, r.ratio - 1, left=1, color=colour(r.backend), height=0.75)
+        axes.errorbar(r.ratio, i, xerr=spread, color="black", linewidth=0.8)
         axes.text(-0.01, i, r.backend, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=7)
         axes.text(1.01, i, f"{number(r.ratio)}   {number(r.value)} {r.unit}", transform=axes.get_yaxis_transform(), va="center",
                   fontsize=7)
     axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set(xscale="log", ylim=(len(lines) - 0.5, -0.5), yticks=[], xlabel="time / time of samfast (bars: quartiles)",
-             title=f"{report.machine['processor']}, one thread unless named")
+    axes.set(xscale="log", xlim=(LEAST, None), ylim=(len(lines) - 0.5, -0.5), yticks=[],
+             title=f"{report.machine['processor']}, one thread unless named",
+             xlabel="time / time of samfast (lines: quartiles)")
     return figure
 
 
@@ -64,6 +68,8 @@ def _scaling(report: Report) -> Any:
             axes.set(yscale="log")
         else:
             axes.set(ylim=(0, None))
+        if axis == "threads":
+            axes.set_xticks(sorted({p.x for p in report.points if p.axis == axis}))
     panels[0].set_ylabel("ns per path-step")
     panels[0].legend(fontsize=7)
     if dimension:

@@ -27,6 +27,9 @@ a figure here is not in those files. Nothing is compared across machines.
 * Figures are CPU time of one thread, the process held on one processor; wall time for all threads, CUDA and whole processes.
 * C++ (`bench/yardstick.cpp`, intrinsics by hand) is compared with the compiled program of samfast by itself (marked *), all
   others with `sf.simulate` as a user calls it.
+* The virtual processors of such a machine change their speed by up to a factor of two within minutes: ratios are more
+  steady than figures, and latencies of microseconds are at their best about a third of the medians shown.
+* [speed.md](speed.md) says where samfast falls short of its goals, and why.
 * Slow libraries run a part of the paths; the column "paths" says which. Compilation (first call), preparation (imports
   included), copying of the answer and peak memory of a call stand apart.
 """
@@ -89,7 +92,8 @@ def _points(report: Report) -> list[str]:
 def readme_part(report: Report) -> str:
     """A few rows, goals beside figures."""
     m = report.machine
-    out = [BEGIN, "", f"{m['processor']} ({m['compiled_for']}), one thread; provisional, load {m['load']} at the start:", "",
+    where = f"{m['processor']} ({m['compiled_for']}), one thread of a shared machine, load {m['load']} at the start:"
+    out = [BEGIN, "", where, "",
            "| work | row | figure | ratio | goal |", "|---|---|---:|---:|---|"]
     for r in report.rows:
         if r.backend in SHOWN.get(r.workload, ()) and r.value is not None:
