@@ -140,7 +140,7 @@ def test_many_coordinates(gpu):
     compare(*both(np.zeros(20), loss=loss, rule=rule, paths=3))
 
 
-@pytest.mark.parametrize("method", ["em", "algorithm", "exact"])
+@pytest.mark.parametrize("method", ["em", pytest.param("algorithm", marks=pytest.mark.slow), "exact"])
 def test_studies(gpu, method):
     options = dict(eigenvalue=[-1.0, 1.0], lr=.01, rho=.1, times=[.02, .05], paths=20, method=method)
     one, other = sf.msd(device="cuda", **options), sf.msd(**options)
