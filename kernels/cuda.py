@@ -64,11 +64,11 @@ def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, v
                 else:
                     A[t], A[HALF + t] = a * aa + b * bb, aa * aa + bb * bb
             cuda.syncthreads()
-            odd, even = sums_of(A, t)
+            one, two = sums_of(A, t)
             if t == 0:
-                sums[(at * NF + f) * NM + m] = odd
+                sums[(at * NF + f) * NM + m] = one
                 if m + 1 < NM:
-                    sums[(at * NF + f) * NM + m + 1] = even
+                    sums[(at * NF + f) * NM + m + 1] = two
             cuda.syncthreads()
 
 

@@ -1,20 +1,11 @@
 """Target "emulator": the CUDA text as ordinary Python, a thread of Python for each thread of a block; for tests."""
-import ctypes
-import ctypes.util
-import math
 import sys
 import threading
 
 import numpy as np
+from samfast.kernels.plain import device, fma, root, stage, wide
 
 # --- target
-
-
-def device(function):
-    return function
-
-
-stage = device
 
 
 class Place:
@@ -91,25 +82,3 @@ class Kernel:
 
 
 driver = Kernel
-
-
-_libm = ctypes.CDLL(ctypes.util.find_library("m") or "libm.so.6")
-_libm.fma.argtypes, _libm.fma.restype = [ctypes.c_double] * 3, ctypes.c_double
-_libm.fmaf.argtypes, _libm.fmaf.restype = [ctypes.c_float] * 3, ctypes.c_float
-
-
-def fma(a, b, c):
-    """a*b + c with one rounding."""
-    if isinstance(a, np.float32):
-        return np.float32(_libm.fmaf(a, b, c))
-    return np.float64(_libm.fma(a, b, c))
-
-
-def root(x):
-    """Square root in the type of x."""
-    return type(x)(np.sqrt(x)) if x >= 0 else type(x)(math.nan)
-
-
-def wide(a, b):
-    """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
-    return a * (b & np.uint64(0xFFFFFFFF))

@@ -1,29 +1,8 @@
-"""The names that a rendered program supplies to the CUDA driver, as x' = a x + s z, so that it imports and lints alone."""
+"""The names that a rendered program supplies to the CUDA drivers, so that they import and lint alone; see `example`."""
 from samfast.kernels.emulator import *
-from samfast.kernels.stream import *
+from samfast.kernels.example import *
 
-T, N, B, W, HALF, NS, NF, NM, COLUMNS = np.float64, np.float32, np.float32, 256, 128, 1, 1, 2, 2
-STRIDE, PACK, CALLS, ROWS, SERVED, CHAIN, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
-
-
-@device
-def radius(a):
-    return radius32(a)
-
-
-@device
-def turned(r, b):
-    return turned32(r, b)
-
-
-@device
-def advance(s, d, k, p):
-    return (fma(p[0], s[0], p[1] * d[0]),)
-
-
-@device
-def observe(s, k, p):
-    return (s[0],)
+COLUMNS = 2
 
 
 @device

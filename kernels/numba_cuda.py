@@ -1,7 +1,7 @@
 """Target "cuda": numba-cuda."""
 import math
 
-import numpy as np  # noqa: F401 - for the program below
+import numpy as np
 
 from llvmlite import ir
 from numba import cuda, types

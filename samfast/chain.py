@@ -42,8 +42,8 @@ def gaussian_chain(transition: Any, covariance: Any, *, start: Any = None, paths
     names |= {f"l{i}{j}": factor[..., i, j] for i in range(k) for j in range(i + 1)}
     rule = Rule("jump", _jump, {name: x[..., 0] for name, x in names.items()}, draws=1)
     job = checked(Loss("flat", k, _flat), rule, np.zeros(k) if start is None else start, paths=paths, observe=observe,
-                  seed=seed, dtype=dtype, device=device, moments=moments, values=values, state=False, shared_noise=shared_noise,
-                  on_divergence=on_divergence)
+                  seed=seed, dtype=dtype, device=device, steps=times, moments=moments, values=values, state=False,
+                  shared_noise=shared_noise, on_divergence=on_divergence)
     given = {name: x for name, x in job.given.items() if name not in names}
     job = replace(job, params=_coefficients(job, names, times), given=given)
     record = np.arange(1, times + 1)

@@ -22,7 +22,7 @@ CHOICES = {"method": (("em", "algorithm", "exact"), "Euler-Maruyama, the algorit
            "theorem": (("corrected", "printed"), "formulas to compare with (corrected)"),
            "kind": (("normal", "sign"), "distribution of the noise (normal)"),
            "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
-           "device": (("cpu", "cuda"), "where the paths run (cpu)")}
+           "device": (("cpu", "cuda", "auto"), "where the paths run; auto: on a GPU if it pays (cpu)")}
 FORMATS, PLOTS = ("csv", "json", "nc", "png"), ("time", "difference", *(p for p in LISTS if p != "times"))
 
 

@@ -85,9 +85,9 @@ class Job:
         per_block = configurations * times * len(p.labels) * p.moments * 8
         per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
         if p.device == "cuda":
-            from .backends.cuda import count, free_memory
+            from .backends.cuda import count
             each = per_path + configurations * 8 + 2 * per_block / BLOCK
-            most = min(GPU_SHARE * free_memory() / each, GPU_STEPS / max(1, steps * configurations))
+            most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * configurations))
             most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
             while size < self.paths and 2 * size <= most:
                 size *= 2
@@ -139,24 +139,21 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     times = _times(record, -1)
     options = dict(paths=paths, observe=observe, seed=seed, dtype=dtype, moments=moments, values=values, state=state,
                    shared_noise=shared_noise, on_divergence=on_divergence)
-    if device == "auto":
-        device = _better_device(checked(loss, rule, start, device=None, **options), int(times[-1]))  # type: ignore[arg-type]
-    job = checked(loss, rule, start, device=device, **options)  # type: ignore[arg-type]
+    job = checked(loss, rule, start, device=device, steps=int(times[-1]), **options)  # type: ignore[arg-type]
     return finish(ready(job, times), times, None, executor, progress, {})
 
 
 def _better_device(job: Job, steps: int) -> str:
     """For device="auto": the GPU if there is one and the processors would need longer than it takes to get going."""
-    seconds = job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads()
-    if job.program.device == "cuda" or seconds < AUTO_SECONDS:
-        return job.program.device
+    if job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads() < AUTO_SECONDS:
+        return "cpu"
     from .backends.cuda import missing
     return "cpu" if missing() else "cuda"
 
 
 def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str | None = None, moments: int,
-            on_divergence: str, observe: Observer | None, **options: Any) -> Job:
-    """The job of a simulation, with every argument looked at. Compiles nothing, writes nothing."""
+            on_divergence: str, observe: Observer | None, steps: int, **options: Any) -> Job:
+    """The job of a simulation of so many steps, with every argument looked at. Compiles nothing, writes nothing."""
     for name, value, kind, example in (
             ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
             ("rule", rule, Rule, "a Rule, e.g. sf.sam(lr=0.01, rho=0.05)"),
@@ -165,17 +162,21 @@ def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str,
             raise TypeError(f"{name}={value!r}: give {example}")
     choice("dtype", dtype, MODES)
     there = arrays.on_gpu(start)
-    device = choice("device", ("cuda" if there else "cpu") if device is None else device, ("cpu", "cuda"))
-    check(device == "cuda" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
-    if device == "cuda":
+    device = choice("device", ("cuda" if there else "cpu") if device is None else device, ("cpu", "cuda", "auto"))
+    check(device != "cpu" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
+    if device == "cuda" or there:
         from .backends.cuda import require
         require()
     choice("on_divergence", on_divergence, ("mask", "raise", "keep"))
     moments = integer("moments", moments, 1, 2)
     check(moments <= 4, f"moments={moments}: give at most 4")
     _warn_of_slow_processor()
-    return plan(loss, rule, start, observe=observe, seed=_seed(seed), dtype=dtype, device=device, moments=max(2, moments),
-                on_divergence=on_divergence, **options)
+    def on(device: str) -> Job:
+        return plan(loss, rule, start, observe=observe, seed=_seed(seed), dtype=dtype, device=device, moments=max(2, moments),
+                    on_divergence=on_divergence, **options)
+    if device == "auto":
+        device = "cuda" if there else _better_device(on("cpu"), steps)
+    return on(device)
 
 
 def ready(job: Job, times: np.ndarray) -> Job:
@@ -392,28 +393,25 @@ def _check_size(job: Job, times: np.ndarray) -> None:
     if p.device == "cuda":
         _check_gpu(need)
         need = {"sums": need["sums"]}
-    have = _memory() if sum(need.values()) > LITTLE else None
+    have = arrays.free_memory() if sum(need.values()) > LITTLE else None
     check(have is None or sum(need.values()) < 0.8 * have,
           "memory: this run needs " + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
           + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "
           "state=False", MemoryError)
 
 
+def _gpu_memory() -> float:
+    """Free bytes of the current GPU."""
+    import cupy
+    return arrays.free_memory(cupy) or 0.0
+
+
 def _check_gpu(need: Mapping[str, int]) -> None:
     """What stays on the GPU must leave room for a shard's own arrays."""
-    from .backends.cuda import free_memory
-    kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, free_memory()
+    kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, _gpu_memory()
     check(sum(kept.values()) < (1 - GPU_SHARE) * have, "memory: this run needs "
           + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v) + f" on the GPU, where {have / 1e9:.3g} GB "
           "are free: run fewer paths at once, or give values=False or state=False", MemoryError)
-
-
-def _memory() -> float | None:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as f:
-            return next(float(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
 
 
 def finish(job: Job, times: np.ndarray, before: Run | None, executor: Executor | None, progress: Progress,

@@ -54,7 +54,7 @@ def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", d
                   f"write it with vector operations (it uses {names_of(loss.params)}), or leave wide out")
     if traced is None:
         traced = compose(loss, rule, observer, per_path, False)
-    kind = TEXTS[device]
+    kind: Any = TEXTS[device]
     if single and kind is CpuText and not traced.wide:
         kind = SingleText
     what = (kind, loss.name, loss.dim, rule.name, observer.name, tuple(observer.labels), repr(observer.memory),

@@ -40,41 +40,35 @@ class Run:
     parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)      # what was finished then
     before: Run | None = field(default=None, repr=False)        # the run that was then being continued
 
-    def _raw(self, m: int) -> np.ndarray:
-        """Mean of (feature - shift)^m."""
-        check(1 <= m <= self.sums.shape[-1], f"moment {m} was not recorded: give moments={m} to simulate")
-        with np.errstate(all="ignore"):
-            return np.divide(self.sums[..., m - 1], self.count[..., None])
+    @property
+    def _moments(self) -> Any:
+        from .stats.moments import moments
+        return moments(self)
 
     @property
     def mean(self) -> np.ndarray:
         """Mean over the paths, (*sweep, time, feature)."""
-        return np.add(self._raw(1), self.shift[..., None, :])
+        mean: np.ndarray = self._moments.mean
+        return mean
 
     @property
     def var(self) -> np.ndarray:
         """Unbiased variance over the paths."""
-        n = self.count[..., None]
-        with np.errstate(all="ignore"):
-            return np.multiply(np.maximum(self.central(2), 0.0), n / (n - 1.0))
+        var: np.ndarray = self._moments.var
+        return var
 
     @property
     def std_error(self) -> np.ndarray:
         """Standard error of the mean."""
-        with np.errstate(all="ignore"):
-            return np.sqrt(self.var / self.count[..., None])
+        error: np.ndarray = self._moments.std_error
+        return error
 
     def central(self, m: int) -> np.ndarray:
         """m-th central moment (m up to the `moments` of the simulation, at most 4), not corrected for bias."""
         check(m in (2, 3, 4), f"central({m}): give 2, 3 or 4")
-        a, second, result = self._raw(1), self._raw(2), self._raw(m)
-        if m == 2:
-            result = result - a ** 2
-        elif m == 3:
-            result = result - 3 * a * second + 2 * a ** 3
-        else:
-            result = result - 4 * a * self._raw(3) + 6 * a ** 2 * second - 3 * a ** 4
-        return result
+        check(m <= self.sums.shape[-1], f"moment {m} was not recorded: give moments={m} to simulate")
+        central: np.ndarray = self._moments.central(m)
+        return central
 
     def __getitem__(self, label: str) -> np.ndarray:
         """Mean of one feature, (*sweep, time)."""

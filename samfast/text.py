@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import ClassVar
 
 from . import tracing as T
 from .checks import check
@@ -76,10 +78,11 @@ class Step:
     functions: list[str]        # the text of advance and observe
 
 
-class Text:
+class Text(ABC):
     """The text of one module; a subclass for each driver."""
 
-    target, driver = "", ""     # kernel files
+    targets: ClassVar[Mapping[str, str]]    # device -> kernel file with its header
+    driver = ""                     # kernel file
     rounds = "tails"            # of the stream: the rounds as this driver runs them
 
     def __init__(self, loss: Loss, rule: Rule, observer: Observer, traced: Traced, mode: str, device: str, lanes: int,
@@ -217,7 +220,7 @@ class Text:
         normals = [f"{name}{self.normal[-2:]}" for name in ("radius", "turned")]
         numbers = [f"bits{self.bits}", f"flip{self.bits}"] if self.sign else normals
         stream = ["head", "middle", self.rounds, *(numbers if t.draws else [])]
-        imports, header = blocks_of(self.target)
+        imports, header = blocks_of(self.targets[self.device])
         maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
         names = ", ".join((self.loss.name, self.rule.name, self.observer.name, self.mode, self.device))
         roots = ["sqrt = root"] if "sqrt" in self.printer.functions else []
@@ -229,6 +232,6 @@ class Text:
                        self.state_rows, self.observer.memory, self.labels, self.moments, self.calls, self.served, noise,
                        4 * self.calls if t.wide else 0, len(self.labels) if t.wide else 0, size, per_path, group)
 
+    @abstractmethod
     def program(self, per_path: frozenset[str]) -> Program:
         """The module of this text."""
-        raise NotImplementedError

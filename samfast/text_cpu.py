@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import ClassVar
 
 from . import tracing as T
 from .program import Program
@@ -32,12 +33,8 @@ def vector_bits() -> int:
 class CpuText(Text):
     """Lanes of paths, on the host."""
 
+    targets: ClassVar = {"cpu": "numba_cpu", "plain": "plain"}
     driver = "cpu"
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The header: Numba, or plain Python."""
-        return {"cpu": "numba_cpu", "plain": "plain"}[self.device]
 
     @property
     def half(self) -> bool:

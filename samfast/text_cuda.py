@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from . import tracing as T
 from .program import Program
@@ -17,13 +18,8 @@ SHORT = 40          # statements of one step of them all: of a longer one the nu
 class CudaText(Text):
     """One thread per path."""
 
-    driver = "cuda"
-    rounds = "tail"
-
-    @property
-    def target(self) -> str:  # type: ignore[override]
-        """The header: numba-cuda, its simulator, or our emulator."""
-        return {"cuda": "numba_cuda", "simulator": "cuda_simulator", "emulator": "emulator"}[self.device]
+    targets: ClassVar = {"cuda": "numba_cuda", "simulator": "cuda_simulator", "emulator": "emulator"}
+    driver, rounds = "cuda", "tail"
 
     def _chain(self, size: int) -> int:
         """Steps of one pass: a power of two that divides `served`; signs come from one word."""

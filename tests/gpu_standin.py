@@ -99,7 +99,8 @@ def install(monkeypatch, free=2**34):
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 0)
     device = types.SimpleNamespace(id=0, compute_capability="90", mem_info=(free, 2 * free))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, driverGetVersion=lambda: 13000,
-                                    getDeviceProperties=lambda number: {"name": b"stand-in"})
+                                    getDeviceProperties=lambda number: {"name": b"stand-in"},
+                                    memGetInfo=lambda: (free, 2 * free))
     cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda: device, function=launches,
                                       get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None))
     monkeypatch.setitem(sys.modules, "cupy", cupy)

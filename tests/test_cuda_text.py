@@ -12,7 +12,7 @@ from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
 from samfast import text_cuda
-from samfast.backends import cpu, cuda
+from samfast.backends import arrays, cpu, cuda
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 RECORD = {"linear-sign": (0, 3, 37), "labels": (0, 3, 37), "bits": (0, 130), "wide40-sign": (0, 3, 6)}
@@ -120,9 +120,12 @@ def test_coefficients_of_their_own_for_each_time():
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3, 5, 8, 13])
-def test_the_tree_over_blocks_is_the_cpus(blocks):
+def test_the_tree_over_blocks(blocks):
     parts = np.random.default_rng(1).standard_normal((blocks, 2, 3)) * 10.0 ** np.arange(3)
-    np.testing.assert_array_equal(cuda.merge(parts, np), cpu.merge(parts))
+    level = list(parts)
+    while len(level) > 1:
+        level = [sum(level[i:i + 2][1:], level[i]) for i in range(0, len(level), 2)]
+    np.testing.assert_array_equal(arrays.tree(parts, np), level[0])
 
 
 def test_round_keys():
@@ -142,7 +145,7 @@ SIMULATE = """
 import json, sys
 import numpy as np
 from programs import CASES, shard_of
-from samfast.backends import cpu, cuda
+from samfast.backends import arrays, cpu, cuda
 for name in sys.argv[1:]:
     options = dict(record=(0, 3, 5), paths=5)
     a = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])

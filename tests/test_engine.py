@@ -7,6 +7,7 @@ from subject import RULE, bowl, digest, far_out, simulate
 
 import samfast as sf
 from samfast import cache, engine
+from samfast.backends import arrays
 
 PER_PATH = [sf.per_path(np.linspace(.01, .2, 200))]
 
@@ -264,7 +265,7 @@ def test_resuming_other_runs(params):
 @pytest.mark.parametrize("options, what", [({}, "values"), ({"values": False}, "state"),
                                            ({"values": False, "state": False}, "sums")])
 def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
-    monkeypatch.setattr(engine, "_memory", lambda: 4e5)
+    monkeypatch.setattr(arrays, "free_memory", lambda: 4e5)
     monkeypatch.setattr(engine, "run_shard", None)
     monkeypatch.setattr(engine, "execute", None)
     size = {"record": range(10**4)} if what == "sums" else {"paths": 10**6}
@@ -274,7 +275,7 @@ def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
 
 def test_memory_of_a_continuation_and_a_replay(monkeypatch):
     run = simulate()
-    monkeypatch.setattr(engine, "_memory", lambda: 4e5)
+    monkeypatch.setattr(arrays, "free_memory", lambda: 4e5)
     with pytest.raises(MemoryError, match="record fewer"):
         sf.resume(run, record=range(41, 10**4))
     with pytest.raises(MemoryError, match="record fewer"):
@@ -282,7 +283,7 @@ def test_memory_of_a_continuation_and_a_replay(monkeypatch):
 
 
 def test_memory_unknown(monkeypatch):
-    monkeypatch.setattr(engine, "_memory", lambda: None)
+    monkeypatch.setattr(arrays, "free_memory", lambda: None)
     assert simulate().paths == 200
 
 

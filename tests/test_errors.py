@@ -202,7 +202,7 @@ simulated("seed-negative", ValueError, r"seed=-1: give at least 0, e\.g\. seed=4
 simulated("seed-half", TypeError, r"seed=1\.5: give an integer, e\.g\. seed=42", seed=1.5)
 simulated("seed-large", ValueError, r"seed=18446744073709551616: give an integer below 2\*\*64", seed=2**64)
 simulated("dtype", ValueError, r"dtype='float16': choose one of 'mixed', 'float32', 'float64'", dtype="float16")
-simulated("device", ValueError, r"device='tpu': choose one of 'cpu', 'cuda'", device="tpu")
+simulated("device", ValueError, r"device='tpu': choose one of 'cpu', 'cuda', 'auto'", device="tpu")
 simulated("moments-7", ValueError, r"moments=7: give at most 4", moments=7)
 simulated("moments-0", ValueError, r"moments=0: give at least 1, e\.g\. moments=2", moments=0)
 simulated("policy", ValueError, r"on_divergence='ignore': choose one of 'mask', 'raise', 'keep'", on_divergence="ignore")

@@ -74,7 +74,7 @@ def test_a_gpu_that_is_there_is_accepted(driver):
 
 
 def test_unknown_devices_are_refused():
-    with pytest.raises(ValueError, match="device='gpu': choose one of 'cpu', 'cuda'"):
+    with pytest.raises(ValueError, match="device='gpu': choose one of 'cpu', 'cuda', 'auto'"):
         sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="gpu")
 
 

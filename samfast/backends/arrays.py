@@ -54,6 +54,26 @@ def module_of(x: Any) -> Any:
     return np
 
 
+def tree(x: Any, xp: Any) -> Any:
+    """The sum over the first axis, pairwise in index order: ((x0 + x1) + (x2 + x3)) + x4, on every device."""
+    while x.shape[0] > 1:
+        even = x.shape[0] // 2 * 2
+        pairs = x[0:even:2] + x[1:even:2]
+        x = pairs if even == x.shape[0] else xp.concatenate((pairs, x[even:]))
+    return x[0]
+
+
+def free_memory(xp: Any = np) -> float | None:
+    """Bytes that are free: of the host; for CuPy of its current device, with what its pool keeps. None: unknown."""
+    if xp is not np:
+        return float(xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes())
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            return next(float(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+
+
 def like(x: Any, kind: str) -> Any:
     """An array (NumPy's or CuPy's) as one of the library `kind`, without a copy."""
     if kind == "torch":

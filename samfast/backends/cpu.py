@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import cache as store
 from ..render import Program
+from .arrays import tree
 
 
 @cache
@@ -66,26 +67,31 @@ NEVER, NOBODY = np.zeros(1, np.int64), np.zeros((0, 3), np.int64)
 LINE = 64       # bytes of a cache line
 
 
-def merge(parts: np.ndarray | list[np.ndarray]) -> np.ndarray:
-    """Pairwise in index order: aligned shards are subtrees, so the bits do not depend on the sharding."""
-    parts = list(parts)
-    while len(parts) > 1:
-        parts = [parts[i] + parts[i + 1] if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
-    return parts[0]
+def merge(parts: Any) -> np.ndarray:
+    """The sum of equal arrays: aligned shards are subtrees, so the bits do not depend on the sharding."""
+    total: np.ndarray = tree(np.asarray(parts), np)
+    return total
 
 
-def initial(shard: Shard) -> np.ndarray:
-    """The state (C, rows, paths) to start from."""
+def initial(shard: Shard, xp: Any = np) -> Any:
+    """The state (C, rows, paths) to start from; xp: NumPy or CuPy, for where it is needed."""
     p, configurations = shard.program, shard.params.shape[1]
     if shard.state is not None:
-        return np.array(shard.state, p.dtype, order="C")
-    state = np.zeros((configurations, p.state_rows, shard.paths), p.dtype)
+        return xp.array(shard.state, p.dtype, order="C")
+    state = xp.zeros((configurations, p.state_rows, shard.paths), p.dtype)
     for name, values in shard.rows.items():
         if name in p.rows:
-            state[:, _slice(p.rows[name])] = values
+            state[:, _slice(p.rows[name])] = xp.asarray(values)
     if p.memory:
-        state[:, _slice(p.rows["m"])] = np.reshape(p.memory, (-1, 1))
+        state[:, _slice(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
     return state
+
+
+def same_versions(shard: Shard) -> None:
+    """A worker with other versions refuses."""
+    if shard.versions != toolchain():
+        raise RuntimeError(f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
+                           "versions on both, results would differ")
 
 
 def _slice(rows: tuple[int, ...]) -> slice:
@@ -105,9 +111,7 @@ def aligned(size: int, dtype: Any) -> np.ndarray:
 
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError soon."""
-    if shard.versions != toolchain():
-        raise RuntimeError(f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
-                           "versions on both, results would differ")
+    same_versions(shard)
     p, configurations, n = shard.program, shard.params.shape[1], shard.paths
     state, dtype = initial(shard), p.dtype
     blocks, times, features = -(-n // p.lanes), len(shard.times), len(p.labels)

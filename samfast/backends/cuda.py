@@ -18,7 +18,8 @@ from .. import cache as store
 from ..checks import NoGpuError, check
 from ..program import Program
 from . import nvidia
-from .cpu import NEVER, NOBODY, Part, Shard, StoppedError, toolchain
+from .arrays import tree
+from .cpu import NEVER, NOBODY, Part, Shard, StoppedError, initial, same_versions
 
 LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end
 FIRST = 2e9                     # path-steps of the first launch; later ones go by its speed
@@ -106,39 +107,15 @@ def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
 
 def round_keys(seed: int) -> tuple[np.uint32, ...]:
     """Keys of rounds 3 to 10 of Philox4x32, in pairs."""
+    from samfast.kernels.stream import ROUNDS, W0, W1
     low, high = seed & 0xFFFFFFFF, seed >> 32
-    return tuple(np.uint32((key + r * step) & 0xFFFFFFFF) for r in range(2, 10)
-                 for key, step in ((low, 0x9E3779B9), (high, 0xBB67AE85)))
-
-
-def merge(parts: Any, xp: Any) -> Any:
-    """Pairwise in index order along the first axis: the tree of `cpu.merge`, a level at a time."""
-    while len(parts) > 1:
-        even = len(parts) // 2 * 2
-        pairs = parts[0:even:2] + parts[1:even:2]
-        parts = xp.concatenate([pairs, parts[even:]]) if even < len(parts) else pairs
-    return parts[0]
-
-
-def initial(shard: Shard, xp: Any) -> Any:
-    """The state (C, rows, paths) to start from, on the device."""
-    p, configurations = shard.program, shard.params.shape[1]
-    if shard.state is not None:
-        return xp.array(shard.state, p.dtype, order="C")
-    state = xp.zeros((configurations, p.state_rows, shard.paths), p.dtype)
-    for name, values in shard.rows.items():
-        if name in p.rows:
-            state[:, list(p.rows[name])] = xp.asarray(values)
-    if p.memory:
-        state[:, list(p.rows["m"])] = xp.asarray(p.memory, p.dtype).reshape(-1, 1)
-    return state
+    return tuple(np.uint32((key + r * int(step)) & 0xFFFFFFFF) for r in range(2, ROUNDS)
+                 for key, step in ((low, W0), (high, W1)))
 
 
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError after the launch that is on its way."""
-    if shard.versions != toolchain():
-        raise RuntimeError(f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
-                           "versions on both, results would differ")
+    same_versions(shard)
     p, configurations, n = shard.program, shard.params.shape[1], shard.paths
     xp = module_of(p.device)
     state = initial(shard, xp)
@@ -164,7 +141,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     if "alarm" in p.rows:
         ca, pa = (_host(x) for x in xp.nonzero(state[:, p.rows["alarm"][0]] > 0))
         alarms = np.stack([ca, pa + shard.first], 1)
-    return Part(shard.first, n, shard.tag, _host(merge(sums, xp)), _host(count.sum(0)), diverged, alarms,
+    return Part(shard.first, n, shard.tag, _host(tree(sums, xp)), _host(count.sum(0)), diverged, alarms,
                 values if shard.keep_values else None, state if shard.keep_state else None)
 
 
@@ -195,9 +172,3 @@ def count() -> int:
     """GPUs of this machine."""
     import cupy
     return int(cupy.cuda.runtime.getDeviceCount())
-
-
-def free_memory() -> float:
-    """Bytes that CuPy can still allocate on the current device."""
-    import cupy
-    return float(cupy.cuda.Device().mem_info[0] + cupy.get_default_memory_pool().free_bytes())

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..backends.arrays import free_memory, tree
 from ..checks import check
 
 Array = Any                             # of NumPy or CuPy
@@ -45,15 +46,6 @@ def blocks(paths: int, each: int, xp: Any) -> Iterator[slice]:
     return (slice(i, min(i + length, paths)) for i in range(0, paths, length))
 
 
-def tree(x: Array, xp: Any) -> Array:
-    """The sum over the first axis, pairwise in index order: ((x0 + x1) + (x2 + x3)) + x4, on every device."""
-    while x.shape[0] > 1:
-        even = x.shape[0] // 2 * 2
-        pairs = x[0:even:2] + x[1:even:2]
-        x = pairs if even == x.shape[0] else xp.concatenate((pairs, x[even:]))
-    return x[0]
-
-
 def summed(paths: int, each: int, part: Callable[[slice], Array], xp: Any) -> Array:
     """The sum over all paths, in blocks; part(cut): the numbers of some paths, those on the first axis."""
     return merge(tree(part(cut), xp) for cut in blocks(paths, each, xp))
@@ -81,17 +73,6 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
 
 def fits(need: float, *, xp: Any = np, what: str = "values") -> None:
     """Raise MemoryError, before the work, if `need` bytes are more than 80 % of what is free (of the device, for CuPy)."""
-    have = _free(xp)
+    have = free_memory(xp)
     check(have is None or need <= SHARE * have, f"{what}: this needs {need / 1e9:.3g} GB, and {(have or 0) / 1e9:.3g} GB are "
           "free: give fewer paths or settings at once, and add the parts with samfast.stats.merge", MemoryError)
-
-
-def _free(xp: Any) -> float | None:
-    if xp is not np:
-        return float(xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes())
-    try:
-        with open("/proc/meminfo", encoding="ascii") as f:
-            found = dict(line.split(":", 1) for line in f)
-        return float(found["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return None

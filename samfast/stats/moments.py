@@ -41,10 +41,13 @@ class Moments:
 
     @quiet
     def central(self, m: int) -> Array:
-        r""":math:`\frac1n\sum_i(x_i-\bar x)^m` by the binomial theorem, not corrected for bias; m from 2 to the order."""
+        r""":math:`\frac1n\sum_i(x_i-\bar x)^m`, not corrected for bias; m from 2 to the order.
+
+        With :math:`a=S_1/n`: :math:`(1-m)(-a)^m+\sum_{j=2}^m\binom mj\frac{S_j}n(-a)^{m-j}`.
+        """
         check(2 <= m, f"central({m}): give 2 or more")
         a = self._raw(1)
-        return (-a) ** m + sum(math.comb(m, j) * self._raw(j) * (-a) ** (m - j) for j in range(1, m + 1))
+        return (1 - m) * (-a) ** m + sum(math.comb(m, j) * self._raw(j) * (-a) ** (m - j) for j in range(2, m + 1))
 
     @property
     @quiet
