@@ -10,7 +10,6 @@ is for Numba, tracebacks and readers.
 from __future__ import annotations
 
 import errno
-import gc
 import hashlib
 import os
 import re
@@ -18,15 +17,17 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Protocol
 
-__all__ = ["Entry", "Program", "built", "clear", "collector_off", "directory", "entries", "key", "load", "prune",
+from .compiling import compilation
+
+__all__ = ["Entry", "Program", "built", "clear", "directory", "entries", "key", "load", "prune",
            "toolchain"]
 
 LAYOUT = "samfast cache 2"  # a change of the files below is a new name: older ones are then never looked at
@@ -93,24 +94,13 @@ def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
     data = _read(path)
     if data is not None and data[:DIGEST] == _digest(data[DIGEST:]):
         return data[DIGEST:]
-    made = build()
+    with compilation():
+        made = build()
     try:
         _write(path, _digest(made) + made)
     except OSError as error:
         _warn(f"machine code is not kept, {path.parent} cannot be written ({error})")
     return made
-
-
-@contextmanager
-def collector_off() -> Iterator[None]:
-    """For a compilation: Python's collector would look at all of Numba's objects again and again, 6 % of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def key(program: Program) -> str:

@@ -202,18 +202,6 @@ def test_cached_code_that_takes_memory_from_numba(folder):
     assert said(child(Rendered(ARRAY), PREPARED)) == ["4.5", "1", "0", "True"]
 
 
-def test_collector_is_off_for_a_while():
-    import gc
-
-    with pytest.raises(KeyError), cache.collector_off():
-        assert not gc.isenabled()
-        with cache.collector_off():
-            pass
-        assert not gc.isenabled()
-        raise KeyError
-    assert gc.isenabled()
-
-
 def swapped(good):
     """Sound, but not a code object: only Numba's rebuilding can tell."""
     import pickle

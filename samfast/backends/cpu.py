@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import cache as store
+from ..compiling import compilation
 from ..render import Program
 from .arrays import tree
 
@@ -127,7 +128,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         count.reshape(-1), bad.reshape(-1), values.reshape(-1),
         aligned(configurations * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
         aligned(p.noise_rows * p.lanes, p.noise_dtype), aligned(p.feature_rows * p.lanes, dtype), stop)
-    with nullcontext() if getattr(run, "overloads", True) else store.collector_off():
+    with nullcontext() if getattr(run, "overloads", True) else compilation():
         done = run(*arguments)
     if done < shard.times[-1]:
         raise StoppedError
