@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from samfast import cache
+from samfast.cache import files, sharing
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = """
@@ -46,8 +47,10 @@ PROGRAM = Rendered(TEXT.format(shift=1))
 def folder(tmp_path, monkeypatch):
     """An empty cache directory, and nothing loaded."""
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path / "cache"))
-    for name, empty in {"_modules": {}, "_functions": {}, "_unusable": set(), "_temporary": None}.items():
-        monkeypatch.setattr(cache, name, empty)
+    monkeypatch.setattr(cache, "_modules", {})
+    monkeypatch.setattr(sharing, "_functions", {})
+    monkeypatch.setattr(files, "_unusable", set())
+    monkeypatch.setattr(files, "_temporary", None)
     return tmp_path / "cache"
 
 
@@ -179,10 +182,9 @@ def test_cached_code_is_loaded_without_preparing_to_compile(folder):
     assert said(child(code=PREPARED)) == ["2.5", "0", "1", "True"]
     assert said(child(code=PREPARED)) == ["2.5", "1", "0", "False"]
     path = only(folder, "*.nbc")
-    key, names, code = pickle.loads(path.read_bytes()[cache.DIGEST :])
+    key, names, code = pickle.loads(files.read_checked(path))
     assert "PyErr_Occurred" in names and not any(name.startswith("llvm.") for name in names)
-    data = pickle.dumps((key, [*names, "samfast_has_no_such_name"], code))
-    path.write_bytes(cache._digest(data) + data)
+    files.write_checked(path, pickle.dumps((key, [*names, "samfast_has_no_such_name"], code)))
     assert said(child(code=PREPARED)) == ["2.5", "1", "0", "True"]
 
 
@@ -206,9 +208,9 @@ def swapped(good):
     """Sound, but not a code object: only Numba's rebuilding can tell."""
     import pickle
 
-    key, names, _ = pickle.loads(good[cache.DIGEST :])
+    key, names, _ = pickle.loads(good[files.DIGEST :])
     data = pickle.dumps((key, names, ("nothing", "of use")))
-    return cache._digest(data) + data
+    return files.digest(data) + data
 
 
 @pytest.mark.parametrize(
@@ -289,7 +291,7 @@ def test_files_are_private(folder):
 
 @pytest.mark.parametrize("why", ["below a file", "no access", "disk full"])
 def test_an_unusable_directory_costs_one_warning(tmp_path, monkeypatch, why):
-    def full(path, data, write=cache._write):
+    def full(path, data, write=files.write):
         if path.is_relative_to(tmp_path):
             raise OSError(28, "No space left on device")
         write(path, data)
@@ -300,7 +302,7 @@ def test_an_unusable_directory_costs_one_warning(tmp_path, monkeypatch, why):
     elif why == "no access":
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     else:
-        monkeypatch.setattr(cache, "_write", full)
+        monkeypatch.setattr(files, "write", full)
     wanted = os.environ["SAMFAST_CACHE_DIR"]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -310,16 +312,16 @@ def test_an_unusable_directory_costs_one_warning(tmp_path, monkeypatch, why):
     (warning,) = caught
     assert warning.category is RuntimeWarning
     assert wanted in str(warning.message) and "set SAMFAST_CACHE_DIR" in str(warning.message)
-    cache._discard(cache.directory(), os.getpid())
+    files._discard(cache.directory(), os.getpid())
 
 
 def test_machine_code_that_cannot_be_stored_is_still_run(monkeypatch):
-    def full(path, data, write=cache._write):
+    def full(path, data, write=files.write):
         if path.suffix == ".nbc":
             raise OSError(28, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr(cache, "_write", full)
+    monkeypatch.setattr(files, "write", full)
     module = fresh()
     with pytest.warns(RuntimeWarning, match="No space left.*set SAMFAST_CACHE_DIR"):
         assert used(module, 1.5) == (2.5, 0, 1)
@@ -417,7 +419,7 @@ def test_a_child_forked_during_a_load_can_load(folder):
     inside, leave = threading.Event(), threading.Event()
 
     def holder():
-        with cache._lock:
+        with files.lock:
             inside.set()
             leave.wait(10)
 
@@ -425,7 +427,7 @@ def test_a_child_forked_during_a_load_can_load(folder):
     thread.start()
     inside.wait(10)
     if (pid := os.fork()) == 0:
-        os._exit(0 if cache._lock.acquire(blocking=False) else 1)
+        os._exit(0 if files.lock.acquire(blocking=False) else 1)
     leave.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,0 +1,186 @@
+"""The files of the cache: in a directory that no other user can write to, and never read half written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+DIGEST = 16  # bytes of checksum, before the data
+STEM = re.compile(r"(samfast_([a-z]+)_([0-9a-f]{24}))\.")
+
+lock = threading.RLock()  # of what the cache holds in this process; a forked child gets a new one: take it as files.lock
+_unusable: set[Path] = set()
+_temporary: Path | None = None
+
+
+class Program(Protocol):
+    """What the cache needs of a rendered program."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+
+
+def directory() -> Path:
+    """The cache directory, created private: SAMFAST_CACHE_DIR, else samfast's in the user's cache directory.
+
+    If it cannot be created or written: a temporary directory of this process, and one RuntimeWarning. Raises
+    PermissionError if other users could place code in it.
+    """
+    if given := os.environ.get("SAMFAST_CACHE_DIR"):
+        wanted = Path(given).expanduser().absolute()
+    else:
+        import platformdirs
+
+        wanted = platformdirs.user_cache_path("samfast", appauthor=False)
+    if wanted in _unusable:
+        return _fallback(wanted)
+    try:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(wanted, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(wanted))
+        status = wanted.stat()
+    except OSError as error:
+        return _fallback(wanted, error)
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o002):
+        fault, remedy = f"belongs to user {status.st_uid}", ""
+        if status.st_uid == os.geteuid():
+            fault, remedy = "is writable by everyone", f", or empty this one and chmod 700 {wanted}"
+        raise PermissionError(
+            f"cache directory {wanted} {fault}, and samfast executes code from it: "
+            f"set SAMFAST_CACHE_DIR to a directory of your own{remedy}"
+        )
+    return wanted
+
+
+def _fallback(wanted: Path, error: OSError | None = None) -> Path:
+    """One temporary directory per process, removed at its end; one warning per directory that it replaces."""
+    global _temporary
+    import atexit
+    import tempfile
+
+    with lock:
+        if _temporary is None or not _temporary.is_dir():
+            _temporary = Path(tempfile.mkdtemp(prefix="samfast-"))
+            atexit.register(_discard, _temporary, os.getpid())
+        if wanted not in _unusable:
+            _unusable.add(wanted)
+            warn(f"cache directory {wanted} cannot be used ({error}), {_temporary} serves this process only")
+        return _temporary
+
+
+def warn(message: str) -> None:
+    """A RuntimeWarning of what was not kept, with the remedy."""
+    remedy = "set SAMFAST_CACHE_DIR to a directory that you can write to, with space"
+    warnings.warn(f"{message}: {remedy}", RuntimeWarning, stacklevel=4)
+
+
+def _discard(folder: Path, process: int) -> None:
+    import shutil
+
+    if os.getpid() == process:  # not in a forked child, which may end first
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def place(program: Program, name: str) -> Path:
+    """Make sure that the program's text and label are on disk; the path of the text."""
+    folder = directory()
+    try:
+        return _put(folder, name, program)
+    except OSError as error:  # a full disk, a quota, a permission that os.access did not see
+        return _put(_fallback(folder, error), name, program)
+
+
+def _put(folder: Path, name: str, program: Program) -> Path:
+    path, text = folder / f"{name}.py", program.text.encode()
+    found = read(path)
+    if found != text:
+        if found is not None:  # tampered with or truncated: drop what may have been compiled from it
+            unlink(f for f in scan(folder).get(name, ()) if f.suffix in (".nbc", ".nbi", ".pyc"))
+        try:
+            write(path, text)
+        except OSError:
+            if read(path) != text:  # Windows refuses to replace what another process has just written and reads
+                raise
+    label, words = path.with_suffix(".label"), " ".join(program.name.split()).encode()
+    with suppress(OSError):  # only informs
+        if read(label) == words:
+            os.utime(label)
+        else:
+            write(label, words)
+    return path
+
+
+def scan(folder: Path) -> dict[str, list[Path]]:
+    """The files of each program, those of Numba in __pycache__ included; none that samfast did not name."""
+    found: dict[str, list[Path]] = {}
+    for where in (folder, folder / "__pycache__"):
+        with suppress(OSError):
+            for file in where.iterdir():
+                if match := STEM.match(file.name):
+                    found.setdefault(match[1], []).append(file)
+    return found
+
+
+def unlink(files: Iterable[Path]) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
+
+
+def digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=DIGEST).digest()
+
+
+def read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What `write_checked` wrote; None if it is missing or damaged."""
+    data = read(path)
+    return None if data is None or data[:DIGEST] != digest(data[DIGEST:]) else data[DIGEST:]
+
+
+def write(path: Path, data: bytes) -> None:
+    """Beside and renamed, so that no reader ever sees half a file; readable by the owner alone."""
+    import tempfile
+
+    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def write_checked(path: Path, data: bytes) -> None:
+    """With a checksum before it."""
+    write(path, digest(data) + data)
+
+
+def _unlock() -> None:
+    """In a forked child: the thread that held the lock does not exist there."""
+    global lock
+    lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -1,0 +1,75 @@
+"""The entries of the cache: listed, pruned, cleared."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import directory, read, scan, unlink
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cached program: size of all its files; when first written and last used, in seconds since 1970."""
+
+    key: str
+    name: str
+    device: str
+    bytes: int
+    created: float
+    used: float
+
+    def __str__(self) -> str:
+        made, used = (time.strftime("%Y-%m-%d %H:%M", time.localtime(t)) for t in (self.created, self.used))
+        size = f"{self.bytes / 1000:8.1f} kB"
+        return f"{self.key}  {self.device:<6} {size}  made {made}  used {used}  {self.name}"
+
+
+def entries() -> list[Entry]:
+    """What is in the cache, oldest use first."""
+    return [entry for entry, _ in _listing()]
+
+
+def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) -> list[Entry]:
+    """Remove entries not used for `max_age_days`, then those used longest ago while all exceed `max_bytes`.
+
+    None is no limit. Returns what was removed; a program that is needed again is compiled again.
+    """
+    for name, limit in (("max_bytes", max_bytes), ("max_age_days", max_age_days)):
+        if limit is not None and not limit >= 0:
+            raise ValueError(f"{name}={limit}: give at least 0, or None for no limit")
+    return _evict(max_bytes, None if max_age_days is None else time.time() - 86400 * max_age_days)
+
+
+def clear() -> list[Entry]:
+    """Remove every entry; returns what was removed. Files that samfast did not write stay."""
+    return _evict(-1, None)
+
+
+def _evict(max_bytes: int | None, oldest: float | None) -> list[Entry]:
+    listing, removed = _listing(), []
+    total = sum(entry.bytes for entry, _ in listing)
+    for entry, files in listing:
+        if (oldest is not None and entry.used < oldest) or (max_bytes is not None and total > max_bytes):
+            unlink(files)
+            if not any(file.exists() for file in files):
+                removed.append(entry)
+                total -= entry.bytes
+    return removed
+
+
+def _listing() -> list[tuple[Entry, list[Path]]]:
+    listing = []
+    for stem, files in scan(folder := directory()).items():
+        stats = []
+        for file in files:
+            with suppress(OSError):  # removed by another process meanwhile
+                stats.append(file.stat())
+        if stats:
+            _, device, digits = stem.split("_")
+            name = (read(folder / f"{stem}.label") or b"(no label)").decode(errors="replace")
+            size, times = sum(s.st_size for s in stats), [s.st_mtime for s in stats]
+            listing.append((Entry(digits, name, device, size, min(times), max(times)), files))
+    return sorted(listing, key=lambda pair: pair[0].used)

@@ -1,0 +1,74 @@
+"""Numba's machine code of one function, in files with checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import files
+
+
+class MachineCode:
+    """Numba's cache of one function, kept in files that can be trusted.
+
+    Numba's data files have no checksum: a damaged one ends in UnpicklingError at best, in a crash of the
+    process at worst. Its index is shared by all signatures and CPUs, and processes that save at once can
+    leave one of them with the code of another. Here every signature and CPU has its own file: checksum,
+    pickled (key, names, code); names are the functions and data of other libraries that the code needs.
+
+    Before it loads anything Numba gets ready to compile: it imports some 40 modules, SciPy's linear algebra
+    among them, 0.4 s. Code that needs nothing of all that, because the process has all its names, is loaded
+    without.
+    """
+
+    def __init__(self, cache: Any, base: Path) -> None:
+        self._cache, self._base, self._dump = cache, base, cache._cache_file._dump
+        self._load = getattr(cache, "_load_overload", cache.load_overload)
+        self._names: list[str] = []
+        self._prepare: Any = None
+        cache._cache_file = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def _path(self, key: object) -> Path:
+        return self._base.with_name(f"{self._base.name}.{files.digest(repr(key).encode()).hex()}.nbc")
+
+    def load(self, key: object) -> object:
+        """In place of Numba's index and data file: the code of one signature, None if missing or damaged."""
+        import pickle
+
+        data = files.read_checked(self._path(key))
+        if data is None:
+            return None
+        from llvmlite.binding import address_of_symbol
+
+        found, names, code = pickle.loads(data)
+        if not all(map(address_of_symbol, names)):
+            self._prepare()
+        return code if found == key else None
+
+    def save(self, key: object, code: object) -> None:
+        files.write_checked(self._path(key), self._dump((key, self._names, code)))
+
+    def flush(self) -> None:
+        files.unlink(self._base.parent.glob(f"{self._base.name}.*.nbc"))
+
+    def load_overload(self, sig: object, target_context: Any) -> object:
+        """Numba asks here; what cannot be loaded is deleted, and Numba compiles as if there had been none."""
+        self._prepare = target_context.refresh
+        try:
+            return self._load(sig, target_context)
+        except Exception:
+            self.flush()
+            return None
+
+    def save_overload(self, sig: object, data: Any) -> None:
+        """Numba hands over here; a full disk costs the next process a compilation, not this one a result."""
+        module = data.library._final_module
+        declared = [v.name for v in (*module.functions, *module.global_variables) if v.is_declaration]
+        self._names = [name for name in declared if not name.startswith("llvm.")]
+        try:
+            self._cache.save_overload(sig, data)
+        except OSError as error:
+            files.warn(f"machine code is not kept, {self._base.parent} cannot be written ({error})")
