@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .engine import BLOCK, resume
+from .engine import resume
 from .grid import Plan
+from .jobs import BLOCK
 from .schedule import Interrupted
 
 if TYPE_CHECKING:

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from .checks import check
-from .engine import Job, Progress, checked, finish, ready
+from .engine import checked, ready
+from .jobs import Job
 from .losses import Loss
+from .merging import finish
 from .observe import Observer
 from .results import Run
 from .rules import Rule
+from .schedule import Progress
 from .tracing import Vector, total
 
 ROUNDING = 1e-10        # by which a covariance may fail to be symmetric or to have a real root

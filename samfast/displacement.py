@@ -15,9 +15,9 @@ from . import law, losses, observe, theory
 from .batches import Batches, Begin, More, Seen, further
 from .checks import DivergenceWarning
 from .closed_form import Model
-from .engine import Progress, simulate
+from .engine import simulate
 from .grid import METHODS, Plan, plan
-from .schedule import Interrupted
+from .schedule import Interrupted, Progress
 from .study import Study, StudyInterrupted
 
 

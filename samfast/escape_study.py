@@ -13,11 +13,12 @@ from . import tracing as T
 from .checks import check, choice, integer, numbers
 from .closed_form import NOISES, Model
 from .comparison import Comparison, comparison
-from .engine import Progress, resume, simulate
+from .engine import resume, simulate
 from .grid import BOUNDS, axes
 from .observe import Observer, Seen
 from .results import Run
 from .rules import Oracle, Rule
+from .schedule import Progress
 
 MOST = 10 ** 8      # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4           # the first round lasts so many mean exit times of the slowest setting, further ones double it

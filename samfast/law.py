@@ -15,9 +15,9 @@ from . import theory
 from .chain import gaussian_chain, root
 from .checks import check, choice
 from .closed_form import Model
-from .engine import Progress
 from .observe import Observer
 from .results import Run
+from .schedule import Progress
 
 LAWS = ("sde", "em", "algorithm")
 HUGE = 1e300            # a coefficient beyond float64: such a path counts as diverged

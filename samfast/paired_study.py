@@ -10,9 +10,10 @@ from . import losses, observe, theory
 from .checks import choice, numbers
 from .closed_form import NOISES, Model, Values
 from .comparison import Comparison, comparison
-from .engine import Progress, simulate
+from .engine import simulate
 from .grid import Plan, plan
 from .pairs import paired
+from .schedule import Progress
 
 LEVEL = 3.0         # standard deviations at which `needed` resolves the difference
 

@@ -12,7 +12,7 @@ from .checks import check, names_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .engine import Job
+    from .jobs import Job
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -13,6 +13,7 @@ from .backends.run import run_away, run_shard
 
 OUTSTANDING = 64
 DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
+Progress = bool | Callable[[int, int], None] | None
 
 
 class Interrupted(KeyboardInterrupt):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samfast import cache, engine
+from samfast import cache, engine, jobs
 from samfast.backends import cuda
 from samfast.text import blocks_of
 
@@ -104,9 +104,9 @@ def install(monkeypatch, free=2**34):
     cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda: device, function=launches,
                                       get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    lanes = engine._lanes
-    monkeypatch.setattr(engine, "_lanes", lambda loss, rule, paths, device: min(  # few threads for few paths: the same bits
-        lanes(loss, rule, paths, device), engine.FEW if paths <= engine.FEW else engine.BLOCK))
+    lanes = engine.lanes
+    monkeypatch.setattr(engine, "lanes", lambda loss, rule, paths, device: min(  # few threads for few paths: the same bits
+        lanes(loss, rule, paths, device), jobs.FEW if paths <= jobs.FEW else jobs.BLOCK))
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())
 

@@ -6,7 +6,7 @@ import pytest
 from subject import RULE, bowl, digest, far_out, simulate
 
 import samfast as sf
-from samfast import cache, engine
+from samfast import cache, engine, merging
 from samfast.backends import arrays
 
 PER_PATH = [sf.per_path(np.linspace(.01, .2, 200))]
@@ -267,7 +267,7 @@ def test_resuming_other_runs(params):
 def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
     monkeypatch.setattr(arrays, "free_memory", lambda: 4e5)
     monkeypatch.setattr(engine, "run_shard", None)
-    monkeypatch.setattr(engine, "execute", None)
+    monkeypatch.setattr(merging, "execute", None)
     size = {"record": range(10**4)} if what == "sums" else {"paths": 10**6}
     with pytest.raises(MemoryError, match=rf"memory: this run needs .* GB for {what}.*0.0004 GB are free: record fewer"):
         simulate(options=options, **size)

@@ -14,7 +14,7 @@ import pytest
 
 import samfast as sf
 from samfast import chain as chains
-from samfast import engine, law, schedule, theory
+from samfast import jobs, law, merging, schedule, theory
 from samfast.batches import further
 from samfast.closed_form import Model
 
@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_the_schedule(how, monkeypatch):
     model, v, times, _ = setting("em", True)
     want = digest(law.sample(model, v, times, law="em", paths=5000))
     if how == "small shards":
-        monkeypatch.setattr(engine, "SHARD_NS", 1.0)
+        monkeypatch.setattr(jobs, "SHARD_NS", 1.0)
         pool = None
     else:
         pool = ThreadPoolExecutor(3) if how == "threads" else ProcessPoolExecutor(2, get_context("spawn"))
@@ -219,14 +219,14 @@ def test_progress_counts_paths():
 
 
 def test_an_interrupted_chain_is_finished_later(monkeypatch):
-    monkeypatch.setattr(engine.Job, "chunk", lambda self, steps, times: 256)
-    execute, whole = engine.execute, chain(paths=700, values=True)
+    monkeypatch.setattr(jobs.Job, "chunk", lambda self, steps, times: 256)
+    execute, whole = merging.execute, chain(paths=700, values=True)
 
     def stopped(shards, executor, report, parts, estimate):
         execute(shards[:1], executor, report, parts, estimate)
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "execute", stopped)
+        patch.setattr(merging, "execute", stopped)
         with pytest.raises(sf.Interrupted) as caught:
             chain(paths=700, values=True)
     run = caught.value.run

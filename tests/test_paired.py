@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import engine, theory
+from samfast import engine, merging, theory
 from samfast.closed_form import Model
 from samfast.paired_study import paired_msd
 
@@ -25,7 +25,7 @@ def well(w, p):
 def run(rule, loss=well, start=(0.4, -0.3), **options):
     """The program as plain Python, which gives the bits of compiled code (test_bits)."""
     job = engine.prepare(loss, rule, start, paths=8, seed=6, device="plain", **options)
-    return engine.finish(job, np.array([0, 1, 12]), None, None, None, {})
+    return merging.finish(job, np.array([0, 1, 12]), None, None, None, {})
 
 
 # the rule ------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from subject import bowl, digest, far_out, simulate
 
 import samfast as sf
-from samfast import engine
+from samfast import engine, jobs, merging
 
 PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [.05, .1]
 
@@ -26,7 +26,7 @@ PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [.05, .1]
 def chunk(monkeypatch):
     """Cut shards of a given number of paths."""
     def cut(size):
-        monkeypatch.setattr(engine.Job, "chunk", lambda self, steps, times: size)
+        monkeypatch.setattr(jobs.Job, "chunk", lambda self, steps, times: size)
     return cut
 
 
@@ -92,8 +92,8 @@ def test_resuming(chunk, expected, cut):
 
 
 def test_the_order_of_the_shards_does_not_matter(chunk, expected, monkeypatch):
-    real = engine.execute
-    monkeypatch.setattr(engine, "execute", lambda shards, *args: real(shards[::-1], *args))
+    real = merging.execute
+    monkeypatch.setattr(merging, "execute", lambda shards, *args: real(shards[::-1], *args))
     chunk(256)
     assert digest(whole()) == expected
 
@@ -174,7 +174,7 @@ def test_an_interrupt_before_anything_was_finished(monkeypatch, shared):
         raise KeyboardInterrupt
     options = {"shared_noise": shared}
     plain = simulate(lr=LR, options=options)
-    monkeypatch.setattr(engine, "execute", stop)
+    monkeypatch.setattr(merging, "execute", stop)
     with pytest.raises(sf.Interrupted, match=r"samfast\.resume") as caught:
         simulate(lr=LR, options=options)
     run = caught.value.run
@@ -195,7 +195,7 @@ def test_settings_that_an_interrupt_left_out(chunk, monkeypatch):
     options = {"shared_noise": False}
     plain = simulate(paths=300, lr=[.05, .1, .2], options=options)
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "execute", three)
+        patch.setattr(merging, "execute", three)
         with pytest.raises(sf.Interrupted) as caught:
             simulate(paths=300, lr=[.05, .1, .2], options=options)
     run = caught.value.run
@@ -207,7 +207,7 @@ def test_settings_that_an_interrupt_left_out(chunk, monkeypatch):
 CTRL_C = """
     import json, os, signal, threading, time
     import samfast as sf
-    from samfast import engine
+    from samfast import jobs
     from subject import digest, simulate
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -227,7 +227,7 @@ CTRL_C = """
         simulate(paths=100, record=[0, 10**10 // 4])
     except sf.Interrupted as error:
         found["hours"] = [time.perf_counter() - at[-1], error.run.paths, len(error.run.missing)]
-    engine.Job.chunk = lambda self, steps, times: 256
+    jobs.Job.chunk = lambda self, steps, times: 256
     try:
         run(progress=lambda done, total: at and len(at) == 1 and (at.append(0), stop(.02)))
     except sf.Interrupted as error:
@@ -254,8 +254,8 @@ def test_ctrl_c_in_a_long_run(tmp_path):
 
 def test_a_worker_of_other_versions_refuses(monkeypatch):
     simulate()
-    other = (("samfast", "0.0.0"), *engine.toolchain()[1:])
-    monkeypatch.setattr(engine, "toolchain", lambda: other)
+    other = (("samfast", "0.0.0"), *jobs.toolchain()[1:])
+    monkeypatch.setattr(jobs, "toolchain", lambda: other)
     with pytest.raises(RuntimeError) as caught:
         simulate()
     assert f"'samfast': '{sf.__version__}'" in str(caught.value) and "'samfast': '0.0.0'" in str(caught.value)
@@ -300,7 +300,7 @@ def test_shards_are_aligned_blocks():
     for steps, times in ((1, 1), (100, 3), (10_000, 3), (10**6, 1000)):
         size = job.chunk(steps, times)
         assert size % 256 == 0 and (size // 256).bit_count() == 1
-        assert size == 256 or job.nanoseconds(size, steps, 1) < engine.SHARD_NS
+        assert size == 256 or job.nanoseconds(size, steps, 1) < jobs.SHARD_NS
     big = engine.replace(job, paths=10**8)
     assert big.chunk(1, 1) > job.chunk(1, 1) > 0
     assert engine.replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26      # partial sums

@@ -1,0 +1,142 @@
+"""A job: all that defines the paths of a simulation; how it is cut into shards, and whether it fits into memory."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backends import arrays
+from .backends.cpu import Shard, toolchain
+from .checks import check
+from .losses import Loss
+from .program import Program
+from .rules import Rule
+from .schedule import threads
+
+BLOCK = 256             # paths that are summed in one tree on every device
+GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
+SHARDS_PER_GPU = 4      # at least, if there are several
+GPU_SHARE = 0.3         # of a GPU's free memory for one shard
+SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
+LITTLE = 2 ** 18        # bytes that need no question whether they are free
+FEW, WITH_NORMALS = 8, 32   # up to this many paths a narrow program is faster; a block of normals should fill vectors
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that defines the paths, as plain data."""
+
+    program: Program
+    paths: int
+    seed: int
+    params: np.ndarray                  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
+    rows: Mapping[str, np.ndarray]      # initial rows: (size, 1) or (size, paths)
+    shift: np.ndarray                   # (C, features)
+    shared_noise: bool
+    on_divergence: str
+    values: bool
+    state: bool
+    sweep: tuple[int, ...]
+    given: Mapping[str, Any]
+    kind: str = "numpy"                 # library of the arrays that a user gets
+    first: int = 0                      # number of the first path: a replay starts elsewhere
+
+    @property
+    def configurations(self) -> int:
+        return self.params.shape[1]
+
+    @property
+    def constant(self) -> bool:
+        """Whether the parameters are the same at all times."""
+        return len(self.params) == 1
+
+    @property
+    def mask(self) -> bool:
+        return self.on_divergence != "keep"
+
+    def groups(self) -> list[tuple[int, slice]]:
+        """(noise tag, configurations that share it)."""
+        n = self.configurations
+        return [(0, slice(0, n))] if self.shared_noise else [(c, slice(c, c + 1)) for c in range(n)]
+
+    def nanoseconds(self, paths: int, steps: int, configurations: int) -> float:
+        """A rough estimate, for cutting into shards."""
+        p = self.program
+        per_step = 1.0 + 4.0 * p.calls / p.served * (1.5 if p.mode != "float64" else 2.5)
+        return max(paths, p.lanes) * steps * (per_step + configurations * (0.05 * p.statements + 0.05))
+
+    def chunk(self, steps: int, times: int) -> int:
+        """Paths of one shard: 256*2^m, about SHARD_NS of work, and shards enough for the processors."""
+        p, configurations = self.program, self.configurations if self.shared_noise else 1
+        size = BLOCK
+        per_block = configurations * times * len(p.labels) * p.moments * 8
+        per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
+        if p.device == "cuda":
+            from .backends.cuda import count
+            each = per_path + configurations * 8 + 2 * per_block / BLOCK
+            most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * configurations))
+            most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
+            while size < self.paths and 2 * size <= most:
+                size *= 2
+            return size
+        while (size < self.paths and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
+               and 2 * size // BLOCK * per_block < 2 ** 26 and 2 * size * per_path < 2 ** 28
+               and 8 * threads() * 2 * size <= max(self.paths, 8 * threads() * 1024)):
+            size *= 2
+        return size
+
+    def shards(self, start: int, times: np.ndarray, state: np.ndarray | None) -> list[Shard]:
+        chunk, out = self.chunk(int(times[-1]) - start, len(times)), []
+        for tag, which in self.groups():
+            for a in range(0, self.paths, chunk):
+                b = min(a + chunk, self.paths)
+                rows = {k: v[:, a:b] if v.shape[1] > 1 else v for k, v in self.rows.items()}
+                out.append(Shard(self.program, self.first + a, b - a, start, self.seed, tag, self.params[:, which],
+                                 self.shift[which], times, rows, None if state is None else state[which, :, a:b],
+                                 self.mask, self.values, self.state, toolchain()))
+        return out
+
+
+def lanes(loss: Loss, rule: Rule, paths: int, device: str) -> int:
+    """Paths that a program runs side by side."""
+    normals = (rule.draws and rule.kind == "normal") or (loss.samples and loss.kind == "normal")
+    if device == "cuda":
+        return BLOCK
+    few = WITH_NORMALS if normals and device == "cpu" else FEW
+    return few if paths <= few else BLOCK
+
+
+def check_size(job: Job, times: np.ndarray) -> None:
+    """Refuse what does not fit, before anything is allocated."""
+    p = job.program
+    check(int(times[-1]) // p.served * p.calls < 2 ** 32, f"record={int(times[-1])}: one path draws at most 2**32 "
+          f"Philox calls, here {2 ** 32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run")
+    configurations, features = job.configurations, len(p.labels)
+    shards = -(-job.paths // job.chunk(int(times[-1]), len(times)))
+    need = {"values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
+            "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
+            "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2)}      # 2: in parts and merged
+    if p.device == "cuda":
+        _check_gpu(need)
+        need = {"sums": need["sums"]}
+    have = arrays.free_memory() if sum(need.values()) > LITTLE else None
+    check(have is None or sum(need.values()) < 0.8 * have,
+          "memory: this run needs " + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
+          + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "
+          "state=False", MemoryError)
+
+
+def _gpu_memory() -> float:
+    """Free bytes of the current GPU."""
+    import cupy
+    return arrays.free_memory(cupy) or 0.0
+
+
+def _check_gpu(need: Mapping[str, int]) -> None:
+    """What stays on the GPU must leave room for a shard's own arrays."""
+    kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, _gpu_memory()
+    check(sum(kept.values()) < (1 - GPU_SHARE) * have, "memory: this run needs "
+          + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v) + f" on the GPU, where {have / 1e9:.3g} GB "
+          "are free: run fewer paths at once, or give values=False or state=False", MemoryError)
