@@ -11,7 +11,7 @@ import numpy as np
 from .. import cache as store
 from ..compiling import compilation
 from ..render import Program
-from .arrays import tree
+from .arrays import to_host, tree
 
 
 @cache
@@ -88,6 +88,19 @@ def initial(shard: Shard, xp: Any = np) -> Any:
     return state
 
 
+def lost(shard: Shard, bad: Any, state: Any, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
+    """(diverged, alarms) of a Part; bad: the step by which a path diverged, or -1."""
+    diverged, alarms, rows = NOBODY, NOBODY[:, :2], shard.program.rows
+    if (bad >= 0).any():
+        at = xp.nonzero(bad >= 0)
+        c, path, step = map(to_host, (*at, bad[at]))
+        diverged = np.stack([c, path + shard.first, step], 1)
+    if "alarm" in rows:
+        c, path = map(to_host, xp.nonzero(state[:, rows["alarm"][0]] > 0))
+        alarms = np.stack([c, path + shard.first], 1)
+    return diverged, alarms
+
+
 def same_versions(shard: Shard) -> None:
     """A worker with other versions refuses."""
     if shard.versions != toolchain():
@@ -132,15 +145,8 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         done = run(*arguments)
     if done < shard.times[-1]:
         raise StoppedError
-    diverged, alarms = NOBODY, NOBODY[:, :2]
-    if (bad >= 0).any():
-        c, path = np.nonzero(bad >= 0)
-        diverged = np.stack([c, path + shard.first, bad[c, path]], 1)
-    if "alarm" in p.rows:
-        ca, pa = np.nonzero(state[:, p.rows["alarm"][0]] > 0)
-        alarms = np.stack([ca, pa + shard.first], 1)
     total, kept = (merge(sums), count.sum(0)) if blocks > 1 else (sums[0], count[0])
-    return Part(shard.first, n, shard.tag, total, kept, diverged, alarms,
+    return Part(shard.first, n, shard.tag, total, kept, *lost(shard, bad, state),
                 values if shard.keep_values else None, state if shard.keep_state else None)
 
 

@@ -18,8 +18,8 @@ from .. import cache as store
 from ..checks import NoGpuError, check
 from ..program import Program
 from . import nvidia
-from .arrays import tree
-from .cpu import NEVER, NOBODY, Part, Shard, StoppedError, initial, same_versions
+from .arrays import to_host, tree
+from .cpu import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
 
 LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end
 FIRST = 2e9                     # path-steps of the first launch; later ones go by its speed
@@ -134,14 +134,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         _launch(p, grid, (*map(np.int64, numbers), np.uint64(shard.seed), np.uint64(shard.tag), round_keys(shard.seed),
                           np.int64(shard.mask), np.int64(shard.keep_values), *(a.reshape(-1) for a in arrays)))
     _steps(shard, launch, stop, n * configurations, xp)
-    diverged, alarms = NOBODY, NOBODY[:, :2]
-    if shard.mask:
-        c, path = (_host(x) for x in xp.nonzero(bad >= 0))
-        diverged = np.stack([c, path + shard.first, _host(bad[c, path])], 1) if len(c) else NOBODY
-    if "alarm" in p.rows:
-        ca, pa = (_host(x) for x in xp.nonzero(state[:, p.rows["alarm"][0]] > 0))
-        alarms = np.stack([ca, pa + shard.first], 1)
-    return Part(shard.first, n, shard.tag, _host(tree(sums, xp)), _host(count.sum(0)), diverged, alarms,
+    return Part(shard.first, n, shard.tag, to_host(tree(sums, xp)), to_host(count.sum(0)), *lost(shard, bad, state, xp),
                 values if shard.keep_values else None, state if shard.keep_state else None)
 
 
@@ -162,10 +155,6 @@ def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.
             xp.cuda.get_current_stream().synchronize()
         piece = max(1, int(piece * min(8.0, LAUNCH / max(time.perf_counter() - began, 1e-6))))
         done, r0 = end, r1
-
-
-def _host(array: Any) -> np.ndarray:
-    return np.asarray(array.get() if hasattr(array, "get") else array)
 
 
 def count() -> int:
