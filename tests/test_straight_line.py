@@ -34,6 +34,45 @@ def test_linear_parts_are_one_operation(e, merged, apart):
     assert operations(linear(e, True)) == merged and operations(linear(e, False)) == apart
 
 
+def chain(e):
+    """The longest chain of operations that wait for each other."""
+    longest = {}
+    for x in T.topological([e]):
+        free = x.uniform or x.op in ("var", "sign", "neg")
+        longest[x.key] = (not free) + max((longest[a.key] for a in x.args if isinstance(a, T.Expr)), default=0)
+    return longest[e.key]
+
+
+def fma(a, b, c):
+    return T.Expr("fma", a, b, c)
+
+
+DEEP = V * Z + 1            # the state reaches it later than W
+
+
+@pytest.mark.parametrize("e, fused", [
+    (2 * (DEEP * W) + V, fma(2 * W, fma(V, Z, T.const(1)), V)),                     # what is late waits for one operation
+    (V - 3 * (W * DEEP), fma(T.Expr("neg", 3 * W), fma(V, Z, T.const(1)), V)), (V - 3 * W, fma(T.const(-3), W, V)),
+    (V * W + 4 * (W * W), fma(2 * W, 2 * W, V * W)),
+    (W + K * (V * Z), fma(K * V, Z, W)),
+    (T.sin(W * V) + W * V, T.sin(W * V) + W * V)])                                  # the product is there anyway
+def test_contractions(e, fused):
+    assert repr(T.fuse([e])[0]) == repr(fused)
+
+
+def test_derivatives_do_not_wait():
+    """Of x*f(y) with y, y^2, y^3 ...: the powers' derivatives side by side, constants outside, what is late added last."""
+    x, y = W, V
+    for n, (most, longest) in {2: (5, 3), 3: (6, 4), 4: (7, 4), 8: (9, 5)}.items():
+        [d] = T.fuse(T.gradient(x * (y + y ** 2 + y ** n), [y]))
+        assert operations(d) <= most and chain(d) <= longest, (n, d)
+        [value] = T.evaluate(T.gradient(x * (y + y ** 2 + y ** n), [y]), VALUES)
+        w, v = VALUES["w"], VALUES["v"]
+        np.testing.assert_allclose(value, w * (1 + 2 * v + n * v ** (n - 1)), rtol=1e-14)
+    [d] = T.gradient(6 * x * y + (3 * x * y) ** 2, [y])
+    assert repr(d) == "mul(6.0, mul(add(1.0, mul(3.0, mul(w, v))), w))"
+
+
 def test_a_small_rate_keeps_its_digits_in_float32():
     """1 - k is not formed: w - k*w with k = 1e-9 must still move w after many steps' worth of change."""
     new = linear(W - H * (K * W), False)
@@ -65,6 +104,14 @@ def test_cuts_are_short_and_few_values_wait():
     assert len(pieces) == len(cuts(roots, 60, 1.5)) > 4 and slots == 1
     work = [e.key for p in pieces for e in p.work]
     assert len(work) == len(set(work)) and all(len(p.kept) == 1 for p in pieces[:-1]) and not pieces[-1].kept
+
+
+def test_cuts_leave_short_chains():
+    """Wherever this is cut one value waits: the cut is in the middle."""
+    x = V
+    for _ in range(12):
+        x = x * W + V
+    assert cuts(T.fuse([x]), 10, 1.5) == [6, 12]
 
 
 @pytest.mark.parametrize("name", ["beale", "functions", "beale-raise", "labels", "independent-sign"])

@@ -30,10 +30,22 @@ def _without(e: Expr, keys: list[bytes]) -> Expr:
     return e
 
 
+def _plus(a: Expr, b: Expr) -> Expr:
+    """Sum with a constant taken out that divides both, 2*a + 6*b -> 2*(a + 3*b): it may meet others outside."""
+    (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
+    c = min(ca, cb, key=abs)
+    if c == 0 or abs(c) == 1 or not (ca / c).is_integer() or not (cb / c).is_integer():
+        return a + b
+    return multiply(const(c), join(ca / c, ua, va) + join(cb / c, ub, vb))
+
+
 def _sum(terms: Sequence[Expr]) -> Expr:
-    """Sum with common factors taken out, x*a + b + x*c -> x*(a + c) + b: only adjoints are rearranged like this."""
+    """Sum with common factors taken out, x*a + b + x*c -> x*(a + c) + b: only adjoints are rearranged like this.
+
+    What the state reaches last is added last, so that it waits for nothing else.
+    """
     groups: list[Expr] = []
-    for t in terms:
+    for t in sorted(terms, key=lambda t: t.depth):
         for i, g in enumerate(groups):
             left, common = [f.key for f in _factors(g)], []
             for f in _factors(t):
@@ -42,7 +54,7 @@ def _sum(terms: Sequence[Expr]) -> Expr:
                     common.append(f)
             if common:
                 keys = [f.key for f in common]
-                s = _without(g, keys[:]) + _without(t, keys[:])
+                s = _plus(_without(g, keys[:]), _without(t, keys[:]))
                 for f in common:
                     s = s * f
                 groups[i] = s
@@ -51,8 +63,15 @@ def _sum(terms: Sequence[Expr]) -> Expr:
             groups.append(t)
     result = const(0)
     for g in groups:
-        result = result + g
+        result = _plus(result, g)
     return result
+
+
+def _power(e: Expr) -> tuple[Expr, int]:
+    """(base, n) if the product e is base**n, else n = 1."""
+    factors = _factors(e)
+    same = constant(e.args[0]) is None and all(f.key == factors[0].key for f in factors)
+    return (factors[0], len(factors)) if same else (e, 1)
 
 
 def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
@@ -64,6 +83,9 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
         case "sub":
             return [(a[0], g), (a[1], -g)]
         case "mul":
+            base, n = _power(e)
+            if n > 2:           # not by way of the products that it is made of: they would wait for each other
+                return [(base, g * (n * base ** (n - 1)))]
             return [(a[0], g * a[1]), (a[1], g * a[0])]
         case "div":
             q = g / a[1]

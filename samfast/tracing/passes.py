@@ -33,53 +33,62 @@ def _order(roots: Sequence[Expr]) -> list[Expr]:
     return [e for e in topological(list(roots)) if not e.uniform and e.op not in ("var", "sign", "neg")]
 
 
-def _last_uses(order: Sequence[Expr], roots: Sequence[Expr]) -> list[int]:
-    """For each node the place of the last one that needs it; roots are needed after the end."""
+def _users(order: Sequence[Expr]) -> list[list[int]]:
+    """For each node the places of those that need it."""
     place = {e.key: i for i, e in enumerate(order)}
-    last = list(range(len(order)))
+    users: list[list[int]] = [[] for _ in order]
     for i, e in enumerate(order):
         for a in (value(a) for a in e.args if isinstance(a, Expr)):
             if a.key in place:
-                last[place[a.key]] = i
-    for r in map(value, roots):
-        if r.key in place:
-            last[place[r.key]] = len(order)
-    return last
+                users[place[a.key]].append(i)
+    return users
+
+
+def _last_uses(order: Sequence[Expr], users: Sequence[Sequence[int]], roots: Sequence[Expr]) -> list[int]:
+    """For each node the place of the last one that needs it; roots are needed after the end."""
+    kept = {value(r).key for r in roots}
+    return [len(order) if e.key in kept else max(users[i], default=i) for i, e in enumerate(order)]
 
 
 def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     """Where to cut the statements: pieces of at most `limit`, with few values waiting at the cuts.
 
-    price: statements that a value waiting at a cut is worth.
+    price: statements that a value waiting at a cut is worth. Of cuts at one price those are taken that leave the
+    shortest chains of statements that wait for each other.
     """
     order = _order(roots)
-    last, n = _last_uses(order, roots), len(order)
+    users, n = _users(order), len(order)
+    last = _last_uses(order, users, roots)
     change = [0] * (n + 2)                              # a value waits at the cuts from behind it to its last use
     for i, end in enumerate(last):
         change[i + 1] += 1
         change[end + 1] -= 1
     waiting = list(accumulate(change))
     weight = [SLOW.get(e.op, 1) for e in order]
-    best: list[tuple[float, int]] = [(0.0, 0)]
+    best: list[tuple[float, int, int]] = [(0.0, 0, 0)]
     for end in range(1, n + 1):
-        options, total = [], 0
+        options, total, longest = [], 0, 0
+        chain: dict[int, int] = {}                      # from a statement to the end of the piece
         for start in range(end - 1, -1, -1):
             total += weight[start]
             if total > limit and start < end - 1:
                 break
-            options.append((best[start][0] + price * (2 + waiting[start]) * (start > 0), start))
+            chain[start] = weight[start] + max((chain[u] for u in users[start] if u < end), default=0)
+            longest = max(longest, chain[start])
+            cost, before, _ = best[start]
+            options.append((cost + price * (2 + waiting[start]) * (start > 0), max(before, longest), start))
         best.append(min(options))
     found, end = [], n
     while end:
         found.append(end)
-        end = best[end][1]
+        end = best[end][2]
     return found[::-1]
 
 
 def passes(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass], int]:
     """(passes, slots needed) for the roots, which must be fused already. Roots of early passes are kept to the end."""
     order, out = _order(roots), []
-    last = _last_uses(order, roots)
+    last = _last_uses(order, _users(order), roots)
     slot: dict[bytes, int] = {}
     free: list[int] = []
     used, start = 0, 0

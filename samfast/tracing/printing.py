@@ -1,10 +1,12 @@
 """Straight-line text from expressions: every operation explicit, every constant of the program's type."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from .expr import BINARY, COMPARE, Expr, const, topological
+from .expr import BINARY, COMPARE, Expr, const, constant, multiply, topological
 from .linear import collect
 
 
@@ -15,10 +17,36 @@ def _product(e: Expr) -> Expr | None:
     return e if e.op == "mul" else None
 
 
-def _contract(e: Expr, memo: dict[bytes, Expr]) -> Expr | None:
-    """a*b + c as one fused operation; of two products the one that the state reaches last is fused."""
+def _minus(e: Expr) -> Expr:
+    return e.args[0] if e.op == "neg" else Expr("neg", e)
+
+
+def _factors(m: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int]) -> tuple[Expr, Expr]:
+    """The product m as two factors, the one that the state reaches last by itself: it waits for one operation.
+
+    k*(a*b), k the same for every path, is (k*a)*b, and 4*(a*a) the square of 2*a, which a normalised step needs too.
+    """
+    k, ab = m.args
+    if not k.uniform or ab.op != "mul" or uses[ab.key] > 1:
+        return memo[k.key], memo[ab.key]
+    first, last = sorted((memo[x.key] for x in ab.args), key=lambda x: x.depth)
+    size = constant(k)
+    if size is None:
+        return multiply(memo[k.key], first), last
+    root = math.sqrt(abs(size))
+    if first is last and root * root == size:
+        return multiply(const(root), first), multiply(const(root), first)
+    scaled = multiply(const(abs(size)), first)
+    return scaled if size > 0 else _minus(scaled), last
+
+
+def _contract(e: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int], alone: Set[bytes]) -> Expr | None:
+    """a*b + c as one fused operation; of two products the one that the state reaches last is fused.
+
+    A product that is needed by itself (`alone`) is not computed again.
+    """
     a, b = e.args
-    ma, mb = _product(a), _product(b)
+    ma, mb = (None if m is None or m.key in alone else m for m in (_product(a), _product(b)))
     if ma is not None and mb is not None:
         late = max(x.depth for x in ma.args) > max(x.depth for x in mb.args)
         ma, mb = (ma, None) if late else (None, mb)
@@ -27,18 +55,22 @@ def _contract(e: Expr, memo: dict[bytes, Expr]) -> Expr | None:
     m, term, rest = (ma, a, b) if ma is not None else (mb, b, a)
     assert m is not None
     minus = (term.op == "neg") ^ (e.op == "sub" and m is mb)
-    u, v, c = memo[m.args[0].key], memo[m.args[1].key], memo[rest.key]
+    u, v = _factors(m, memo, uses)
+    c = memo[rest.key]
     if e.op == "sub" and m is ma:
         c = Expr("neg", c)
-    return Expr("fma", Expr("neg", u) if minus else u, v, c)
+    return Expr("fma", _minus(u) if minus else u, v, c)
 
 
 def fuse(outs: Sequence[Any], merge: bool = False) -> list[Expr]:
     """Every a*b + c becomes one fma, so no compiler has a contraction left to choose: same bits on every device."""
     roots = collect(outs, merge)
     memo: dict[bytes, Expr] = {}
-    for e in topological(roots):
-        fused = _contract(e, memo) if e.op in ("add", "sub") else None
+    order = topological(roots)
+    alone = {a.key for e in order if e.op not in ("add", "sub", "neg") for a in e.args if isinstance(a, Expr)}
+    uses = Counter(a.key for e in order for a in e.args if isinstance(a, Expr))
+    for e in order:
+        fused = _contract(e, memo, uses, alone) if e.op in ("add", "sub") else None
         if e.op == "sign":                                  # by itself a sign is a number; only flip takes its bits
             fused = Expr("flip", const(1), e)
         elif e.op == "flip":
