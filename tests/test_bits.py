@@ -15,16 +15,25 @@ def same(a, b, what):
     np.testing.assert_array_equal(a, b, what)
 
 
-def compare(name, **options):
-    compiled = cpu.run_shard(shard_of(CASES[name], **options)[0])
+def compare(name, block=False, paths=5, **options):
+    """`block`: the program for many paths, which other tests compile too."""
+    if block:
+        compiled = cpu.run_shard(replace(shard_of(CASES[name], paths=280, **options)[0], paths=paths))
+    else:
+        compiled = cpu.run_shard(shard_of(CASES[name], paths=paths, **options)[0])
+    options["paths"] = paths
     plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
     for field in ("state", "values", "sums", "count"):
         same(getattr(compiled, field), getattr(plain, field), f"{name} {field}")
     return compiled
 
 
-MODES = [(name, "mixed") for name in CASES] + [(name, mode) for mode in ("float32", "float64")
-                                                for name in ("linear", "linear-sign", "functions", "wide12")]
+OTHERS = [(name, mode) for mode in ("float32", "float64") for name in ("linear", "linear-sign", "functions", "wide12")]
+SLOW = [("quadratic7", "mixed"), ("wide13-chain", "mixed"), ("linear", "float32"), ("linear", "float64"),
+        ("linear-sign", "float32")]       # compile for long, and what they have the others have too
+MODES = [case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
+         for case in [*((name, "mixed") for name in CASES), *OTHERS]]
+BLOCK = ("linear", "linear-sign", "beale", "labels-normal", "functions")         # those of test_single
 RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
 
 
@@ -32,7 +41,7 @@ RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
 def test_compiled_equals_plain_python(name, mode):
     """Two configurations, recorded inside a draw; in one case 280 paths across path number 2**32."""
     paths = 280 if name == "linear" else 5
-    part = compare(name, mode=mode, record=RECORD.get(name, (0, 3, 5)), paths=paths)
+    part = compare(name, name in BLOCK and mode == "mixed", paths, mode=mode, record=RECORD.get(name, (0, 3, 5)))
     assert part.state.std(-1).max() > 0 or not CASES[name].rule.draws
 
 
@@ -48,14 +57,15 @@ def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
     same(few.values, many.values[..., :5], name)
 
 
-@pytest.mark.parametrize("name", ["linear", "linear-sign", "beale-noise", "wide12"])
-def test_a_sweep_equals_its_configurations_apart(name):
-    """Configurations share numbers, not results: each equals its own run."""
-    case = CASES[name]
-    both = cpu.run_shard(shard_of(case, record=(0, 5, 33))[0])
+@pytest.mark.parametrize("name, device", [("linear", "cpu"), ("linear-sign", "cpu"), ("beale-noise", "cpu"), ("wide12", "plain"),
+                                          pytest.param("wide12", "cpu", marks=pytest.mark.slow)])
+def test_a_sweep_equals_its_configurations_apart(name, device):
+    """Configurations share numbers, not results: each equals its own run. Plain Python has the bits of compiled code."""
+    case, options = CASES[name], dict(device=device, record=(0, 5, 33), paths=280 if device == "cpu" else 5)
+    both = cpu.run_shard(shard_of(case, **options)[0])
     for c, lr in enumerate(case.sweep["lr"]):
         one = type(case)(case.loss, case.rule.replace(lr=lr), case.observer, {})
-        apart = cpu.run_shard(shard_of(one, record=(0, 5, 33))[0])
+        apart = cpu.run_shard(shard_of(one, **options)[0])
         same(both.state[c], apart.state[0], f"{name} {c}")
 
 
@@ -73,14 +83,15 @@ def test_any_number_of_configurations(count, monkeypatch):
     same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last configuration")
 
 
-def test_wide_layout_equals_unrolled_text(monkeypatch):
-    """The two layouts of a program of 8 coordinates give the same bits."""
+@pytest.mark.parametrize("device", ["plain", pytest.param("cpu", marks=pytest.mark.slow)])
+def test_wide_layout_equals_unrolled_text(device, monkeypatch):
+    """The two layouts of a program of 8 coordinates give the same bits; compiled code has those of plain Python."""
     results = []
     for limit in (8, 7):
         monkeypatch.setattr(render, "UNROLLED", limit)
         rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, momentum=.9), sigma=.1, minibatch="same")
         case = Case(quadratic(8), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
-        shard, job = shard_of(case)
+        shard, job = shard_of(case, device=device, paths=280 if device == "cpu" else 5)
         assert job.program.wide == (limit == 7)
         results.append(cpu.run_shard(shard))
     same(results[0].values, results[1].values, "layouts")

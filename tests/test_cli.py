@@ -117,9 +117,9 @@ def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
 
 
 def test_a_warning_is_one_line(capsys):
-    assert cli.main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 20 --rho 0 "
+    assert cli.main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 50 --rho 0 "
                     "--save-format csv".split()) == 0
-    assert one_line(capsys.readouterr().err).startswith("samfast: warning: 80 of 80 paths diverged")
+    assert one_line(capsys.readouterr().err).startswith("samfast: warning: 200 of 200 paths diverged")
 
 
 def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):

@@ -48,7 +48,7 @@ def test_the_law_of_the_sde_at_any_times(momentum, dampening):
         want = theory.momentum_sde_moments(ds["time"], curvature=theory.curvature(-1.0, rho=0.3), diffusion=0.01 / 128, lr=0.01,
                                            momentum=0.6, dampening=0.4).var
         np.testing.assert_allclose(one, want, rtol=1e-13)
-    assert int(sf.msd(method="exact", paths=10).dataset.sizes["time"]) == 12
+    assert int(sf.msd(method="exact", paths=50).dataset.sizes["time"]) == 12
 
 
 @pytest.mark.parametrize("defect", [lambda v: {**v, "rho": 0 * v["rho"]}, lambda v: {**v, "batch_size": 2 * v["batch_size"]},
@@ -93,8 +93,8 @@ def test_dimensions_are_the_sequences(grid):
     assert set(ds.data_vars) == NAMES and float(ds["lr"]) == 0.01 and ds["lr"].dims == ()
     assert ds["n_diverged"].dims == tuple(GRID) and int(ds["count"].min()) == 20_000
     assert ds["ci"].dims == (*GRID, "time", "bound") and ds["bound"].values.tolist() == ["low", "high"]
-    assert sf.msd(paths=10, times=[0.1]).dataset["msd"].dims == ("time",)
-    assert sf.msd(paths=10, times=0.1, rho=[0.1]).dataset["msd"].dims == ("rho", "time")
+    assert sf.msd(paths=50, times=[0.1]).dataset["msd"].dims == ("time",)
+    assert sf.msd(paths=50, times=0.1, rho=[0.1]).dataset["msd"].dims == ("rho", "time")
 
 
 def test_every_parameter_may_be_a_sequence():
@@ -128,7 +128,7 @@ def test_the_hash_of_the_numbers(grid):
     again = sf.msd(**GRID, times=TIMES, paths=20_000).dataset
     assert again.attrs["numbers"] == grid.dataset.attrs["numbers"] and again.attrs["programs"] == grid.dataset.attrs["programs"]
     assert sf.msd(**GRID, times=TIMES, paths=20_000, confidence=0.9).dataset.attrs["numbers"] != again.attrs["numbers"]
-    chain = sf.msd(paths=10, times=[0.1], drift=["plain", "chain"], rho=0.1).dataset.attrs["programs"].split(", ")
+    chain = sf.msd(paths=50, times=[0.1], drift=["plain", "chain"], rho=0.1).dataset.attrs["programs"].split(", ")
     assert len(set(chain)) == 2
 
 def test_interval_and_exact_value(grid):
@@ -176,13 +176,13 @@ def test_the_theorems_as_printed():
     assert not printed["valid"].any()       # the noise alone is off by a factor of 2
 
 def test_times():
-    ds = sf.msd(paths=10).dataset
+    ds = sf.msd(paths=50).dataset
     assert 10 <= ds.sizes["time"] <= 12 and int(ds["steps"][-1]) == 1000 and int(ds["steps"][0]) == 1
-    two = sf.msd(paths=10, lr=[0.01, 0.03], times=[0.03, 0.3]).dataset
+    two = sf.msd(paths=50, lr=[0.01, 0.03], times=[0.03, 0.3]).dataset
     assert two["steps"].values.tolist() == [[3, 30], [1, 10]]
-    mixed = sf.msd(paths=10, lr=[0.01, 0.004]).dataset
+    mixed = sf.msd(paths=50, lr=[0.01, 0.004]).dataset
     np.testing.assert_allclose(mixed["steps"] * mixed["lr"] / mixed["time"], 1, rtol=1e-12)
-    start = sf.msd(paths=10, times=[0, 0.1]).dataset.isel(time=0)
+    start = sf.msd(paths=50, times=[0, 0.1]).dataset.isel(time=0)
     assert float(start["msd"]) == float(start["exact"]) == 0 and np.isnan(start["z"])
 
 
@@ -252,6 +252,6 @@ def test_table_and_repr(grid):
     for part in ("SGD ", "SAM rho=0.3 + momentum 0.6", "theorem 2", "theorem 3", "updates", "exact values agree"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 130 and text.count("theorem 3 ") == 12
-    assert "dampening" not in text and "dampening 0.1" in str(sf.msd(paths=10, times=[0.1], dampening=0.1))
-    many = str(sf.msd(paths=10, times=[0.1], drift=["plain", "chain"], dampening=[0.0, 0.1]))
+    assert "dampening" not in text and "dampening 0.1" in str(sf.msd(paths=50, times=[0.1], dampening=0.1))
+    many = str(sf.msd(paths=50, times=[0.1], drift=["plain", "chain"], dampening=[0.0, 0.1]))
     assert "SGD, dampening 0.1, chain drift   (" in many

@@ -200,7 +200,9 @@ def test_batch_size_is_the_absolute_hessian(problem, minibatch):
 
 
 @pytest.mark.parametrize(("problem", "name", "momentum", "minibatch"), [
-    ("beale", "chain_normalized", "late", "independent"), ("quadratic12", "normalized", "heavy", "same")])
+    ("quadratic1", "chain_normalized", "late", "independent"),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in [
+        ("beale", "chain_normalized", "late", "independent"), ("quadratic12", "normalized", "heavy", "same")])])
 def test_compiled(problem, name, momentum, minibatch):
     case(PROBLEMS[problem], name, momentum, minibatch, device="cpu")
 
