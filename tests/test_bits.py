@@ -57,8 +57,8 @@ def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
     same(few.values, many.values[..., :5], name)
 
 
-@pytest.mark.parametrize("name, device", [("linear", "cpu"), ("linear-sign", "cpu"), ("beale-noise", "cpu"), ("wide12", "plain"),
-                                          pytest.param("wide12", "cpu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name, device", [("linear", "cpu"), ("linear-sign", "cpu"), ("beale-noise", "cpu"),
+                                          ("wide12", "plain"), pytest.param("wide12", "cpu", marks=pytest.mark.slow)])
 def test_a_sweep_equals_its_configurations_apart(name, device):
     """Configurations share numbers, not results: each equals its own run. Plain Python has the bits of compiled code."""
     case, options = CASES[name], dict(device=device, record=(0, 5, 33), paths=280 if device == "cpu" else 5)

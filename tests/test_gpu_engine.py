@@ -5,6 +5,7 @@ import pytest
 from gpu_standin import Gpu
 
 import samfast as sf
+from samfast import engine
 from samfast.backends import arrays, cuda
 
 LOSS = sf.losses.double_well()
@@ -14,6 +15,14 @@ RULE = sf.noisy(sf.sam(lr=.05, rho=.1), sigma=.1)
 @pytest.fixture
 def gpu(monkeypatch):
     return gpu_standin.install(monkeypatch)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Runs on the CPU in plain Python, which compiles nothing and gives the same bits."""
+    render = engine.render
+    monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
+        *args, device="plain" if device == "cpu" else device, **options))
 
 
 def host(x):
@@ -43,7 +52,7 @@ def test_a_run(gpu):
     assert gpu.launched[-1] == ((2, 1, 1), (256, 1, 1))
 
 
-def test_a_sweep_shares_a_launch_and_apart_it_does_not(gpu):
+def test_a_sweep_shares_a_launch_and_apart_it_does_not(gpu, plain):
     rule = sf.noisy(sf.sam(lr=[.05, .1, .2], rho=.1), sigma=.1)
     compare(*both(rule=rule, paths=3))
     shared = len(gpu.launched)
@@ -51,7 +60,7 @@ def test_a_sweep_shares_a_launch_and_apart_it_does_not(gpu):
     assert len(gpu.launched) - shared == shared + 2         # one to find the shift, and one, or one for each setting
 
 
-def test_starts_of_each_path_and_their_parameters(gpu):
+def test_starts_of_each_path_and_their_parameters(gpu, plain):
     start = np.linspace(0, 1, 10).reshape(5, 2)
     rule = sf.gd(lr=sf.per_path(np.linspace(.01, .1, 5)))
     compare(*both(start, rule=rule, observe=sf.observe.msd()))
