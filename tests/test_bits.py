@@ -33,7 +33,7 @@ SLOW = [("quadratic7", "mixed"), ("wide13-chain", "mixed"), ("linear", "float32"
         ("linear-sign", "float32")]       # compile for long, and what they have the others have too
 MODES = [case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
          for case in [*((name, "mixed") for name in CASES), *OTHERS]]
-BLOCK = ("linear", "linear-sign", "beale", "labels-normal", "functions")         # those of test_single
+BLOCK = ("linear", "linear-sign", "beale", "beale-noise", "labels-normal", "functions", "wide12")    # needed elsewhere
 RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
 
 
@@ -50,7 +50,7 @@ def test_parameters_and_starts_of_each_path(name):
     compare(name, sweep=False, per_path=True, paths=5, record=(0, 3, 5))
 
 
-@pytest.mark.parametrize("name", ["linear", "beale-noise", "wide12"])
+@pytest.mark.parametrize("name", ["linear", *(pytest.param(n, marks=pytest.mark.slow) for n in ("beale-noise", "wide12"))])
 def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
     few = cpu.run_shard(shard_of(CASES[name], paths=5, record=(0, 17))[0])
     many = cpu.run_shard(shard_of(CASES[name], paths=280, record=(0, 17))[0])
