@@ -143,7 +143,7 @@ def test_workers_give_arrays_of_the_host(gpu):
     assert sf.resume(run, record=[4]).paths == 4
 
 
-def test_many_coordinates(gpu):
+def test_many_coordinates(gpu, plain):
     loss = sf.losses.quadratic(np.linspace(-1, 1, 20))
     rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True), sigma=.1)
     compare(*both(np.zeros(20), loss=loss, rule=rule, paths=3))
@@ -157,7 +157,7 @@ def test_studies(gpu, method):
     assert one.dataset.attrs["device"] == "cuda" and "stand-in" in one.dataset.attrs["gpu"]
 
 
-def test_paired_studies_and_exit_times(gpu):
+def test_paired_studies_and_exit_times(gpu, plain):
     options = dict(eigenvalue=-1.0, lr=.01, rho=.1, times=[.02, .05], paths=20)
     one, other = sf.paired_msd(device="cuda", **options), sf.paired_msd(**options)
     np.testing.assert_array_equal(one.dataset.difference, other.dataset.difference)
@@ -175,8 +175,8 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda, "Device", lambda number=0: device)
     with sf.gpus() as pool:
         assert pool._max_workers == 2
-        run = sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=2100, device="cuda", executor=pool)
-    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=2100).sums)
+        run = sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=1300, device="cuda", executor=pool)
+    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=1300).sums)
     assert used and len(run.job.shards(0, run.record, None)) > 4
     for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
         with pytest.raises(ValueError, match=words):
