@@ -116,6 +116,23 @@ def test_programs_share_compiled_functions_that_are_equal_in_all_they_name():
         assert other.outer is not one.outer and other.inner is not one.inner and other.run(1.5) == result
 
 
+BOTH = """
+import sys
+from types import SimpleNamespace
+from samfast import cache
+for text in sys.stdin.read().split("---"):
+    run = cache.load(SimpleNamespace(text=text, name="child", device="cpu")).run
+    print(run(1.5), sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))
+"""
+
+
+def test_code_of_shared_functions_is_loaded_where_their_first_program_is_not():
+    """The second program was compiled with the functions of the first, whose module another process does not have."""
+    one, two = (HELPERS.format(shift=1, scale=scale, options="") for scale in (1, 10))
+    assert said(child(Rendered(one + "---" + two), BOTH)) == ["5.0", "0", "1", "50.0", "0", "1"]
+    assert said(child(Rendered(two))) == ["50.0", "1", "0"]
+
+
 def test_processes_that_start_together_are_harmless_and_the_next_compiles_nothing(folder, tmp_path):
     assert [said(p)[0] for p in [child() for _ in range(3)]] == ["2.5"] * 3
     assert said(child(NUMBA_CACHE_DIR=str(tmp_path / "numba"))) == ["2.5", "1", "0"]

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 from . import files
+
+
+class _Unpickler(pickle.Unpickler):
+    """Functions taken from an earlier program (sharing.py) name its module; a process without it has equals in `home`."""
+
+    def __init__(self, data: bytes, home: str) -> None:
+        super().__init__(io.BytesIO(data))
+        self._home = home
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if (module, name) != ("numba.core.environment", "_rebuild_env"):
+            return found
+        return lambda origin, *rest: found(origin if origin in sys.modules else self._home, *rest)
 
 
 class MachineCode:
@@ -36,14 +53,12 @@ class MachineCode:
 
     def load(self, key: object) -> object:
         """In place of Numba's index and data file: the code of one signature, None if missing or damaged."""
-        import pickle
-
         data = files.read_checked(self._path(key))
         if data is None:
             return None
         from llvmlite.binding import address_of_symbol
 
-        found, names, code = pickle.loads(data)
+        found, names, code = _Unpickler(data, self._base.stem).load()
         if not all(map(address_of_symbol, names)):
             self._prepare()
         return code if found == key else None
