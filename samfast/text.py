@@ -189,7 +189,7 @@ class Text(ABC):
         narrow = [(e, step.row(self.single[f"m_{i}"])) for i, e in enumerate(t.new.get("m", ()))]
         if "alarm" in t.new:
             narrow.append((t.new["alarm"], step.row(self.single["alarm"])))
-        body = step.render(wide, narrow)
+        body = step.render(wide, narrow, self.dtype == "float64")
         features, self.labels = self._features()
         spread, single, at = [], [], 0
         for e in features:
@@ -198,7 +198,7 @@ class Text(ABC):
             else:
                 single.append((e, watch.feature(at)))
             at += self.loss.dim if e.wide else 1
-        return body, watch.render(spread, single)
+        return body, watch.render(spread, single, False)
 
     # the module -----------------------------------------------------------------------------------------------------
     def constants(self) -> list[str]:

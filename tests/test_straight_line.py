@@ -60,6 +60,15 @@ def test_contractions(e, fused):
     assert repr(T.fuse([e])[0]) == repr(fused)
 
 
+@pytest.mark.parametrize("e, merged, apart", [
+    (W - H * (K * (W + V * (K * W))), 2, 3), (W - K * (W - H * (V * W)), 2, 3),     # normalised SAM: (k + h*v)*w
+    ((W - H * V) - H * (K * W + Z * (K * V)), 3, 5),
+    (W - K * (V * Z + W), 2, 2), (W - K * (V * V + H * W), 3, 3)])                  # a product that is fused stays so
+def test_what_multiplies_one_number_is_added_first(e, merged, apart):
+    assert [operations(T.fuse([e], m)[0]) for m in (True, False)] == [merged, apart]
+    linear(e, True)
+
+
 def test_derivatives_do_not_wait():
     """Of x*f(y) with y, y^2, y^3 ...: the powers' derivatives side by side, constants outside, what is late added last."""
     x, y = W, V

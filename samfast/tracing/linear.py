@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-from .expr import Expr, add, const, lift, multiply, topological, unary
+from .expr import Expr, add, const, constant, lift, multiply, topological, unary
 
 SUMS = ("add", "sub")
 
@@ -59,35 +59,82 @@ def _written(f: Form, merge: bool) -> Expr:
     return Expr("add", f.leaf, product) if f.unit == 1 else Expr("sub", product, f.leaf)
 
 
-def _inner(order: Sequence[Expr], roots: Sequence[Expr], forms: dict[bytes, Form]) -> set[bytes]:
-    """The sums of several leaves that one other sum needs, and nothing else."""
-    uses = Counter([a.key for e in order for a in e.args if isinstance(a, Expr)] + [r.key for r in roots])
-    terms = {a.key for e in order if e.op in SUMS for a in e.args}
-    return {e.key for e in order if e.op in SUMS and forms[e.key].leaf is e and e.key in terms and uses[e.key] == 1}
+def _uses(order: Sequence[Expr], roots: Sequence[Expr]) -> Counter[bytes]:
+    return Counter([a.key for e in order for a in e.args if isinstance(a, Expr)] + [r.key for r in roots])
 
 
-def _terms(e: Expr, forms: dict[bytes, Form], inner: set[bytes]) -> list[Form]:
-    """The terms of a sum, from left to right, through the sums inside that nothing else needs."""
+def _inner(order: Sequence[Expr], uses: Counter[bytes], forms: dict[bytes, Form]) -> tuple[set[bytes], set[bytes]]:
+    """The sums of several leaves that one other sum needs, and nothing else; and those with sums times what is the same for
+    every path, k*sum."""
+    sums: set[bytes] = set()
+    scaled: set[bytes] = set()
+    for e in order:
+        if e.op in SUMS and forms[e.key].leaf is e:
+            sums.add(e.key)
+        elif (e.op == "neg" or (e.op == "mul" and e.args[0].uniform)) and uses[e.args[-1].key] == 1:
+            if e.args[-1].key in sums or e.args[-1].key in scaled:
+                scaled.add(e.key)
+    either = sums | scaled
+    near: set[bytes] = set()
+    far: set[bytes] = set()
+    for e in reversed(order):
+        alone = {a.key for a in e.args if isinstance(a, Expr) and uses[a.key] == 1}
+        if e.op in SUMS:
+            near |= alone & sums
+        if e.op in SUMS or e.key in far:
+            far |= alone & either
+    return near, far
+
+
+def _terms(e: Expr, forms: dict[bytes, Form], inner: set[bytes]) -> tuple[list[Form], set[bytes]]:
+    """The terms of a sum, from left to right, through the sums inside that nothing else needs; and the products among them
+    that got a coefficient by that."""
     out: list[Form] = []
-    stack = [(e, False)]
+    loose: set[bytes] = set()
+    stack = [(e, const(1))]
     while stack:
-        x, minus = stack.pop()
-        if x is e or x.key in inner:
-            stack += [(x.args[1], minus ^ (x.op == "sub")), (x.args[0], minus)]
-        else:
+        x, k = stack.pop()
+        if x is not e and x.key not in inner:
             f = forms.get(x.key, Form(x, 1, None, 0))
-            out.append(_negative(f) if minus else f)
-    return out
+            if abs(constant(k) or 0) != 1 and f.slope is None and f.leaf.op == "mul":
+                loose.add(f.leaf.key)
+            out.append(Form(f.leaf, 0, multiply(k, _factor(f)), f.ops))
+        elif x.op == "mul":
+            stack.append((x.args[1], multiply(k, x.args[0])))
+        elif x.op == "neg":
+            stack.append((x.args[0], unary("neg", k)))
+        else:
+            stack += [(x.args[1], unary("neg", k) if x.op == "sub" else k), (x.args[0], k)]
+    return out, loose
 
 
-def _merged(terms: Sequence[Form]) -> list[Form] | None:
-    """One term for each leaf; None if there was one already."""
+def _merged(terms: Sequence[Form]) -> list[Form]:
+    """One term for each leaf."""
     of: dict[bytes, Form] = {}
     for t in terms:
         g = of.get(t.leaf.key)
-        slope = t.slope if g is None or g.slope is None else g.slope if t.slope is None else add(g.slope, t.slope)
-        of[t.leaf.key] = t if g is None else Form(t.leaf, g.unit + t.unit, slope, 2)
-    return None if len(of) == len(terms) else list(of.values())
+        of[t.leaf.key] = t if g is None else Form(t.leaf, 0, add(_factor(g), _factor(t)), 2)
+    return list(of.values())
+
+
+def _paired(terms: Sequence[Form], uses: Counter[bytes], new: dict[bytes, Expr]) -> list[Form]:
+    """Of k*w + h*(x*w) one term (k + h*x)*w, if nothing else needs x*w."""
+    out = {t.leaf.key: t for t in terms}
+    for t in terms:
+        for x, w in (t.leaf.args, t.leaf.args[::-1]) if t.leaf.op == "mul" and uses[t.leaf.key] == 1 else ():
+            f = out.get(w.key)
+            if f is not None and w.key != x.key and t.leaf.key in out:
+                del out[t.leaf.key]
+                out[w.key] = Form(w, 0, add(_factor(f), multiply(_factor(t), new.get(x.key, x))), 3)
+    return list(out.values())
+
+
+def _together(e: Expr, forms: dict[bytes, Form], inner: set[bytes], uses: Counter[bytes],
+              new: dict[bytes, Expr]) -> list[Form] | None:
+    """Fewer terms of the same sum; None if there are none, or if a product would be left that can no longer be fused."""
+    terms, loose = _terms(e, forms, inner)
+    fewer = _paired(_merged(terms), uses, new)
+    return None if len(fewer) == len(terms) or loose & {t.leaf.key for t in fewer} else fewer
 
 
 def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
@@ -97,15 +144,17 @@ def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
     order = [e for e in topological(roots) if not e.uniform]
     for e in order:
         forms[e.key] = _form(e, forms)
-    inner = _inner(order, roots, forms) if merge else set()
+    uses = _uses(order, roots)
+    near, far = _inner(order, uses, forms) if merge else (set(), set())
     new: dict[bytes, Expr] = {}
 
     def made(f: Form) -> Expr:
         return _written(f._replace(leaf=new.get(f.leaf.key, f.leaf)), merge)
     for e in order:
         f = forms[e.key]
-        whole = merge and f.leaf is e and e.op in SUMS and e.key not in inner
-        merged = _merged(_terms(e, forms, inner)) if whole else None
+        merged = None
+        if merge and f.leaf is e and e.op in SUMS and e.key not in near:
+            merged = _together(e, forms, far, uses, new) or _together(e, forms, near, uses, new)
         if merged is not None:
             new[e.key] = reduce(add, map(made, merged))
         elif f.leaf is e or f.ops < 2:

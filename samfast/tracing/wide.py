@@ -144,9 +144,9 @@ class WideText:
             lines.append(f"{a} = {a} + {next(it)}" if _product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
         return lines, list(it)
 
-    def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]]) -> list[str]:
-        """All passes that compute the wide writes and the narrow ones."""
-        fused = fuse([e for e, *_ in wide] + [e for e, _ in narrow])
+    def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]], merge: bool) -> list[str]:
+        """All passes that compute the wide writes and the narrow ones. merge: as `fuse` has it."""
+        fused = fuse([e for e, *_ in wide] + [e for e, _ in narrow], merge)
         wide = [(e, a, p) for e, (_, a, p) in zip(fused, wide, strict=False)]
         narrow = [(e, p) for e, (_, p) in zip(fused[len(wide):], narrow, strict=True)]
         sums = [e for e in topological(fused) if e.op == "reduce"]
