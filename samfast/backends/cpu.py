@@ -82,9 +82,9 @@ def initial(shard: Shard, xp: Any = np) -> Any:
     state = xp.zeros((configurations, p.state_rows, shard.paths), p.dtype)
     for name, values in shard.rows.items():
         if name in p.rows:
-            state[:, _slice(p.rows[name])] = xp.asarray(values)
+            state[:, equidistant(p.rows[name])] = xp.asarray(values)
     if p.memory:
-        state[:, _slice(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
+        state[:, equidistant(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
     return state
 
 
@@ -108,7 +108,7 @@ def same_versions(shard: Shard) -> None:
                            "versions on both, results would differ")
 
 
-def _slice(rows: tuple[int, ...]) -> slice:
+def equidistant(rows: tuple[int, ...]) -> slice:
     """Equidistant rows; assigning to a slice takes a fraction of the time of a list."""
     return slice(rows[0], rows[-1] + 1, rows[1] - rows[0] if len(rows) > 1 else 1)
 
