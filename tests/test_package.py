@@ -27,8 +27,9 @@ def python(code, cwd, *path, **env):
 
 
 @pytest.mark.parametrize("use", ["", "sf.losses.beale().hessian([3., .5])", "sf.noisy(sf.sam(lr=.1, rho=.1), sigma=.1)",
-                                 "[getattr(sf, n) for n in ('simulate', 'Run', 'Interrupted', 'observe', 'cache')]"],
-                         ids=["import", "loss", "rule", "engine"])
+                                 "[getattr(sf, n) for n in ('simulate', 'Run', 'Interrupted', 'observe', 'cache')]",
+                                 "sf.stats.moments([1., 2.]).std_error"],
+                         ids=["import", "loss", "rule", "engine", "moments"])
 def test_an_import_is_light(use, tmp_path):
     """NumPy only: no compiler, no plots, no tables until they are used."""
     code = f"import json, sys, samfast as sf\n{use}\nprint(json.dumps(sorted(sys.modules)))"

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import theory
 from ..checks import check, choice, numbers
 from .arrays import Array, host, namespace, paths_first, quiet
 from .moments import Moments, collect, moments
@@ -40,7 +39,8 @@ def variance_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tu
     found = as_moments(x, 2, axis)
     n, xp = host(found.count), namespace(found.sums)
     check(bool((n > 1).all()), f"values: {int(n.min())} finite path; give at least 2")
-    low, high = theory.msd_interval(1.0, paths=n - 1, confidence=level(confidence))
+    from ..theory import msd_interval       # here: it waits for SciPy, which means do not need
+    low, high = msd_interval(1.0, paths=n - 1, confidence=level(confidence))
     return found.var * xp.asarray(low), found.var * xp.asarray(high)
 
 
