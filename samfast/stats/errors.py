@@ -39,7 +39,7 @@ def variance_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tu
     found = as_moments(x, 2, axis)
     n, xp = host(found.count), namespace(found.sums)
     check(bool((n > 1).all()), f"values: {int(n.min())} finite path; give at least 2")
-    from ..theory import msd_interval       # here: it waits for SciPy, which means do not need
+    from ..theory import msd_interval  # here: it waits for SciPy, which means do not need
     low, high = msd_interval(1.0, paths=n - 1, confidence=level(confidence))
     return found.var * xp.asarray(low), found.var * xp.asarray(high)
 
