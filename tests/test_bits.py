@@ -30,7 +30,7 @@ def compare(name, block=False, paths=5, **options):
 
 OTHERS = [(name, mode) for mode in ("float32", "float64") for name in ("linear", "linear-sign", "functions", "wide12")]
 SLOW = [("quadratic7", "mixed"), ("wide13-chain", "mixed"), ("linear", "float32"), ("linear", "float64"),
-        ("linear-sign", "float32")]       # compile for long, and what they have the others have too
+        ("linear-sign", "float32"), ("wide12", "float32")]      # compile for long, and what they have the others have too
 MODES = [case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
          for case in [*((name, "mixed") for name in CASES), *OTHERS]]
 BLOCK = ("linear", "linear-sign", "beale", "beale-noise", "labels-normal", "functions", "wide12")    # needed elsewhere

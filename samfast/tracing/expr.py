@@ -266,7 +266,10 @@ def add(a: Expr, b: Expr) -> Expr:
 
 
 def subtract(a: Any, b: Any) -> Expr:
-    return add(a, unary("neg", lift(b)))
+    a, b = lift(a), lift(b)
+    if b.op == "sub" and constant(a) != 0:
+        return Expr("sub", a, b)                # not a + (y - x): x - y may be needed elsewhere
+    return add(a, unary("neg", b))
 
 
 def divide(a: Any, b: Any) -> Expr:
