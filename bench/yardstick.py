@@ -42,6 +42,7 @@ class Yardstick:
     """The compiled yardstick. Counts of paths are multiples of 16; a method runs in its caller's thread."""
 
     def __init__(self, library: Path):
+        self.path = library
         self._lib = ctypes.CDLL(str(library))
         for name, types in _SIGNATURES.items():
             getattr(self._lib, name).argtypes = types

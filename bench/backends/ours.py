@@ -61,6 +61,7 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
             sums = cpu.merge([part.sums for part in parts])[:, :, 0] / work.paths       # about a shift of 0: starts are 0
             first, second = (x[0] if len(x) == 1 else x.T for x in (sums[..., 0], sums[..., 1]))
             return {"first": first, "second": second}
+        run.program = job.program  # type: ignore[attr-defined]
         return run
     return prepare
 

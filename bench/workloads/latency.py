@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def in_a_row(prepare: Callable[[Work], Run]) -> Callable[[Work], Run]:
     def prepared(work: Work) -> Run:
         once = prepare(work)
 
+        @wraps(once)
         def run() -> Answer:
             for _ in range(CALLS - 1):
                 once()

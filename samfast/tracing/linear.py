@@ -59,7 +59,8 @@ def _written(f: Form, merge: bool) -> Expr:
     return Expr("add", f.leaf, product) if f.unit == 1 else Expr("sub", product, f.leaf)
 
 
-def _uses(order: Sequence[Expr], roots: Sequence[Expr]) -> Counter[bytes]:
+def counted(order: Sequence[Expr], roots: Sequence[Expr]) -> Counter[bytes]:
+    """How often each node is needed, as an argument or as a root."""
     return Counter([a.key for e in order for a in e.args if isinstance(a, Expr)] + [r.key for r in roots])
 
 
@@ -144,7 +145,7 @@ def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
     order = [e for e in topological(roots) if not e.uniform]
     for e in order:
         forms[e.key] = _form(e, forms)
-    uses = _uses(order, roots)
+    uses = counted(order, roots)
     near, far = _inner(order, uses, forms) if merge else (set(), set())
     new: dict[bytes, Expr] = {}
 

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from .expr import BINARY, COMPARE, Expr, const, constant, multiply, topological
-from .linear import collect
+from .linear import collect, counted
 
 
 def _product(e: Expr) -> Expr | None:
@@ -63,12 +62,14 @@ def _contract(e: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int], alone
 
 
 def fuse(outs: Sequence[Any], merge: bool = False) -> list[Expr]:
-    """Every a*b + c becomes one fma, so no compiler has a contraction left to choose: same bits on every device."""
+    """Every a*b + c becomes one fma, unless a*b is needed by itself; a compiler may contract nothing more, so the bits are
+    the same on every device."""
     roots = collect(outs, merge)
     memo: dict[bytes, Expr] = {}
     order = topological(roots)
+    uses = counted(order, roots)
     alone = {a.key for e in order if e.op not in ("add", "sub", "neg") for a in e.args if isinstance(a, Expr)}
-    uses = Counter(a.key for e in order for a in e.args if isinstance(a, Expr))
+    alone |= {r.key for r in roots}
     for e in order:
         fused = _contract(e, memo, uses, alone) if e.op in ("add", "sub") else None
         if e.op == "sign":                                  # by itself a sign is a number; only flip takes its bits
