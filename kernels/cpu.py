@@ -110,6 +110,21 @@ def next_two(G, about, l):
 
 
 @stage
+def halved(two, G, about, A):
+    """Rows 0 and 1 of A: the first level of the tree of two sums, or the first three if HALF = 128, where 32 are left."""
+    if HALF == 128:
+        for l in range(32):
+            p, pp = two(G, about, l)
+            q, qq = two(G, about, 32 + l)
+            r, rr = two(G, about, 64 + l)
+            s, ss = two(G, about, 96 + l)
+            A[l], A[HALF + l] = (p + r) + (q + s), (pp + rr) + (qq + ss)
+    else:
+        for l in range(HALF):
+            A[l], A[HALF + l] = two(G, about, l)
+
+
+@stage
 def total(a, b):
     """Sum of what is left of HALF sums (HALF = 128, or at most 32), going on in one fixed tree; b: what comes between."""
     if HALF == 128:                             # 32 are left: two levels at a time, into another row, for full vectors
@@ -137,28 +152,10 @@ def moments(G, shift, c, live, sums, at):
         Gf, about = rest(G, f * W), shift[c * NF + f]
         for l in range(live, W):
             Gf[l] = T(about)
-        if HALF == 128:
-            for l in range(32):
-                p, pp = first_two(Gf, about, l)
-                q, qq = first_two(Gf, about, 32 + l)
-                r, rr = first_two(Gf, about, 64 + l)
-                s, ss = first_two(Gf, about, 96 + l)
-                A[l], A[HALF + l] = (p + r) + (q + s), (pp + rr) + (qq + ss)
-        else:
-            for l in range(HALF):
-                A[l], A[HALF + l] = first_two(Gf, about, l)
+        halved(first_two, Gf, about, A)
         sums[at + f * NM], sums[at + f * NM + 1] = total(A, B), total(rest(A, HALF), B)
         if NM > 2:
-            if HALF == 128:
-                for l in range(32):
-                    p, pp = next_two(Gf, about, l)
-                    q, qq = next_two(Gf, about, 32 + l)
-                    r, rr = next_two(Gf, about, 64 + l)
-                    s, ss = next_two(Gf, about, 96 + l)
-                    A[l], A[HALF + l] = (p + r) + (q + s), (pp + rr) + (qq + ss)
-            else:
-                for l in range(HALF):
-                    A[l], A[HALF + l] = next_two(Gf, about, l)
+            halved(next_two, Gf, about, A)
             sums[at + f * NM + 2] = total(A, B)
             if NM > 3:
                 sums[at + f * NM + 3] = total(rest(A, HALF), B)

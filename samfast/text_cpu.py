@@ -146,7 +146,8 @@ class CpuText(Text):
         draw = "silent" if not t.draws else "signs" if self.sign else "widened" if widen else "normals"
         constants = [f"N, CHAIN, GROUP = np.{noise_type}, {chain}, {group}"]
         steps = "steps_grouped" if group > 1 else "steps_alone"
-        used = [*DRAWS[draw], steps, "first_two", "next_two", "total", "moments", "clean", "run"] + ([] if t.wide else ["look"])
+        used = [*DRAWS[draw], steps, "first_two", "next_two", "halved", "total", "moments", "clean", "run",
+                *([] if t.wide else ["look"])]
         used += [] if any("def one_step" in b for b in blocks) else ["one_step", "many_steps"]
         functions = [b for b in blocks_of(self.driver)[1] if defines(b) in used]
         at = next(i for i, b in enumerate(functions) if defines(b) == "run")
