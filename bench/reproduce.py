@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast import engine
+from samfast import engine, machine
 from samfast.backends import cpu
 from samfast.reproduce import beale, kim_fig7
 
@@ -57,7 +57,7 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
     job = engine.prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
     times = np.arange(steps + 1)
     shard = cpu.Shard(job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False,
-                      cpu.toolchain())
+                      machine.toolchain())
     seconds, part = best(lambda: cpu.run_shard(shard), repeats)
     free = part.values[0, :, :2, :2]                          # (time, feature, path) of gradient descent and rho = 0.1
     slow = np.moveaxis(plain(s, min(steps, LOOP))[:, :2], 1, 2)
@@ -133,7 +133,7 @@ def main() -> None:
             print(row, flush=True)
             rows.append(row)
     if args.json:
-        about = {"processor": cpu.host()["name"], "processors": os.cpu_count(), "system": platform.system()}
+        about = {"processor": machine.host()["name"], "processors": os.cpu_count(), "system": platform.system()}
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"machine": about, "rows": [asdict(r) for r in rows]}, file, indent=1)
 

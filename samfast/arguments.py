@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends import arrays
+from . import arrays
 from .checks import check, choice, identifier, integer, numbers
 from .losses import Loss, PerPath
 from .observe import ORIGIN, Observer

@@ -8,29 +8,8 @@ import numpy as np
 from . import theory
 from .checks import check, choice
 from .grid import PARAMETERS
-from .plot import (
-    FINE,
-    GREY,
-    MARKS,
-    MSD,
-    OUTSIDE,
-    STYLE,
-    TIME,
-    around_one,
-    aside,
-    bars,
-    colour,
-    dashed,
-    drawn,
-    legend,
-    lines,
-    log_axes,
-    over_time,
-    pale,
-    title,
-    whole_steps,
-    z_axis,
-)
+from .plot import FINE, MSD, OUTSIDE, aside, bars, legend, lines, over_time, title, whole_steps, z_axis
+from .plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
 from .study import Study, name, number
 
 if TYPE_CHECKING:

@@ -82,8 +82,8 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
     import xarray
 
     from . import cache
-    from .backends.cpu import host, toolchain
     from .info import gpu
+    from .machine import host, toolchain
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}

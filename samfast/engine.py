@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from . import arguments
-from .backends import arrays
-from .backends.cpu import Shard, host, toolchain
+from . import arguments, arrays
+from .backends.cpu import Shard
 from .backends.run import run_shard
 from .checks import check, choice, integer
 from .jobs import Job, check_size, lanes
 from .losses import Loss, PerPath
+from .machine import host, threads, toolchain
 from .merging import finish
 from .observe import ORIGIN, Observer, position
 from .program import Program
 from .render import LIMIT, MODES, render
 from .results import Run
 from .rules import Rule
-from .schedule import Progress, threads
+from .schedule import Progress
 
 AUTO_SECONDS = 0.1      # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
 

@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from .machine import processor
+
 
 def info() -> dict[str, Any]:
     """Versions, what the compiler uses of the processor, threads, and the cache's directory and size in bytes."""
@@ -14,12 +16,11 @@ def info() -> dict[str, Any]:
     import numpy as np
 
     from . import __version__, cache
-    from .backends.cpu import host
-    from .schedule import threads
+    from .machine import host, threads
     entries = cache.entries()
     return {"samfast": __version__, "python": f"{platform.python_version()} ({sys.implementation.name})",
             "numba": numba.__version__, "llvmlite": llvmlite.__version__, "numpy": np.__version__,
-            "system": f"{platform.system()} {platform.machine()}", "processor": _processor(), **host(),
+            "system": f"{platform.system()} {platform.machine()}", "processor": processor(), **host(),
             "threads": threads(), "cache": str(cache.directory()), "cache_programs": len(entries),
             "cache_bytes": sum(e.bytes for e in entries), "gpu": gpu()}
 
@@ -53,15 +54,3 @@ def report() -> str:
             "threads": i["threads"],
             "cache": f"{i['cache']} ({i['cache_programs']} programs, {i['cache_bytes'] / 1e6:.1f} MB)", "gpu": i["gpu"]}
     return "\n".join(f"{k:<10} {v}" for k, v in rows.items())
-
-
-def _processor() -> str:
-    """The processor's name in the vendor's words, where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
-            for line in f:
-                if line.lower().startswith(("model name", "hardware")):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown"

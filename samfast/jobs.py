@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .backends import arrays
-from .backends.cpu import Shard, toolchain
+from . import arrays
+from .backends.cpu import Shard
 from .checks import check
 from .losses import Loss
+from .machine import threads, toolchain
 from .program import Program
 from .rules import Rule
-from .schedule import threads
 
 BLOCK = 256             # paths that are summed in one tree on every device
 GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds

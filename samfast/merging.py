@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends import arrays
+from . import arrays
 from .backends.cpu import Part, Shard, merge
 from .checks import CriticalPointError, DivergenceWarning
 from .jobs import Job

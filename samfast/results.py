@@ -88,7 +88,7 @@ class Run:
         check(key in self.job.program.rows, f"{name!r} is no state of this rule; it has "
               f"{names_of(self.job.program.rows)}", KeyError)
         assert self.state is not None
-        from .backends.arrays import like
+        from .arrays import like
         from .backends.cpu import equidistant
         rows = self.state[:, equidistant(self.job.program.rows[key])].copy()
         return like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.kind)

@@ -1,7 +1,6 @@
 """Send shards to an executor, at most 64 at a time; report progress; give up cleanly."""
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from .backends.cpu import Part, Shard
 from .backends.run import run_away, run_shard
+from .machine import threads
 
 OUTSTANDING = 64
 DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
@@ -26,14 +26,6 @@ class Interrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> Any:
         return Interrupted, (self.run,)
-
-
-def threads() -> int:
-    """Processors that this process may use."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def bar(total: int) -> Callable[[int], None]:

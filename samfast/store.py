@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from .atomic import beside
 from .checks import check, choice
 from .grid import CHOICES, PARAMETERS
 from .study import rows
@@ -115,24 +115,3 @@ def _plain(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return [_plain(v) for v in x]
     return repr(x) if isinstance(x, float) and not np.isfinite(x) else x
-
-
-def beside(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file beside and rename it, so that no reader ever sees half of it."""
-    check(path.parent.is_dir(), f"path={str(path)!r}: folder {path.parent} does not exist; create it first",
-          FileNotFoundError)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

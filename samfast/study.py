@@ -157,7 +157,7 @@ class Study:
         from .charts import draw
         figure = draw(self, kind, time)
         if path is not None:
-            from .store import beside
+            from .atomic import beside
             ending = Path(path).suffix.lstrip(".") or "png"
             beside(Path(path), lambda f: figure.savefig(f, format=ending, dpi=150))
         return figure

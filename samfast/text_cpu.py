@@ -26,7 +26,7 @@ def taken(a: str, first: str, step: int, count: int) -> str:
 @cache
 def vector_bits() -> int:
     """Of the host. It shapes the text only: the bits of a result do not depend on it."""
-    from .backends.cpu import host
+    from .machine import host
     return 512 if host()["vector_bits"] == 512 else 256
 
 

@@ -9,8 +9,8 @@ import pytest
 from programs import CASES, shard_of
 
 import samfast as sf
-from samfast import engine
-from samfast.backends import arrays, cpu, cuda
+from samfast import arrays, engine
+from samfast.backends import cpu, cuda
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 LO = 0xFFFFFFFF

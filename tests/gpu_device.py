@@ -13,8 +13,8 @@ import pytest
 from gpu_checks import LOSS, RULE, host, library, same_bits, same_runs, starts
 
 import samfast as sf
-from samfast import stats
-from samfast.backends import arrays, nvidia
+from samfast import arrays, stats
+from samfast.backends import nvidia
 
 ROUNDING = 1e-10        # sums of 301 numbers in another order, of which subtraction may cancel three digits
 PAUSE = r"""
@@ -76,7 +76,7 @@ def order_of_streams(cp):
 def seen_pointers(monkeypatch):
     """Where the arrays lie that are handed to another library."""
     seen, like = [], arrays.like
-    monkeypatch.setattr(arrays, "like", lambda x, kind: seen.append(int(x.data.ptr)) or like(x, kind))
+    monkeypatch.setattr("samfast.arrays.like", lambda x, kind: seen.append(int(x.data.ptr)) or like(x, kind))
     return seen
 
 

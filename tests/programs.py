@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import samfast as sf
-from samfast import engine, observe
+from samfast import engine, machine, observe
 from samfast.backends import cpu
 
 
@@ -83,5 +83,5 @@ def shard_of(case, mode="mixed", device="cpu", record=(0, 3, 40), paths=280, see
                          moments=moments, values=True, **options)
     times = np.asarray(record, np.int64)
     shard = cpu.Shard(job.program, first, paths, 0, seed, 0, job.params, job.shift, times, dict(job.rows), None, True, True,
-                      True, cpu.toolchain())
+                      True, machine.toolchain())
     return shard, job

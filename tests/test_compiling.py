@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from samfast import compiling
+from samfast.cache import compiling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

@@ -11,8 +11,8 @@ import pytest
 from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
-from samfast import text_cuda
-from samfast.backends import arrays, cpu, cuda
+from samfast import arrays, text_cuda
+from samfast.backends import cpu, cuda
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 RECORD = {"linear-sign": (0, 3, 37), "labels": (0, 3, 37), "bits": (0, 130), "wide40-sign": (0, 3, 6)}
@@ -145,7 +145,7 @@ SIMULATE = """
 import json, sys
 import numpy as np
 from programs import CASES, shard_of
-from samfast.backends import arrays, cpu, cuda
+from samfast.backends import cpu, cuda
 for name in sys.argv[1:]:
     options = dict(record=(0, 3, 5), paths=5)
     a = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])

@@ -7,7 +7,6 @@ from subject import RULE, bowl, digest, far_out, simulate
 
 import samfast as sf
 from samfast import cache, engine, merging
-from samfast.backends import arrays
 
 PER_PATH = [sf.per_path(np.linspace(.01, .2, 200))]
 
@@ -265,7 +264,7 @@ def test_resuming_other_runs(params):
 @pytest.mark.parametrize("options, what", [({}, "values"), ({"values": False}, "state"),
                                            ({"values": False, "state": False}, "sums")])
 def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
-    monkeypatch.setattr(arrays, "free_memory", lambda: 4e5)
+    monkeypatch.setattr("samfast.arrays.free_memory", lambda: 4e5)
     monkeypatch.setattr(engine, "run_shard", None)
     monkeypatch.setattr(merging, "execute", None)
     size = {"record": range(10**4)} if what == "sums" else {"paths": 10**6}
@@ -275,7 +274,7 @@ def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
 
 def test_memory_of_a_continuation_and_a_replay(monkeypatch):
     run = simulate()
-    monkeypatch.setattr(arrays, "free_memory", lambda: 4e5)
+    monkeypatch.setattr("samfast.arrays.free_memory", lambda: 4e5)
     with pytest.raises(MemoryError, match="record fewer"):
         sf.resume(run, record=range(41, 10**4))
     with pytest.raises(MemoryError, match="record fewer"):
@@ -283,7 +282,7 @@ def test_memory_of_a_continuation_and_a_replay(monkeypatch):
 
 
 def test_memory_unknown(monkeypatch):
-    monkeypatch.setattr(arrays, "free_memory", lambda: None)
+    monkeypatch.setattr("samfast.arrays.free_memory", lambda: None)
     assert simulate().paths == 200
 
 

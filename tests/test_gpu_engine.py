@@ -6,7 +6,7 @@ from gpu_standin import Gpu
 
 import samfast as sf
 from samfast import engine
-from samfast.backends import arrays, cuda
+from samfast.backends import cuda
 
 LOSS = sf.losses.double_well()
 RULE = sf.noisy(sf.sam(lr=.05, rho=.1), sigma=.1)
@@ -74,8 +74,8 @@ def test_a_start_on_the_gpu_needs_no_word(gpu):
 
 def test_results_come_in_the_library_of_the_start(gpu, monkeypatch):
     made = []
-    monkeypatch.setattr(arrays, "kind_of", lambda x: "torch")
-    monkeypatch.setattr(arrays, "like", lambda x, kind: made.append((kind, type(x))) or x)
+    monkeypatch.setattr("samfast.arrays.kind_of", lambda x: "torch")
+    monkeypatch.setattr("samfast.arrays.like", lambda x, kind: made.append((kind, type(x))) or x)
     run = sf.simulate(LOSS, RULE, gpu_standin.on_device(np.zeros(2)), record=[3], paths=2, values=True)
     assert made == [("torch", Gpu)] and run.job.kind == "torch"
     sf.resume(run, record=[4])

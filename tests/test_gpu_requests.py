@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast.backends import arrays, cuda
+from samfast import arrays
+from samfast.backends import cuda
 
 RULE, LOSS = sf.gd(lr=.1), sf.losses.double_well()
 

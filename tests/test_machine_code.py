@@ -6,7 +6,7 @@ import sys
 import pytest
 from programs import CASES, shard_of
 
-from samfast import cache
+from samfast import cache, machine
 from samfast.backends import cpu
 
 LIBM = re.compile(r"\b(exp|log|sin|cos|tanh|fma|sqrt|pow)f?(@PLT|\b)", re.I)
@@ -38,12 +38,12 @@ def called(assembly):
     return [line.split()[-1] for line in assembly.splitlines() if re.match(r"\s*call", line)]
 
 
-@pytest.mark.skipif(not cpu.host()["fma"], reason="this processor has no fused multiply-add")
+@pytest.mark.skipif(not machine.host()["fma"], reason="this processor has no fused multiply-add")
 @pytest.mark.parametrize("name, mode", [("linear", "mixed"), pytest.param("linear", "float64", marks=pytest.mark.slow),
                                         ("beale", "float64"), ("functions", "mixed"), ("wide12", "mixed")])
 def test_loops_use_whole_vectors_and_no_libm(name, mode, tmp_path, monkeypatch):
     code = machine_code(name, mode, tmp_path, monkeypatch)
-    register = WIDE[cpu.host()["vector_bits"]]
+    register = WIDE[machine.host()["vector_bits"]]
     fused = re.findall(rf"vf\w*m(?:add|sub)\w*p[sd]\s.*%{register}", code)
     products = re.findall(rf"v(?:mul|pmulu)\w*\s.*%{register}", code)
     assert len(fused) >= 4, "fused multiply-adds on whole vectors"

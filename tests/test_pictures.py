@@ -5,7 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 import samfast as sf
-from samfast import plot
+from samfast import plotting
 
 FOUR = {"rho": [0.0, 0.5], "momentum": [0.0, 0.9]}
 TWENTY = {"rho": list(np.linspace(0, 1.2, 5)), "momentum": [0.0, 0.3, 0.6, 0.9]}
@@ -70,8 +70,8 @@ def test_a_theorem_is_pale_where_its_range_ends():
     """Momentum 0.9 with lr 1e-4: Theorem 3 is within 15 % from 410 updates on, and no more near 10,000."""
     study = sf.msd(lr=1e-4, momentum=0.9, times=[0.001, 0.1, 1.0], paths=50)
     assert study.dataset["valid"].values.tolist() == [False, True, False]
-    figure, colour = drawn(study), plot.COLOURS[0]
-    good, bad = curve(figure, "--", colour), curve(figure, "--", plot.pale(colour))
+    figure, colour = drawn(study), plotting.COLOURS[0]
+    good, bad = curve(figure, "--", colour), curve(figure, "--", plotting.pale(colour))
     (setting, _), = study.settings()
     model = study.model(setting)
 
@@ -80,12 +80,12 @@ def test_a_theorem_is_pale_where_its_range_ends():
     assert valid(good[1:-1, 0]).all() and len(good) > 20        # its ends meet the pale line
     assert not valid(bad[:, 0]).any() and len(bad) > 20 and bad[0, 0] < good[0, 0] and bad[-1, 0] > good[-1, 0]
     assert any("outside the range" in t.get_text() for t in texts(figure))
-    assert np.std(to_rgb(plot.pale(colour))) < 0.35 * np.std(to_rgb(colour))        # nearly grey
+    assert np.std(to_rgb(plotting.pale(colour))) < 0.35 * np.std(to_rgb(colour))        # nearly grey
 
 
 def test_nothing_is_pale_where_all_is_valid():
     figure = drawn(sf.msd(paths=50, times=[0.1, 1.0]))
-    assert len(curve(figure, "--", plot.COLOURS[0])) and not len(curve(figure, "--", plot.pale(plot.COLOURS[0])))
+    assert len(curve(figure, "--", plotting.COLOURS[0])) and not len(curve(figure, "--", plotting.pale(plotting.COLOURS[0])))
     assert not any("outside" in t.get_text() for t in texts(figure))
 
 
@@ -93,19 +93,19 @@ def test_colours_differ_for_colour_blind_readers():
     """Under the matrices of Machado et al. (2009) for complete deuteranopia and protanopia, as far apart as one can tell."""
     deficient = ([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
                  [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]])
-    rgb = np.array([to_rgb(c) for c in plot.COLOURS])
+    rgb = np.array([to_rgb(c) for c in plotting.COLOURS])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     for matrix in deficient:
         seen = np.clip(linear @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
         gaps = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + np.eye(len(seen))
         assert gaps.min() > 0.1
-    assert len({(c, m) for c, m in zip(plot.COLOURS, plot.MARKS, strict=True)}) == 7        # and marks differ as well
+    assert len({(c, m) for c, m in zip(plotting.COLOURS, plotting.MARKS, strict=True)}) == 7        # and marks differ as well
 
 
 def test_a_picture_at_a_chosen_time():
     study = sf.msd(batch_size=[16, 64], times=[0.1, 1.0], paths=500)
     assert "at t = 0.1 against batch size" in drawn(study, kind="batch_size", time=0.1).axes[0].get_title(loc="left")
-    xy = curve(drawn(study, kind="batch_size"), "-", plot.COLOURS[0])
+    xy = curve(drawn(study, kind="batch_size"), "-", plotting.COLOURS[0])
     np.testing.assert_allclose(xy[:, 0] * xy[:, 1], xy[0, 0] * xy[0, 1], rtol=1e-12)      # exactly 1/batch_size
     with pytest.raises(ValueError, match=r"time=0.5: this study has the times 0.1, 1; choose one"):
         study.plot(kind="batch_size", time=0.5)

@@ -3,25 +3,15 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .. import cache as store
-from ..compiling import compilation
+from ..arrays import to_host, tree
+from ..cache.compiling import compilation
+from ..machine import toolchain
 from ..render import Program
-from .arrays import to_host, tree
-
-
-@cache
-def toolchain() -> tuple[tuple[str, str], ...]:
-    """The versions that decide what a shard computes."""
-    import llvmlite
-    import numba
-
-    from .. import __version__
-    return (("samfast", __version__), *((m.__name__, str(m.__version__)) for m in (numba, llvmlite, np)))
 
 
 @dataclass(frozen=True)
@@ -148,12 +138,3 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     total, kept = (merge(sums), count.sum(0)) if blocks > 1 else (sums[0], count[0])
     return Part(shard.first, n, shard.tag, total, kept, *lost(shard, bad, state),
                 values if shard.keep_values else None, state if shard.keep_state else None)
-
-
-def host() -> dict[str, Any]:
-    """What the processor offers to the compiler."""
-    from llvmlite import binding
-    features = binding.get_host_cpu_features()
-    width = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
-    return {"name": binding.get_host_cpu_name(), "fma": bool(features.get("fma") or features.get("neon")),
-            "vector_bits": width}

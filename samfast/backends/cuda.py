@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from .. import cache as store
+from ..arrays import to_host, tree
 from ..checks import NoGpuError, check
 from ..program import Program
 from . import nvidia
-from .arrays import to_host, tree
 from .cpu import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
 
 LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end

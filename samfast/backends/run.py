@@ -24,6 +24,6 @@ def run_away(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     part = run_shard(shard, stop)
     if shard.program.device != "cuda":
         return part
-    from .arrays import to_host
+    from ..arrays import to_host
     return replace(part, values=None if part.values is None else to_host(part.values),
                    state=None if part.state is None else to_host(part.state))

@@ -16,8 +16,8 @@ from contextlib import suppress
 from functools import lru_cache
 from types import ModuleType
 
-from ..compiling import compilation
 from . import files
+from .compiling import compilation
 from .files import Program, directory
 from .listing import Entry, clear, entries, prune
 from .machine_code import MachineCode

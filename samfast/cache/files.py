@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from ..atomic import beside
+
 DIGEST = 16  # bytes of checksum, before the data
 STEM = re.compile(r"(samfast_([a-z]+)_([0-9a-f]{24}))\.")
 
@@ -157,18 +159,8 @@ def read_checked(path: Path) -> bytes | None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Beside and renamed, so that no reader ever sees half a file; readable by the owner alone."""
-    import tempfile
-
-    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
+    """Readable by the owner alone; no reader ever sees half a file."""
+    beside(path, lambda file: file.write(data), private=True)
 
 
 def write_checked(path: Path, data: bytes) -> None:

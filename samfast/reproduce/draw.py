@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..losses import Loss
-from ..plot import COLOURS, GREY, STYLE, TIME
+from ..plotting import COLOURS, GREY, STYLE, TIME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..store import beside
+from ..atomic import beside
 from .experiment import Claim, Experiment, Outcome
 
 RECORD = "outcome.json"

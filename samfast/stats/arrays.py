@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backends.arrays import free_memory, tree
+from ..arrays import free_memory, tree
 from ..checks import check
 
 Array = Any                             # of NumPy or CuPy

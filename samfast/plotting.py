@@ -1,0 +1,81 @@
+"""The look of every picture: colours, marks, axes. matplotlib's object interface only: any thread."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette without its yellow, which vanishes on white; all pairs differ for colour-blind readers
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKS = "osD^vPX"
+GREY = "#666666"
+PALE = 0.72         # share of light grey in the colour of a theorem outside its range
+STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
+         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white"}
+TIME = "time t = learning rate \N{MULTIPLICATION SIGN} updates  (length²)"
+
+
+def colour(i: int, many: int) -> Any:
+    """The colour of one of so many settings."""
+    if many <= len(COLOURS):
+        return COLOURS[i]
+    from matplotlib import colormaps
+    return colormaps["viridis"](0.92 * i / (many - 1))
+
+
+def pale(c: Any) -> Any:
+    """Nearly grey: a theorem outside its range."""
+    from matplotlib.colors import to_rgb
+    return tuple(PALE * 0.76 + (1 - PALE) * x for x in to_rgb(c))
+
+
+def dashed(axes: Axes, x: np.ndarray, y: np.ndarray, good: np.ndarray, c: Any) -> None:
+    """A theorem: in colour where it is valid, pale elsewhere; both reach the point between."""
+    y = drawn(y)
+    edge = good | np.append(good[1:], False) | np.append(False, good[:-1])
+    axes.plot(x, np.where(good, np.nan, y), "--", color=pale(c), linewidth=1.2)
+    axes.plot(x, np.where(edge, y, np.nan) if good.any() else np.nan * y, "--", color=c, linewidth=1.2)
+
+
+def drawn(x: np.ndarray) -> np.ndarray:
+    """What has a place on a log axis, its margins included."""
+    return np.where((x > 1e-250) & (x < 1e250), x, np.nan)
+
+
+def log_axes(axes: Axes, t: np.ndarray, y: np.ndarray) -> None:
+    """Log axes, where there is something to show on them."""
+    seen = t[t > 0]
+    if seen.size:
+        margin = max(1.2, (seen[-1] / seen[0]) ** 0.05)
+        axes.set_xscale("log")
+        axes.set_xlim(seen[0] / margin, seen[-1] * margin)
+    if np.isfinite(drawn(y)).any():
+        axes.set_yscale("log")
+
+
+def around_one(axes: Axes, ratio: np.ndarray) -> None:
+    """An axis of ratios: linear near 1, logarithmic beyond."""
+    axes.axhline(1, color=GREY, linewidth=0.8)
+    seen = ratio[np.isfinite(ratio)]
+    off = float(np.max(np.abs(seen - 1), initial=0.0))
+    if off < 0.5:
+        axes.set_ylim(1 - max(0.01, 1.4 * off), 1 + max(0.01, 1.4 * off))
+        return
+    low, high = min(0.6, float(seen.min()) / 1.6), max(1.6, float(seen.max()) * 1.6)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    if high / low < 50:
+        _plain_ticks(axes, low, high)
+
+
+def _plain_ticks(axes: Axes, low: float, high: float) -> None:
+    """0.5, 1, 2, 5 where powers of ten would be too few."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+    marks = [m * 10.0 ** e for e in range(-3, 4) for m in (1, 2, 5)]
+    axes.yaxis.set_major_locator(FixedLocator([x for x in marks if low <= x <= high]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
