@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from samfast.backends import cuda
-from samfast.program import Program
+from samfast.codegen.program import Program
 
 from . import gpu_kernel, machine
 from .work import Answer

@@ -9,7 +9,7 @@ import numpy as np
 
 import samfast as sf
 from samfast import engine, stats
-from samfast.program import Program
+from samfast.codegen.program import Program
 
 from . import check, gpu_kernel, gpu_peers
 from .backends import ours

@@ -10,9 +10,9 @@ import numpy as np
 
 from . import arrays
 from .checks import check, choice, identifier, integer, numbers
+from .codegen.compose import clash
 from .losses import Loss, PerPath
 from .observe import ORIGIN, Observer
-from .render import clash
 from .rules import Rule
 
 RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .codegen.program import BLOCK
 from .engine import resume
 from .grid import Plan
-from .jobs import BLOCK
 from .schedule import Interrupted
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ from . import arguments, arrays
 from .backends.cpu import Shard
 from .backends.run import run_shard
 from .checks import check, choice, integer
-from .jobs import Job, check_size, lanes
+from .codegen.layout import lanes
+from .codegen.program import LIMIT, MODES, Program
+from .codegen.render import render
+from .jobs import Job, check_size
 from .losses import Loss, PerPath
 from .machine import host, threads, toolchain
 from .merging import finish
 from .observe import ORIGIN, Observer, position
-from .program import Program
-from .render import LIMIT, MODES, render
 from .results import Run
 from .rules import Rule
 from .schedule import Progress

@@ -10,18 +10,14 @@ import numpy as np
 from . import arrays
 from .backends.cpu import Shard
 from .checks import check
-from .losses import Loss
+from .codegen.program import BLOCK, Program
 from .machine import threads, toolchain
-from .program import Program
-from .rules import Rule
 
-BLOCK = 256             # paths that are summed in one tree on every device
 GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
 SHARDS_PER_GPU = 4      # at least, if there are several
 GPU_SHARE = 0.3         # of a GPU's free memory for one shard
 SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
 LITTLE = 2 ** 18        # bytes that need no question whether they are free
-FEW, WITH_NORMALS = 8, 32   # up to this many paths a narrow program is faster; a block of normals should fill vectors
 
 
 @dataclass(frozen=True)
@@ -97,15 +93,6 @@ class Job:
                                  self.shift[which], times, rows, None if state is None else state[which, :, a:b],
                                  self.mask, self.values, self.state, toolchain()))
         return out
-
-
-def lanes(loss: Loss, rule: Rule, paths: int, device: str) -> int:
-    """Paths that a program runs side by side."""
-    normals = (rule.draws and rule.kind == "normal") or (loss.samples and loss.kind == "normal")
-    if device == "cuda":
-        return BLOCK
-    few = WITH_NORMALS if normals and device == "cpu" else FEW
-    return few if paths <= few else BLOCK
 
 
 def check_size(job: Job, times: np.ndarray) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from samfast import cache, engine, jobs
+from samfast import cache, engine
 from samfast.backends import cuda
-from samfast.text import blocks_of
+from samfast.codegen import layout
+from samfast.codegen.linker import blocks_of
+from samfast.codegen.program import BLOCK
 
 POINTERS = 9            # arguments of the driver that are arrays
 KEYS = slice(11, 27)    # and those that are round keys
@@ -106,7 +108,7 @@ def install(monkeypatch, free=2**34):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     lanes = engine.lanes
     monkeypatch.setattr(engine, "lanes", lambda loss, rule, paths, device: min(  # few threads for few paths: the same bits
-        lanes(loss, rule, paths, device), jobs.FEW if paths <= jobs.FEW else jobs.BLOCK))
+        lanes(loss, rule, paths, device), layout.FEW if paths <= layout.FEW else BLOCK))
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())
 

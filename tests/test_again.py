@@ -5,8 +5,8 @@ import pytest
 
 import samfast as sf
 from samfast import tracing as T
+from samfast.codegen.render import render
 from samfast.observe import Observer, position
-from samfast.render import render
 
 SCALE = 1.0
 

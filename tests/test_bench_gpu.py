@@ -14,7 +14,7 @@ from samfast.bench.work import WrongError
 from samfast.bench.workloads import linear
 
 import samfast as sf
-from samfast import engine, jobs
+from samfast import engine
 from samfast.backends import cuda
 
 pytestmark = pytest.mark.filterwarnings("ignore")       # of peers
@@ -146,8 +146,8 @@ class Event:
 def launched(monkeypatch):
     """The launches of a stand-in for CuPy, on which every event is 2 ms after the one it is compared with."""
     found, render = gpu_standin.install(monkeypatch), engine.render
-    for name in ("BLOCK", "WITH_NORMALS"):
-        monkeypatch.setattr(jobs, name, 16)
+    for name in ("samfast.jobs.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
+        monkeypatch.setattr(name, 16)
     monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
         *args, device="plain" if device == "cpu" else device, **options))       # compiles nothing, gives the same bits
     import cupy

@@ -6,7 +6,6 @@ import pytest
 from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
-from samfast import render, text_cpu
 from samfast.backends import cpu
 
 
@@ -72,8 +71,8 @@ def test_a_sweep_equals_its_configurations_apart(name, device):
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
 def test_any_number_of_configurations(count, monkeypatch):
     """Groups of configurations and what is left over, as on wide vector units."""
-    monkeypatch.setattr(text_cpu, "GROUP", {256: 96, 512: 96})
-    monkeypatch.setattr(render, "_programs", {})
+    monkeypatch.setattr("samfast.codegen.cpu.GROUP", {256: 96, 512: 96})
+    monkeypatch.setattr("samfast.codegen.render._programs", {})
     case = CASES["linear"]
     lr = np.linspace(.01, .05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
@@ -88,7 +87,7 @@ def test_wide_layout_equals_unrolled_text(dim, monkeypatch):
     """The two layouts of a program of a few coordinates give the same bits."""
     results = []
     for limit in (dim, dim - 1):
-        monkeypatch.setattr(render, "UNROLLED", limit)
+        monkeypatch.setattr("samfast.codegen.render.UNROLLED", limit)
         rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, momentum=.9), sigma=.1, minibatch="same")
         case = Case(quadratic(dim), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
         shard, job = shard_of(case, paths=1000)

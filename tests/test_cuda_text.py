@@ -11,8 +11,9 @@ import pytest
 from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
-from samfast import arrays, text_cuda
+from samfast import arrays
 from samfast.backends import cpu, cuda
+from samfast.codegen.cuda import SHORT
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 RECORD = {"linear-sign": (0, 3, 37), "labels": (0, 3, 37), "bits": (0, 130), "wide40-sign": (0, 3, 6)}
@@ -138,7 +139,7 @@ def test_round_keys():
 def test_long_steps_have_no_groups():
     """A thread takes several configurations only where the noise is a good part of the work."""
     program = shard_of(CASES["beale-noise"], device="emulator", paths=5)[1].program
-    assert program.group == 1 and program.statements > text_cuda.SHORT
+    assert program.group == 1 and program.statements > SHORT
 
 
 SIMULATE = """

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from programs import CASES, shard_of
 
-from samfast import render, text_cpu
 from samfast import tracing as T
 from samfast.backends import cpu
-from samfast.tracing.linear import collect
-from samfast.tracing.passes import cuts, passes
+from samfast.codegen.fusion import fuse
+from samfast.codegen.linear import collect
+from samfast.codegen.passes import cuts, passes
 
 W, V, Z = (T.var(n) for n in "wvz")
 K, H = T.var("k", "param"), T.var("h", "param")
@@ -57,7 +57,7 @@ DEEP = V * Z + 1            # the state reaches it later than W
     (W + K * (V * Z), fma(K * V, Z, W)),
     (T.sin(W * V) + W * V, T.sin(W * V) + W * V)])                                  # the product is there anyway
 def test_contractions(e, fused):
-    assert repr(T.fuse([e])[0]) == repr(fused)
+    assert repr(fuse([e])[0]) == repr(fused)
 
 
 @pytest.mark.parametrize("e, merged, apart", [
@@ -65,7 +65,7 @@ def test_contractions(e, fused):
     ((W - H * V) - H * (K * W + Z * (K * V)), 3, 5),
     (W - K * (V * Z + W), 2, 2), (W - K * (V * V + H * W), 3, 3)])                  # a product that is fused stays so
 def test_what_multiplies_one_number_is_added_first(e, merged, apart):
-    assert [operations(T.fuse([e], m)[0]) for m in (True, False)] == [merged, apart]
+    assert [operations(fuse([e], m)[0]) for m in (True, False)] == [merged, apart]
     linear(e, True)
 
 
@@ -73,7 +73,7 @@ def test_derivatives_do_not_wait():
     """Of x*f(y) with y, y^2, y^3 ...: the powers' derivatives side by side, constants outside, what is late added last."""
     x, y = W, V
     for n, (most, longest) in {2: (5, 3), 3: (6, 4), 4: (7, 4), 8: (9, 5)}.items():
-        [d] = T.fuse(T.gradient(x * (y + y ** 2 + y ** n), [y]))
+        [d] = fuse(T.gradient(x * (y + y ** 2 + y ** n), [y]))
         assert operations(d) <= most and chain(d) <= longest, (n, d)
         [value] = T.evaluate(T.gradient(x * (y + y ** 2 + y ** n), [y]), VALUES)
         w, v = VALUES["w"], VALUES["v"]
@@ -108,7 +108,7 @@ def test_cuts_are_short_and_few_values_wait():
     x = W
     for _ in range(10):
         x = T.sin(x) * T.cos(x) + V
-    roots = T.fuse([x, V + x])
+    roots = fuse([x, V + x])
     pieces, slots = passes(roots, 60, 1.5)
     assert len(pieces) == len(cuts(roots, 60, 1.5)) > 4 and slots == 1
     work = [e.key for p in pieces for e in p.work]
@@ -120,7 +120,7 @@ def test_cuts_leave_short_chains():
     x = V
     for _ in range(12):
         x = x * W + V
-    assert cuts(T.fuse([x]), 10, 1.5) == [6, 12]
+    assert cuts(fuse([x]), 10, 1.5) == [6, 12]
 
 
 @pytest.mark.parametrize("name", ["beale", "functions", "beale-raise", "labels", "independent-sign"])
@@ -128,8 +128,8 @@ def test_passes_change_no_bit(name, monkeypatch):
     """Plain Python: the same numbers with one loop and with many, parameters and starts of each path included."""
     results = []
     for limit in (10**9, 8):
-        monkeypatch.setattr(text_cpu, "PASS", {256: limit, 512: limit})
-        monkeypatch.setattr(render, "_programs", {})
+        monkeypatch.setattr("samfast.codegen.cpu.PASS", {256: limit, 512: limit})
+        monkeypatch.setattr("samfast.codegen.render._programs", {})
         shard, job = shard_of(CASES[name], device="plain", paths=5, record=(0, 3, 5), sweep=False, per_path=True)
         assert ("A = scratch(" in job.program.text.split("def moments")[0]) == (limit == 8)
         results.append(cpu.run_shard(shard))

@@ -16,8 +16,9 @@ from samfast.kernels import stream
 from scipy import special, stats
 
 import samfast as sf
-from samfast import engine, jobs
+from samfast import engine
 from samfast.backends import cpu
+from samfast.codegen import layout, program
 
 SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640       # paths on both sides of 2^32
 STEPS = PATHS = 1024
@@ -48,7 +49,7 @@ def box_muller(a, b, mode="float64"):
 
 def recorded(kind, mode, dim=1, *, steps=STEPS, paths=PATHS, device="cpu", sweep=1):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
-    before = FIRST % jobs.BLOCK if paths > jobs.FEW else 0      # a shard begins with a block
+    before = FIRST % program.BLOCK if paths > layout.FEW else 0      # a shard begins with a block
     paths += before
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
     job = engine.prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,

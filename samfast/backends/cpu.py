@@ -10,8 +10,8 @@ import numpy as np
 from .. import cache as store
 from ..arrays import to_host, tree
 from ..cache.compiling import compilation
+from ..codegen.program import Program
 from ..machine import toolchain
-from ..render import Program
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from .. import cache as store
 from ..arrays import to_host, tree
 from ..checks import NoGpuError, check
-from ..program import Program
+from ..codegen.program import Program
 from . import nvidia
 from .cpu import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
 

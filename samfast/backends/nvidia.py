@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from ..program import Program
+from ..codegen.program import Program
 
 CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")    # without .rn: the assembler may fuse a product with a sum
 REGISTERS = (64, 80, 128, 255)      # per thread, at most: 4, 3, 2, 1 blocks of 256 threads at once; the first that does ...

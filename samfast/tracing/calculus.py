@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import functions
 from .expr import BINARY, COMPARE, Expr, const, constant, join, lift, multiply, parts, reduce_sum, topological, unary
 from .functions import cos, sin, where
 
@@ -211,7 +212,6 @@ _OPERATORS = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "div": lambd
 
 
 def _functions() -> dict[str, Any]:
-    from . import functions
     return {name: getattr(functions, name) for name in ("sqrt", "exp", "log", "sin", "cos", "tanh")}
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .dispatch import Symbolic, TraceError
+
 UNARY = {"neg", "sqrt", "exp", "log", "sin", "cos", "tanh", "abs"}
 COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
@@ -20,11 +22,7 @@ UNIFORM_ROLES = {"param", "time"}      # the same for every path
 NUMERIC = (int, float, np.integer, np.floating)
 
 
-class TraceError(TypeError):
-    """A traced function did something that cannot be recorded; the message names the remedy."""
-
-
-class Expr:
+class Expr(Symbolic):
     """One node. `uniform`: the same for every path. `wide`: one value per coordinate. `depth`: operations since the
     state. `level`: sums over coordinates that come before it."""
 
@@ -134,14 +132,6 @@ class Expr:
 
     def __getitem__(self, index: Any) -> Any:
         raise TraceError(f"one number has no item [{index!r}]: index the vector (w[0]), not a coordinate")
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from .functions import apply_ufunc
-        return apply_ufunc(ufunc, method, inputs, options)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        from .functions import apply_function
-        return apply_function(function, args, options)
 
 
 def const(value: float) -> Expr:

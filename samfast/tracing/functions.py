@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .expr import Expr, TraceError, add, divide, lift, multiply, power, reduce_sum, subtract, unary
-from .vector import Vector, Wide
+from .dispatch import FUNCTIONS, QUESTIONS, UFUNCS, TraceError
+from .expr import Expr, add, divide, lift, multiply, power, reduce_sum, subtract, unary
+from .vector import NeedsCoordinatesError, Vector, Wide
 
 
 def namespace(*values: Any) -> Any:
@@ -96,7 +97,6 @@ def multiply_any(x: Any, y: Any) -> Any:
 
 
 def _not_wide() -> Any:
-    from .vector import NeedsCoordinatesError
     raise NeedsCoordinatesError
 
 
@@ -119,34 +119,24 @@ def _elementwise(f: Callable[..., Any], values: tuple[Any, ...]) -> Any:
     return Vector(f(*xs) for xs in zip(*rows, strict=True))
 
 
-_UFUNCS: dict[str, Callable[..., Any]] = {
+def _elementwise_of(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's ufunc on symbols."""
+    def apply(*inputs: Any) -> Any:
+        if any(isinstance(x, np.ndarray) and x.ndim > 0 for x in inputs) and not any(isinstance(x, Vector) for x in inputs):
+            raise TraceError(f"np.{name} of an array and one coordinate: use the vector w, or plain numbers")
+        return _elementwise(f, inputs)
+    return apply
+
+
+_MEANINGS: dict[str, Callable[..., Any]] = {
     "add": add, "subtract": subtract, "multiply": multiply, "divide": divide, "true_divide": divide, "power": power,
     "negative": lambda a: -a, "positive": lambda a: a, "square": lambda a: a * a, "absolute": abs, "fabs": abs,
     "sqrt": sqrt, "exp": exp, "log": log, "sin": sin, "cos": cos, "tanh": tanh, "minimum": minimum, "maximum": maximum,
     "reciprocal": lambda a: 1.0 / a, "less": lambda a, b: lift(a) < b, "less_equal": lambda a, b: lift(a) <= b,
     "greater": lambda a, b: lift(a) > b, "greater_equal": lambda a, b: lift(a) >= b,
 }
-_FUNCTIONS: dict[Any, Callable[..., Any]] = {np.where: where, np.sum: total, np.dot: dot, np.vdot: dot,
-                                             np.linalg.norm: norm}
-_QUESTIONS: dict[Any, Callable[[Any], Any]] = {
+UFUNCS.update({name: _elementwise_of(name, f) for name, f in _MEANINGS.items()})
+FUNCTIONS.update({np.where: where, np.sum: total, np.dot: dot, np.vdot: dot, np.linalg.norm: norm})
+QUESTIONS.update({
     np.ndim: lambda x: int(isinstance(x, Vector)), np.shape: lambda x: (len(x),) if isinstance(x, Vector) else (),
-    np.size: lambda x: len(x) if isinstance(x, Vector) else 1, np.iscomplexobj: lambda x: False}
-
-
-def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    f = _UFUNCS.get(ufunc.__name__)
-    if method != "__call__" or options or f is None:
-        raise TraceError(f"np.{ufunc.__name__} cannot be traced: use one of {', '.join(sorted(_UFUNCS))}")
-    if any(isinstance(x, np.ndarray) and x.ndim > 0 for x in inputs) and not any(isinstance(x, Vector) for x in inputs):
-        raise TraceError(f"np.{ufunc.__name__} of an array and one coordinate: use the vector w, or plain numbers")
-    return _elementwise(f, inputs)
-
-
-def apply_function(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    if function in _QUESTIONS:
-        return _QUESTIONS[function](*args)
-    f = _FUNCTIONS.get(function)
-    if f is None or options:
-        names = ", ".join(sorted("np." + g.__name__ for g in _FUNCTIONS))
-        raise TraceError(f"np.{function.__name__} cannot be traced: use {names} or samfast.total, dot, norm, where")
-    return f(*args)
+    np.size: lambda x: len(x) if isinstance(x, Vector) else 1, np.iscomplexobj: lambda x: False})

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from .expr import Expr, TraceError, lift
+from .dispatch import Symbolic, TraceError
+from .expr import Expr, lift
 
 
 class NeedsCoordinatesError(Exception):
     """A function asked for single coordinates of a `Wide` vector: it must be traced with all of them."""
 
 
-class Vector(tuple):
+class Vector(Symbolic, tuple):
     """A vector with elementwise arithmetic: w + 2*g, w*w, w[0], len(w), for x in w."""
 
     __slots__ = ()
@@ -87,14 +88,6 @@ class Vector(tuple):
 
     def apply(self, f: Callable[[Any], Any]) -> Any:
         return Vector(f(x) for x in self)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from .functions import apply_ufunc
-        return apply_ufunc(ufunc, method, inputs, options)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        from .functions import apply_function
-        return apply_function(function, args, options)
 
 
 class Wide(Vector):

@@ -1,65 +1,23 @@
-"""What the texts of all devices have in common: pieces of kernel files, and where the rows of a program live."""
+"""What the texts of all devices have in common: one step in straight lines or in passes, and the module put together."""
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import ClassVar
 
-from . import tracing as T
-from .checks import check
-from .composition import Traced, flat, symbol, tainted
-from .losses import Loss
-from .observe import Observer
-from .program import LIMIT, MODES, Program, stride
-from .rules import Rule
-from .tracing.wide import Layout, WideText
-
-
-@cache
-def blocks_of(name: str) -> tuple[str, tuple[str, ...]]:
-    """A kernel file below its mark, as blocks that two empty lines part."""
-    text = files("samfast.kernels").joinpath(name + ".py").read_text(encoding="utf-8")
-    mark = "# --- target" if "# --- target" in text else "# linked:"
-    head, _, body = text.partition(mark)
-    body = body.partition("\n")[2]
-    imports = "\n".join(line for line in head.splitlines() if line.startswith(("import ", "from ")))
-    return imports, tuple(b.strip("\n") for b in body.strip("\n").split("\n\n\n") if b.strip())
-
-
-_DEFINITION = re.compile(r"^@\w+.*\ndef (\w+)", re.S)
-
-
-def defines(block: str) -> str | None:
-    match = _DEFINITION.match(block) if block.startswith("@") else None
-    return match[1] if match else None
-
-
-@cache
-def library(name: str, used: frozenset[str]) -> tuple[str, ...]:
-    """The blocks of a kernel file: all constants, and the functions that are used or called by those."""
-    _, blocks = blocks_of(name)
-    functions = {n: b for b in blocks if (n := defines(b))}
-    need, stack = set(), [u for u in used if u in functions]
-    while stack:
-        f = stack.pop()
-        if f not in need:
-            need.add(f)
-            stack += [g for g in functions if g != f and re.search(rf"\b{g}\(", functions[f])]
-    return tuple(b for b in blocks if (n := defines(b)) is None or n in need) if need else ()
-
-
-def row(items: Sequence[str]) -> str:
-    return "(" + "".join(f"{x}, " for x in items).strip() + ")"
-
-
-def function(kind: str, signature: str, doc: str, body: Sequence[str]) -> str:
-    lines = [f"@{kind}", f"def {signature}:"] + ([f'    """{doc}"""'] if doc else []) + ["    " + b for b in body]
-    return "\n".join(lines)
-
+from .. import tracing as T
+from ..checks import check
+from ..losses import Loss
+from ..observe import Observer
+from ..rules import Rule
+from .compose import Traced, flat, symbol, tainted
+from .fusion import fuse
+from .layout import Layout, column_names, places, stride, wide_layout
+from .linker import blocks_of, function, library, row
+from .printing import Printer
+from .program import LIMIT, MODES, Program
+from .wide import WideText
 
 STATEMENTS = 6000   # of one unrolled step, at most: compile time grows with them
 
@@ -96,36 +54,10 @@ class Text(ABC):
         self.stride = stride(traced.draws, unit)
         self.calls = -(-self.stride // unit)
         self.served = unit * self.calls // self.stride if traced.draws else 8
-        self.printer = T.Printer()
-        self._lay_out(per_path)
-
-    # where things live ----------------------------------------------------------------------------------------------
-    def _lay_out(self, per_path: frozenset[str]) -> None:
-        t, dim, wide = self.traced, self.loss.dim, self.traced.wide
-        single = {k: 1 if isinstance(v, T.Expr) else len(v) for k, v in t.new.items() if k in ("alarm", "m")}
-        spread = [k for k in t.new if k not in single]
-        for k in sorted(per_path):
-            if isinstance(t.params[k], T.Expr):
-                single[f"p_{k}"] = 1
-            else:
-                spread.append(f"p_{k}")
-        self.spread, self.rows = spread, {}
-        for s, k in enumerate(spread):
-            self.rows[k] = tuple(i * len(spread) + s if wide else s * dim + i for i in range(dim))
-        at = dim * len(spread)
-        self.single: dict[str, int] = {}
-        for k, n in single.items():
-            self.rows[k] = tuple(range(at, at + n))
-            self.single.update({k if n == 1 and k != "m" else f"{k}_{i}": at + i for i in range(n)})
-            at += n
-        self.state_rows = at
-        common = [(k, v) for k, v in t.params.items() if k not in per_path]
-        scalars = [(k, 1) for k, v in common if isinstance(v, T.Expr)]
-        self.columns = tuple(scalars + [(k, dim) for k, v in common if not isinstance(v, T.Expr)])
-
-    def _column_names(self) -> list[str]:
-        return [f"p_{k}" if n == 1 and isinstance(self.traced.params[k], T.Expr) else f"p_{k}_{i}"
-                for k, n in self.columns for i in range(n)]
+        self.printer = Printer()
+        self.places = at = places(traced, loss.dim, per_path)
+        self.spread, self.single, self.rows, self.state_rows, self.columns = (
+            at.spread, at.single, at.rows, at.state_rows, at.columns)
 
     def _features(self) -> tuple[list[T.Expr], tuple[str, ...]]:
         w = symbol("w", "state", self.loss.dim, self.traced.wide)
@@ -150,7 +82,7 @@ class Text(ABC):
             new += list(value) if value is not None else [T.var(f"{k}_{i}", "path") for i in range(dim)]
         singles = {"alarm": t.new.get("alarm"), **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))}}
         new += [singles[k] if singles.get(k) is not None else T.var(k, "path") for k in self.single]
-        fused = T.fuse(new, self.dtype == "float64")
+        fused = fuse(new, self.dtype == "float64")
         lines, outs = self.printer.lines(fused, lambda e: e.args[0] if e.op in ("var", "sign") else None)
         changed = [i for i, (n, o) in enumerate(zip(names, outs, strict=True)) if n != o]
         size = max(1, self.printer.work)
@@ -159,8 +91,8 @@ class Text(ABC):
               f"operations, more than {STATEMENTS}; write the loss with vector operations (w*w, samfast.dot, total) "
               "instead of w[i], so that it is traced as a whole")
         features, self.labels = self._features()
-        seen, shown = self.printer.lines(T.fuse(features), lambda e: e.args[0] if e.op in ("var", "sign") else None)
-        zs, ps = [f"z{i}" for i in range(t.draws)], self._column_names()
+        seen, shown = self.printer.lines(fuse(features), lambda e: e.args[0] if e.op in ("var", "sign") else None)
+        zs, ps = [f"z{i}" for i in range(t.draws)], column_names(t, self.columns)
         unpack = [f"{row(n)} = {of}" for n, of in ((names, "s"), (ps, "p")) if n]
         number = [f"d[{i // self.pack}] << B({i % self.pack})" if self.sign else f"d[{i}]" for i in range(t.draws)]
         time = ["step, after = T(k), T(k + 1)"]
@@ -173,13 +105,7 @@ class Text(ABC):
 
     # programs of many coordinates -----------------------------------------------------------------------------------
     def layout(self) -> Layout:
-        first, vectors = 0, {}
-        for k, n in self.columns:
-            if not isinstance(self.traced.params[k], T.Expr):
-                vectors[f"p_{k}"] = first
-            first += n
-        return Layout(self.loss.dim, {k: s for s, k in enumerate(self.spread)}, len(self.spread), self.single, vectors,
-                      dict(self.traced.noise), self.pack if self.sign else 0)
+        return wide_layout(self.traced, self.loss.dim, self.places, self.pack if self.sign else 0)
 
     def passes(self, step: WideText, watch: WideText) -> tuple[list[str], list[str]]:
         """The passes over coordinates of one step and of one observation."""

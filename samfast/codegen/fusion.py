@@ -1,15 +1,15 @@
-"""Straight-line text from expressions: every operation explicit, every constant of the program's type."""
+"""Products and sums become fused operations, each with one rounding: the same bits on every device."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from .expr import BINARY, COMPARE, Expr, const, constant, multiply, topological
+from ..tracing.expr import Expr, const, constant, multiply, topological
 from .linear import collect, counted
 
 
-def _product(e: Expr) -> Expr | None:
+def product(e: Expr) -> Expr | None:
     """The product that e is, up to a sign."""
     if e.op == "neg" and e.args[0].op == "mul":
         return e.args[0]
@@ -45,7 +45,7 @@ def _contract(e: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int], alone
     A product that is needed by itself (`alone`) is not computed again.
     """
     a, b = e.args
-    ma, mb = (None if m is None or m.key in alone else m for m in (_product(a), _product(b)))
+    ma, mb = (None if m is None or m.key in alone else m for m in (product(a), product(b)))
     if ma is not None and mb is not None:
         late = max(x.depth for x in ma.args) > max(x.depth for x in mb.args)
         ma, mb = (ma, None) if late else (None, mb)
@@ -80,57 +80,3 @@ def fuse(outs: Sequence[Any], merge: bool = False) -> list[Expr]:
             fused = Expr(e.op, *(memo[a.key] if isinstance(a, Expr) else a for a in e.args))
         memo[e.key] = fused
     return [memo[o.key] for o in roots]
-
-
-def statement(e: Expr, r: Sequence[str]) -> str:
-    """The right-hand side of one operation on the names r."""
-    if e.op in BINARY:
-        return f"{r[0]} {BINARY[e.op]} {r[1]}"
-    if e.op in COMPARE:
-        return f"{r[0]} {COMPARE[e.op]} {r[1]}"
-    if e.op == "where":
-        return f"{r[1]} if {r[0]} else {r[2]}"
-    return f"{e.op}({', '.join(r)})"
-
-
-class Printer:
-    """Prints statements; constants get module-level names, collected over all of a program's functions."""
-
-    def __init__(self) -> None:
-        self.constants: dict[float, str] = {}
-        self.functions: set[str] = set()
-        self.work = 0                           # statements of the last call that differ from path to path
-
-    def name(self, value: float) -> str:
-        key = 0.0 if value == 0 else value
-        return self.constants.setdefault(key, f"K{len(self.constants)}")
-
-    def lines(self, roots: Sequence[Expr], leaf: Callable[[Expr], str | None],
-              suffix: str = "") -> tuple[list[str], list[str]]:
-        """(statements, names of the roots). leaf(e) names what is there already, None for what must be computed."""
-        ref: dict[bytes, str] = {}
-        out: list[str] = []
-        stack = [(e, False) for e in reversed(roots)]
-        self.work = 0
-        while stack:
-            e, ready = stack.pop()
-            if e.key in ref:
-                continue
-            if not ready:
-                known = self.name(e.args[0]) if e.op == "const" else "TINY" if e.op == "tiny" else leaf(e)
-                if known is not None:
-                    ref[e.key] = known
-                    continue
-                stack.append((e, True))
-                stack.extend((a, False) for a in reversed(e.args) if isinstance(a, Expr))
-                continue
-            r = [ref[a.key] for a in e.args if isinstance(a, Expr)]
-            if e.op == "neg":
-                ref[e.key] = f"(-{r[0]})"
-                continue
-            if e.op not in BINARY and e.op not in COMPARE and e.op not in ("where", "fma", "flip"):
-                self.functions.add(e.op)
-            self.work += not e.uniform
-            ref[e.key] = f"t{len(out)}{suffix}"
-            out.append(f"{ref[e.key]} = {statement(e, r)}")
-        return out, [ref[e.key] for e in roots]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .expr import Expr
+from ..tracing.expr import Expr
 from .wide import WideText
 
 CALL = 4        # normals of one Philox call

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from .expr import Expr, topological
+from ..tracing.expr import Expr, topological
 from .printing import Printer
 
 SLOW = {"sqrt": 6, "div": 5, "exp": 16, "log": 20, "sin": 20, "cos": 20, "tanh": 24}    # in statements

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .cpu import CpuText, taken
+from .linker import blocks_of, defines, function
 from .program import Program
-from .text import blocks_of, defines, function
-from .text_cpu import CpuText, taken
 
 AHEAD = 64      # groups of steps whose numbers are drawn at once
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import tracing as T
-from .checks import check
-from .losses import Loss, Parameters, sample_numbers
-from .observe import ORIGIN, Observer, Seen
-from .rules import Oracle, Rule
+from .. import tracing as T
+from ..checks import check
+from ..losses import Loss, Parameters, sample_numbers
+from ..observe import ORIGIN, Observer, Seen
+from ..rules import Oracle, Rule
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,13 @@ def tainted(feature: T.Expr, w: Any) -> T.Expr:
             nothing = T.Expr("mul", zero, x)
             feature = T.Expr("add", feature, T.Expr("reduce", nothing) if x.wide and not feature.wide else nothing)
     return feature
+
+
+def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
+    """Two owners of one parameter name."""
+    owners: dict[str, str] = {}
+    for owner, params in ((f"loss {loss.name!r}", loss.params), (f"rule {rule.name!r}", rule.params),
+                          (f"observer {observer.name!r}", observer.params)):
+        for k in params:
+            check(k not in owners, f"parameter {k!r} belongs to {owners.get(k)} and to {owner}: rename one of them")
+            owners[k] = owner

@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from . import tracing as T
+from .. import tracing as T
+from .linker import blocks_of, defines, function, row
 from .program import Program
-from .text import Step, Text, blocks_of, defines, function, row
-from .tracing.wide_cuda import CudaWideText
+from .wide_cuda import CudaWideText
+from .writer import Step, Text
 
 STATEMENTS = 1024   # of one pass of steps, at most: other warps hide the latency, this only bounds the size of the code
 REGISTERS = 96      # 32-bit registers that the configurations of one thread may fill

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MODES = {"mixed": ("float64", "float32"), "float32": ("float32", "float32"), "float64": ("float64", "float64")}
+BLOCK = 256         # paths that are summed in one tree on every device
 LIMIT = 1e75        # a path beyond this has diverged: fourth powers still add up in float64
 
 
@@ -42,8 +43,3 @@ class Program:
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(MODES[self.mode][0])
-
-
-def stride(draws: int, unit: int) -> int:
-    """Numbers that a step owns: n rounded up so that calls (of `unit` numbers) serve whole steps."""
-    return -(-draws // unit) * unit if draws > unit else 1 << (draws - 1).bit_length() if draws else 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-from .expr import Expr, add, const, constant, lift, multiply, topological, unary
+from ..tracing.expr import Expr, add, const, constant, lift, multiply, topological, unary
 
 SUMS = ("add", "sub")
 

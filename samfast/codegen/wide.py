@@ -8,23 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .expr import Expr, topological
-from .printing import Printer, _product, fuse
+from ..tracing.expr import Expr, topological
+from .fusion import fuse, product
+from .layout import Layout
+from .printing import Printer
 
 UNROLL = 4      # coordinates of one pass: saves loads and stores of the running sums
-
-
-@dataclass
-class Layout:
-    """Where the names of a wide program live."""
-
-    dim: int
-    rows: Mapping[str, int]                  # wide row names -> place within a coordinate's rows
-    per: int                                 # rows per coordinate
-    single: Mapping[str, int]                # narrow row names -> row, counted from the start
-    vectors: Mapping[str, int]               # wide parameters -> first column of `params`
-    numbers: Mapping[str, int]               # wide noise -> number of coordinate 0
-    signs: int = 0                           # bits per word of sign noise, 0 for normals
 
 
 @dataclass
@@ -135,13 +124,13 @@ class WideText:
         roots = [e.args[0] for e in sums]
         operands: list[Expr] = []
         for r in roots:                                  # a product joins its sum in one fused operation
-            m = _product(r)
+            m = product(r)
             operands += [r] if m is None else [Expr("neg", m.args[0]) if m is not r else m.args[0], m.args[1]]
         lines, names = self.printer.lines([*operands, *(e for e, _, _ in writes)], leaf, f"_{u}")
         it = iter(names)
         for e, r in zip(sums, roots, strict=True):
             a = kept[e.key]
-            lines.append(f"{a} = {a} + {next(it)}" if _product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
+            lines.append(f"{a} = {a} + {next(it)}" if product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
         return lines, list(it)
 
     def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]], merge: bool) -> list[str]:

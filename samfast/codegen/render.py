@@ -1,34 +1,36 @@
-"""(loss, rule, observer) -> Program: the text of one self-contained module, and where everything in it lives."""
+"""(loss, rule, observer) -> Program: the text of one self-contained module, and where everything in it lives.
+
+The stages, each a file of this package:
+
+compose             loss, rule, observer -> Traced: one step and one observation as expressions of symbols
+linear, fusion      expressions -> expressions: sums collected, a product and a sum become one operation with one rounding
+layout              Traced -> Places: rows of the state, columns of the parameters, numbers of a step
+printing            expressions -> statements, one path at a time; the constants by name
+passes, wide        expressions -> loops over the lanes, for a long step and for many coordinates (wide_cuda: for a GPU)
+writer              all of it -> the functions of a module; cpu, cpu_single and cuda write those that their driver asks for
+linker              the functions and the pieces of kernel files -> one text
+program             the text and the layout as plain data, all that a worker needs
+"""
 from __future__ import annotations
 
 from typing import Any
 
-from .checks import check, choice, names_of
-from .composition import Traced, compose
-from .losses import Loss, PerPath
-from .observe import ORIGIN, Observer
+from ..checks import check, choice, names_of
+from ..losses import Loss, PerPath
+from ..observe import ORIGIN, Observer
+from ..rules import Rule
+from ..tracing import Expr, NeedsCoordinatesError, Wide
+from .compose import Traced, clash, compose
+from .cpu import CpuText
+from .cpu_single import SingleText
+from .cuda import CudaText
 from .program import LIMIT, MODES, Program
-from .rules import Rule
-from .text_cpu import CpuText
-from .text_cuda import CudaText
-from .text_single import SingleText
-from .tracing import Expr, NeedsCoordinatesError, Wide
 
 UNROLLED = 8        # above this dim a program that can be traced wide is
 TEXTS = {"cpu": CpuText, "plain": CpuText, "cuda": CudaText, "emulator": CudaText, "simulator": CudaText}
 
 REMEMBERED = 100
 _programs: dict[Any, Program] = {}      # by content: equal expressions have equal texts
-
-
-def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
-    """Two owners of one parameter name."""
-    owners: dict[str, str] = {}
-    for owner, params in ((f"loss {loss.name!r}", loss.params), (f"rule {rule.name!r}", rule.params),
-                          (f"observer {observer.name!r}", observer.params)):
-        for k in params:
-            check(k not in owners, f"parameter {k!r} belongs to {owners.get(k)} and to {owner}: rename one of them")
-            owners[k] = owner
 
 
 def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", device: str = "cpu", lanes: int = 256,
@@ -81,4 +83,4 @@ def content(traced: Any) -> Any:
     return tuple(content(x) for x in traced) if isinstance(traced, tuple | list) else traced
 
 
-__all__ = ["LIMIT", "MODES", "Program", "clash", "render"]
+__all__ = ["LIMIT", "MODES", "Program", "render"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 from functools import cache
 from typing import ClassVar
 
-from . import tracing as T
+from .. import tracing as T
+from .linker import blocks_of, defines, function, row
+from .passes import text as pass_text
 from .program import Program
-from .text import Step, Text, blocks_of, defines, function, row
-from .tracing.passes import text as pass_text
-from .tracing.wide import WideText
+from .wide import WideText
+from .writer import Step, Text
 
 CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
 GROUP = {512: 96, 256: 1}   # statements of one pass over a group of configurations: 16 registers have no room for two
@@ -26,7 +27,7 @@ def taken(a: str, first: str, step: int, count: int) -> str:
 @cache
 def vector_bits() -> int:
     """Of the host. It shapes the text only: the bits of a result do not depend on it."""
-    from .machine import host
+    from ..machine import host
     return 512 if host()["vector_bits"] == 512 else 256
 
 
