@@ -14,20 +14,23 @@ if not (Path(__file__).parent / "kernels").exists():
 _PUBLIC = {
     "simulate": "engine", "resume": "engine", "gpus": "backends.cuda", "Run": "results", "Interrupted": "schedule",
     "StudyInterrupted": "study",
-    "loss": "losses", "Loss": "losses", "per_path": "losses",
-    "rule": "rules", "Rule": "rules", "gd": "rules", "sam": "rules", "heavy_ball": "rules", "derivative": "rules",
-    "sampled": "sampling", "CriticalPoint": "landscape", "critical_point": "landscape", "critical_points": "landscape",
+    "loss": "model.loss", "Loss": "model.loss", "per_path": "model.parameters",
+    "rule": "model.rules", "Rule": "model.rule", "gd": "model.rules", "sam": "model.rules", "heavy_ball": "model.rules",
+    "derivative": "model.rule",
+    "sampled": "model.sampling", "CriticalPoint": "model.critical_points", "critical_point": "model.loss",
+    "critical_points": "model.loss",
     "Basins": "landscape", "basins": "landscape", "eigenvalue_map": "landscape", "sharpness": "landscape",
     "Flow": "trajectories", "cases": "trajectories",
-    "noisy": "noise", "diffusion": "noise", "Observer": "observe", "msd": "displacement", "Study": "study",
-    "gaussian_chain": "chain", "paired": "pairs", "paired_msd": "paired_study", "Comparison": "comparison",
+    "noisy": "model.noise", "diffusion": "model.noise", "Observer": "model.observer", "msd": "displacement", "Study": "study",
+    "gaussian_chain": "chain", "paired": "model.paired", "paired_msd": "paired_study", "Comparison": "comparison",
     "exit_times": "escape_study",
     "CriticalPointError": "checks", "DivergenceWarning": "checks", "NoGpuError": "checks", "TraceError": "tracing",
     "sqrt": "tracing", "exp": "tracing", "log": "tracing", "sin": "tracing", "cos": "tracing", "tanh": "tracing",
     "absolute": "tracing", "where": "tracing", "minimum": "tracing", "maximum": "tracing", "total": "tracing",
     "dot": "tracing", "norm": "tracing",
 }
-_MODULES = ("losses", "observe", "stats", "theory", "cache", "tracing", "reproduce")
+_MODULES = {"losses": "model.losses", "observe": "model.observe",
+            **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")}}
 __all__ = ["__version__", *_PUBLIC, *_MODULES]
 
 
@@ -35,7 +38,7 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     raise AttributeError(f"module 'samfast' has no attribute {name!r}")
 
 

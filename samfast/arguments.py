@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .checks import check, choice, identifier, integer, numbers
+from .checks import check, choice, identifier, integer
 from .codegen.compose import clash
-from .losses import Loss, PerPath
-from .observe import ORIGIN, Observer
-from .rules import Rule
+from .model.loss import Loss
+from .model.observer import ORIGIN, Observer
+from .model.parameters import PerPath, parameter
+from .model.rule import Rule
 
 RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in
 
@@ -112,7 +113,7 @@ def given(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
     """All parameters by name, checked."""
     clash(loss, rule, observer)
     for name, value in rule.params.items():
-        numbers(name, value)
+        parameter(name, value)
     for name in (*loss.params, *rule.params):
         identifier(name)
         check(name not in RESERVED, f"parameter name {name!r} is samfast's own: rename it")

@@ -14,11 +14,11 @@ import numpy as np
 from .checks import check
 from .engine import checked, ready
 from .jobs import Job
-from .losses import Loss
 from .merging import finish
-from .observe import Observer
+from .model.loss import Loss
+from .model.observer import Observer
+from .model.rule import Rule
 from .results import Run
-from .rules import Rule
 from .schedule import Progress
 from .tracing import Vector, total
 

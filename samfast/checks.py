@@ -56,10 +56,8 @@ def choice(name: str, value: Any, options: Iterable[str]) -> Any:
 def numbers(name: str, value: Any, low: float | None = None, above: float | None = None,
             below: float | None = None, example: Any = 0.1) -> Any:
     """A finite real number or array of them; bounds are checked for every entry. Returned as it came."""
-    from .losses import PerPath
-    raw = value.values if isinstance(value, PerPath) else value
     try:
-        array = np.asarray(raw, float)
+        array = np.asarray(value, float)
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: give a number or a sequence of numbers, e.g. {name}={example}") from None
     if array.size == 0:         # the value is written out only where it is wrong: that takes longer than all the checks

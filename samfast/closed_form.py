@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import noise as noises
-from . import rules, theory
+from . import theory
+from .model import noise as noises
+from .model import rules
+from .model.rule import Rule
 
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}    # names in theory
 THEOREMS = ("corrected", "printed")
@@ -146,7 +148,7 @@ class Model:
         gain = 1 + np.asarray(v["rho"]) * v["eigenvalue"]       # the Jacobian of w^p
         return np.asarray(gain ** ((self.drift == "chain") + (self.noise == "same")))
 
-    def rule(self, v: Values, kind: str = "normal") -> rules.Rule:
+    def rule(self, v: Values, kind: str = "normal") -> Rule:
         """What is simulated, method "exact" excepted: SAM (SGD at rho = 0) with this drift, noise and momentum."""
         heavy = {"momentum": v["momentum"], "dampening": v["dampening"]} if self.heavy else {}
         rule = rules.sam(lr=v["lr"], rho=v["rho"], drift=self.drift, **heavy)

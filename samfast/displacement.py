@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from . import law, losses, observe, theory
+from . import law, theory
 from .batches import Batches, Begin, More, Seen, further
 from .checks import DivergenceWarning
 from .closed_form import Model
 from .engine import simulate
 from .grid import METHODS, Plan, plan
+from .model import losses, observe
 from .schedule import Interrupted, Progress
 from .study import Study, StudyInterrupted
 

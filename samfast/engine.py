@@ -18,12 +18,14 @@ from .codegen.layout import lanes
 from .codegen.program import LIMIT, MODES, Program
 from .codegen.render import render
 from .jobs import Job, check_size
-from .losses import Loss, PerPath
 from .machine import host, threads, toolchain
 from .merging import finish
-from .observe import ORIGIN, Observer, position
+from .model.loss import Loss
+from .model.observe import position
+from .model.observer import ORIGIN, Observer
+from .model.parameters import PerPath
+from .model.rule import Rule
 from .results import Run
-from .rules import Rule
 from .schedule import Progress
 
 AUTO_SECONDS = 0.1      # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from . import losses, observe, theory
+from . import theory
 from . import tracing as T
 from .checks import check, choice, integer, numbers
 from .closed_form import NOISES, Model
 from .comparison import Comparison, comparison
 from .engine import resume, simulate
 from .grid import BOUNDS, axes
-from .observe import Observer, Seen
+from .model import losses, observe
+from .model.observer import Observer, Seen
+from .model.rule import Oracle, Rule
 from .results import Run
-from .rules import Oracle, Rule
 from .schedule import Progress
 
 MOST = 10 ** 8      # mean number of steps of a setting beyond which nothing is begun

@@ -9,12 +9,12 @@ import numpy as np
 
 from .checks import check, choice, integer, numbers
 from .closed_form import NOISES, THEOREMS, Model
-from .noise import KINDS
+from .model import parameters
+from .model.noise import KINDS
 
 BOUNDS: dict[str, dict[str, Any]] = {
-    "eigenvalue": {"example": -1.0}, "lr": {"above": 0.0, "example": 0.01}, "rho": {"low": 0.0, "example": 0.05},
-    "momentum": {"low": 0.0, "below": 1.0, "example": 0.9}, "dampening": {"low": 0.0, "below": 1.0, "example": 0.1},
-    "batch_size": {"low": 1.0, "example": 64}, "dt": {"above": 0.0, "example": 0.01}}
+    "eigenvalue": {"example": -1.0}, **{p: parameters.BOUNDS[p] for p in ("lr", "rho", "momentum", "dampening")},
+    "batch_size": {"low": 1.0, "example": 64}, "dt": parameters.BOUNDS["dt"]}
 PARAMETERS = tuple(BOUNDS)          # the numbers of a setting, each a dimension if given as a sequence; dt may be absent
 DRIFTS = ("plain", "chain")
 CHOICES = ("drift", "noise")        # the words of a setting, dimensions too; each combination is a program of its own

@@ -15,7 +15,7 @@ from . import theory
 from .chain import gaussian_chain, root
 from .checks import check, choice
 from .closed_form import Model
-from .observe import Observer
+from .model.observer import Observer
 from .results import Run
 from .schedule import Progress
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from . import losses, observe, theory
+from . import theory
 from .checks import choice, numbers
 from .closed_form import NOISES, Model, Values
 from .comparison import Comparison, comparison
 from .engine import simulate
 from .grid import Plan, plan
-from .pairs import paired
+from .model import losses, observe
+from .model.paired import paired
 from .schedule import Progress
 
 LEVEL = 3.0         # standard deviations at which `needed` resolves the difference

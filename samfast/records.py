@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .losses import PerPath
+from .model.parameters import PerPath
 from .results import Run
 
 if TYPE_CHECKING:

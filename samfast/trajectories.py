@@ -10,9 +10,11 @@ import numpy as np
 
 from . import tracing as T
 from .checks import check, choice, numbers
-from .landscape import _axes, _box, _plain
-from .losses import Loss, Parameters
-from .rules import Oracle, Rule
+from .landscape import _axes
+from .model.critical_points import corners
+from .model.loss import Loss, plain
+from .model.parameters import Parameters
+from .model.rule import Oracle, Rule
 
 OFFSET = 1e-5           # of a manifold's first point from the saddle, beside the size of the box
 STEEP = 1e100           # a slope beyond this is the kink of rho/|grad| at gradient 0
@@ -31,7 +33,7 @@ class Flow:
     rule: Rule
 
     def __post_init__(self) -> None:
-        _plain(self.loss)
+        plain(self.loss)
         check(isinstance(self.rule, Rule) and self.rule.direction is not None, f"rule={self.rule!r}: it has no direction; "
               "give one made by sf.gd, sf.sam or sf.rule", TypeError)
         for name, value in self.rule.params.items():
@@ -70,7 +72,7 @@ class Flow:
 
     def field(self, box: Any, shape: Sequence[int] = (25, 25)) -> tuple[np.ndarray, np.ndarray]:
         """(points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
-        points = np.stack(np.meshgrid(*_axes(*_box(box, self.loss.dim), shape), indexing="ij"), -1)
+        points = np.stack(np.meshgrid(*_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
         return points, self(points)
 
     def trajectory(self, start: Any, time: float, *, box: Any = None, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +83,7 @@ class Flow:
         begin = np.asarray(numbers("start", start), float)
         events: list[Callable[..., float]] = []
         if box is not None:
-            low, high = _box(box, self.loss.dim)
+            low, high = corners(box, self.loss.dim)
 
             def inside(_: float, w: np.ndarray) -> float:
                 return float(np.minimum(w - low, high - w).min())
@@ -110,7 +112,7 @@ class Flow:
         """
         choice("kind", kind, ("stable", "unstable"))
         centre = np.asarray(numbers("point", point), float)
-        low, high = _box(box, self.loss.dim)
+        low, high = corners(box, self.loss.dim)
         jacobian = self.jacobian(centre)
         check(float(np.abs(jacobian).max()) < STEEP, f"point={point!r}: the flow of rule {self.rule.name!r} has no derivative "
               "there; use gd or SAM with constant rho")

@@ -6,7 +6,8 @@ import pytest
 import samfast as sf
 from samfast import tracing as T
 from samfast.codegen.render import render
-from samfast.observe import Observer, position
+from samfast.model.observe import position
+from samfast.model.observer import Observer
 
 SCALE = 1.0
 

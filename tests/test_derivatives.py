@@ -11,8 +11,8 @@ import samfast as sf
 from samfast import engine
 from samfast import tracing as T
 from samfast.backends import cpu
-from samfast.losses import Parameters
-from samfast.rules import Oracle
+from samfast.model.parameters import Parameters
+from samfast.model.rule import Oracle
 from samfast.tracing import calculus
 
 # Relative to the largest entry; the losses are smooth, and well conditioned at the points used.

@@ -184,7 +184,7 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
 
 def test_a_wrong_rule_changes_a_verdict(monkeypatch):
     """Without its radius SAM is gradient descent, which does not bounce."""
-    from samfast.rules import sam
+    from samfast.model.rules import sam
     verdicts = changed(bartlett_tools, monkeypatch, "sam", lambda rho, **k: sam(rho=0.0, **k), "bartlett-fig1")
     assert verdicts[:2] == ["does not hold"] * 2
 

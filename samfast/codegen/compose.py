@@ -7,9 +7,10 @@ from typing import Any
 
 from .. import tracing as T
 from ..checks import check
-from ..losses import Loss, Parameters, sample_numbers
-from ..observe import ORIGIN, Observer, Seen
-from ..rules import Oracle, Rule
+from ..model.loss import Loss, sample_numbers
+from ..model.observer import ORIGIN, Observer, Seen
+from ..model.parameters import Parameters
+from ..model.rule import Oracle, Rule
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import tracing as T
-from ..losses import Loss
-from ..rules import Rule
+from ..model.loss import Loss
+from ..model.rule import Rule
 from .compose import Traced
 from .program import BLOCK
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..checks import check, choice, names_of
-from ..losses import Loss, PerPath
-from ..observe import ORIGIN, Observer
-from ..rules import Rule
+from ..model.loss import Loss
+from ..model.observer import ORIGIN, Observer
+from ..model.parameters import PerPath
+from ..model.rule import Rule
 from ..tracing import Expr, NeedsCoordinatesError, Wide
 from .compose import Traced, clash, compose
 from .cpu import CpuText

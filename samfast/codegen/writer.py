@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from .. import tracing as T
 from ..checks import check
-from ..losses import Loss
-from ..observe import Observer
-from ..rules import Rule
+from ..model.loss import Loss
+from ..model.observer import Observer
+from ..model.rule import Rule
 from .compose import Traced, flat, symbol, tainted
 from .fusion import fuse
 from .layout import Layout, column_names, places, stride, wide_layout

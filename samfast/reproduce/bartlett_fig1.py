@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import theory
-from ..losses import quadratic
+from ..model.losses import quadratic
 from . import draw
 from .bartlett_tools import BOX, PAPER, ROUNDING, bounce, hills, minimum, travelled, two_cycle
 from .experiment import Claim, Outcome, Progress, experiment, verdict

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import theory
 from ..landscape import sharpness
-from ..losses import ravine
+from ..model.losses import ravine
 from .bartlett_ravine import FEWER, LR, RADII, RHO, STEPS, columns, drift, picture, reached
 from .bartlett_tools import PAPER, ROUNDING
 from .experiment import Claim, Outcome, Progress, experiment, verdict

@@ -12,10 +12,10 @@ import numpy as np
 from .. import theory
 from ..engine import simulate
 from ..landscape import sharpness
-from ..losses import ravine
-from ..noise import noisy
+from ..model.losses import ravine
+from ..model.noise import noisy
+from ..model.rules import gd
 from ..results import Run
-from ..rules import gd
 from . import draw
 from .bartlett_ravine import LR, RHO, Drift, drift
 from .bartlett_tools import BOX, PAPER, hills, travelled, two_cycle

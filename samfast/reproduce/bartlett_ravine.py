@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import theory
 from ..landscape import sharpness
-from ..losses import ravine
-from ..rules import sam
+from ..model.losses import ravine
+from ..model.rules import sam
 from . import draw
 from .bartlett_tools import BOX, follow, hills, minimum, travelled, two_cycle
 

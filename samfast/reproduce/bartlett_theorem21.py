@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import theory
 from ..landscape import sharpness
-from ..losses import Loss
+from ..model.loss import Loss
 from . import draw
 from .bartlett_tools import BOX, PAPER, ROUNDING
 from .experiment import Claim, Outcome, Progress, experiment, verdict

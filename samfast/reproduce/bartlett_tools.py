@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine import simulate
-from ..losses import Loss, quadratic
-from ..rules import Rule, sam
+from ..model.loss import Loss
+from ..model.losses import quadratic
+from ..model.rule import Rule
+from ..model.rules import sam
 from . import draw
 
 if TYPE_CHECKING:

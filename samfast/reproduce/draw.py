@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..losses import Loss
+from ..model.loss import Loss
 from ..plotting import COLOURS, GREY, STYLE, TIME
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import theory
 from ..landscape import sharpness
-from ..losses import ravine
+from ..model.losses import ravine
 from .bartlett_ravine import LR, RHO, reached
 from .bartlett_theorem3 import overshoots
 from .bartlett_theorem21 import CASE, LOSSES, step

@@ -7,10 +7,10 @@ import numpy as np
 
 from .. import theory
 from ..engine import simulate
-from ..losses import quadratic
-from ..noise import noisy
-from ..observe import msd
-from ..rules import sam
+from ..model.losses import quadratic
+from ..model.noise import noisy
+from ..model.observe import msd
+from ..model.rules import sam
 from .experiment import verdict
 from .register_entry import KIM, SLIDES, Entry, Means, Show, row, weaker
 from .register_stability import network_loss

@@ -8,9 +8,9 @@ from scipy.integrate import quad
 
 from .. import theory
 from ..engine import simulate
-from ..landscape import critical_points
-from ..losses import beale, saddle, toy_network
-from ..rules import sam
+from ..model.critical_points import critical_points
+from ..model.losses import beale, saddle, toy_network
+from ..model.rules import sam
 from ..trajectories import Flow
 from . import beale as walks
 from .experiment import verdict

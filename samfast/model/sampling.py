@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .checks import check, choice
-from .losses import Loss, sample_numbers
-from .rules import Oracle, Rule, ball
+from ..checks import check, choice
+from .loss import Loss, sample_numbers
+from .rule import Oracle, Rule
+from .rules import ball
 
 
 class Sampled(Oracle):

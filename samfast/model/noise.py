@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import tracing as T
-from .checks import check, choice, numbers
-from .rules import Oracle, Rule, ball
+from .. import tracing as T
+from ..checks import check, choice
+from .parameters import parameter
+from .rule import Oracle, Rule
+from .rules import ball
 
 MINIBATCH = ("descent", "same", "independent", "unit")
 KINDS = ("normal", "sign")
@@ -46,9 +48,9 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
           f"sigma={sigma!r}, batch_size={batch_size!r}: give one of them, e.g. sigma=0.1 (standard deviation of the "
           "gradient noise) or, on a quadratic, batch_size=64")
     if sigma is not None:
-        params["sigma"] = numbers("sigma", sigma, low=0.0)
+        params["sigma"] = parameter("sigma", sigma, low=0.0)
         return lambda p: p.sigma
-    params["batch_size"] = numbers("batch_size", batch_size, above=0.0, example=64)
+    params["batch_size"] = parameter("batch_size", batch_size, above=0.0, example=64)
 
     def deviation(p: Any) -> Any:
         check("eigenvalue" in vars(p), f"batch_size={batch_size!r}: the covariance |eigenvalue|/batch_size needs a loss "
@@ -119,7 +121,7 @@ def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any 
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)
     if dt is not None:
-        params["dt"] = numbers("dt", dt, above=0.0, example=0.001)
+        params["dt"] = parameter("dt", dt, above=0.0, example=0.001)
 
     def overdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None

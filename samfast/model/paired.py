@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .checks import check
-from .losses import Parameters
-from .rules import SECOND, Oracle, Rule
+from ..checks import check
+from .parameters import SECOND, Parameters
+from .rule import Oracle, Rule
 
 
 def paired(first: Rule, second: Rule) -> Rule:

@@ -1,50 +1,20 @@
 """What to look at: numbers recorded at the requested times, and memory that follows every step."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from . import tracing as T
-from .checks import check, integer, names_of, numbers
-from .rules import Oracle, Rule, length
+from .. import tracing as T
+from ..checks import check, integer, numbers
+from .observer import ORIGIN, Observer, Seen
+from .observer import several as several
+from .parameters import parameter
+from .rule import Rule
+from .rules import length
 
-
-@dataclass(frozen=True)
-class Seen:
-    """What an observer sees: position w, velocity or momentum v, parameters p, gradient oracle grad, memory m, and t,
-    the number of updates done."""
-
-    w: Any
-    v: Any
-    p: Any
-    grad: Oracle
-    m: Any
-    t: Any
-
-
-@dataclass(frozen=True)
-class Observer:
-    """features(seen) -> numbers (or vectors) recorded at each recorded time.
-
-    memory: initial values of the observer's own numbers, carried along each path; watch(seen) -> their new values, run
-    after every step. labels name the features; a vector feature "w" of dimension 2 becomes w0, w1.
-    """
-
-    name: str
-    features: Callable[[Seen], Sequence[Any]]
-    labels: tuple[str, ...]
-    memory: tuple[float, ...] = ()
-    watch: Callable[[Seen], Sequence[Any]] | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"Observer({self.name}: {', '.join(self.labels)})"
-
-
-ORIGIN = "origin"       # the engine fills this parameter with the start of each path
 LARGE = 1e30            # beyond every feature, and finite in float32
 
 
@@ -118,7 +88,7 @@ def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: An
         first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
     for key, value in params.items():
-        numbers(key, value)
+        parameter(key, value)
 
     def watch(s: Seen) -> list[Any]:
         return [T.where(s.m[0] < 0, T.where(condition(s), s.t, s.m[0]), s.m[0])]
@@ -177,39 +147,6 @@ def _perturbed(rule: Rule) -> Callable[[Any, Any, Any], Any]:
           "by sf.sam")
     assert rule.perturbed is not None
     return rule.perturbed
-
-
-def several(*observers: Observer) -> Observer:
-    """Several observers in one pass over the paths."""
-    check(len(observers) > 0, "several(): give at least one observer, e.g. several(position(), msd())")
-    check(all(isinstance(o, Observer) for o in observers), "several(): give observers, e.g. several(position(), msd())",
-          TypeError)
-    labels = [label for o in observers for label in o.labels]
-    check(len(set(labels)) == len(labels), f"several(): two observers record the same name in {names_of(labels)}; "
-          "leave one of them out")
-    params: dict[str, Any] = {}
-    for o in observers:
-        for k, v in o.params.items():
-            check(k not in params or params[k] is v or params[k] == v, f"several(): observers disagree about parameter "
-                  f"{k!r}; rename it in one of them")
-            params[k] = v
-    cuts = [0]
-    for o in observers:
-        cuts.append(cuts[-1] + len(o.memory))
-
-    def part(s: Seen, i: int) -> Seen:
-        return Seen(s.w, s.v, s.p, s.grad, s.m[cuts[i]:cuts[i + 1]], s.t)
-
-    def features(s: Seen) -> list[Any]:
-        return [x for i, o in enumerate(observers) for x in o.features(part(s, i))]
-
-    def watch(s: Seen) -> list[Any]:
-        return [x for i, o in enumerate(observers) if o.watch for x in o.watch(part(s, i))]
-    for o in observers:
-        check(bool(o.watch) or not o.memory, f"observer {o.name!r} has memory but no watch: give watch=")
-    return Observer("+".join(o.name for o in observers), features, tuple(labels),
-                    tuple(x for o in observers for x in o.memory),
-                    watch if any(o.watch for o in observers) else None, params)
 
 
 def paired_msd() -> Observer:

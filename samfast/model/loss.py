@@ -1,7 +1,4 @@
-"""Losses: ordinary Python functions of a vector and its parameters, with derivatives that are derived.
-
-A loss works on symbols (traced once into compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
-"""
+"""A loss: a Python function of a vector and its parameters, with derivatives that are derived."""
 from __future__ import annotations
 
 import inspect
@@ -12,47 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import tracing as T
-from .checks import check, identifier, integer, names_of, numbers
+from .. import tracing as T
+from ..checks import check, identifier, names_of
+from . import critical_points as finder
+from .parameters import Parameters, PerPath, parameter
 
 if TYPE_CHECKING:
-    from .landscape import CriticalPoint
+    from .critical_points import CriticalPoint
 
 SAMPLE_KINDS = ("normal", "sign", "bit")
-
-
-class Parameters:
-    """The parameters that a traced function sees: p.lr, p.rho, ..."""
-
-    def __init__(self, owner: str, values: Mapping[str, Any]) -> None:
-        self.__dict__.update(values)
-        self._owner = owner
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        known = names_of(k for k in self.__dict__ if k != "_owner")
-        raise T.TraceError(f"p.{name}: {self._owner} has no parameter {name!r} (it has {known}); declare it where the "
-                           f"function is given, e.g. @sf.loss(dim=2, {name}=1.0) or sf.rule(..., {name}=1.0)")
-
-
-def _parameter(name: str, value: Any, dim: int) -> np.ndarray:
-    numbers(name, value)
-    return np.asarray(value.values if isinstance(value, PerPath) else value, float)
-
-
-@dataclass(frozen=True)
-class PerPath:
-    """A parameter with its own value for every path; see `per_path`."""
-
-    values: Any
-
-
-def per_path(values: Any) -> PerPath:
-    """Mark a parameter as having one value per path: an array of shape (paths,), e.g. rho=per_path(rng.random(1000))."""
-    array = np.asarray(numbers("per_path", values), float)
-    check(array.ndim == 1 and array.size > 0, f"per_path of shape {array.shape}: give one value per path, shape (paths,)")
-    return PerPath(array)
 
 
 @dataclass(frozen=True)
@@ -80,7 +45,7 @@ class Loss:
         check(self.kind in SAMPLE_KINDS, f"kind={self.kind!r}: choose one of {names_of(SAMPLE_KINDS)}")
         for name, value in self.params.items():
             identifier(name)
-            array = _parameter(name, value, self.dim)
+            array = np.asarray(value.values if isinstance(parameter(name, value), PerPath) else value, float)
             check(name not in self.vectors or (array.ndim >= 1 and array.shape[-1] == self.dim),
                   f"{name} has shape {array.shape}: its last axis must have length dim={self.dim}")
         _ = self.symbolic                                  # a mistake in the function is reported where it is defined
@@ -187,14 +152,28 @@ class Loss:
         return t.reshape(*t.shape[:-1], self.dim, self.dim, self.dim)
 
     def critical_point(self, start: Any) -> CriticalPoint:
-        """The critical point that SciPy's root finder reaches from a start; see `landscape.critical_point`."""
-        from .landscape import critical_point
-        return critical_point(self, start)
+        """The critical point that SciPy's root finder (hybrid Powell, with the exact Hessian) reaches from a start.
+
+        Raises ValueError where it reaches none.
+        """
+        self.need_one_function()
+        return finder.critical_point(self, start)
 
     def critical_points(self, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
-        """The critical points found in a box, lowest loss first; see `landscape.critical_points`."""
-        from .landscape import critical_points
-        return critical_points(self, box, starts=starts, seed=seed)
+        """The critical points in a box that are reached from many starts, each once, lowest loss first.
+
+        box: (low, high) for each coordinate, e.g. [(-5, 5), (-5, 5)]. starts: how many to draw at random, or an array
+        (starts, dim). There is no guarantee of finding all; of a degenerate set (a line of them) several points are found.
+        """
+        self.need_one_function()
+        return finder.critical_points(self, box, starts=starts, seed=seed)
+
+    def need_one_function(self) -> None:
+        """Raise where there are several functions of w: random samples, or several values of a parameter."""
+        check(not self.samples, f"loss {self.name!r} has random samples: give the mean loss, e.g. sf.losses.toy_network()")
+        for name, value in self.params.items():
+            check(not isinstance(value, PerPath) and np.ndim(value) == int(name in self.vectors), f"{name}: loss "
+                  f"{self.name!r} has several values of it; choose one by loss.replace({name}=...)")
 
     def _need_samples(self, y: Any) -> None:
         check(not self.samples or (y is not None and np.shape(y)[-1:] == (self.samples,)),
@@ -238,76 +217,18 @@ def loss(dim: int, *, samples: int = 0, kind: str = "normal", **params: Any) -> 
     return decorate
 
 
-def quadratic(eigenvalue: Any) -> Loss:
-    """l(w) = 1/2 sum_i eigenvalue_i w_i^2 in the eigenvectors' coordinates; eigenvalues of any sign.
-
-    eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
-    """
-    check(not isinstance(eigenvalue, PerPath), "eigenvalue: it has one value per coordinate, per_path gives one per path; "
-          "give a sequence", TypeError)
-    values = np.atleast_1d(np.asarray(numbers("eigenvalue", eigenvalue), float))
-    return Loss("quadratic", values.shape[-1], _quadratic, {"eigenvalue": values}, frozenset({"eigenvalue"}))
+def plain(loss: Any) -> Loss:
+    """A loss that is one function of w; anything else raises."""
+    check(isinstance(loss, Loss), f"loss={loss!r}: give a Loss, e.g. sf.losses.beale()", TypeError)
+    loss.need_one_function()
+    return loss  # type: ignore[no-any-return]
 
 
-def _quadratic(w: Any, p: Any) -> Any:
-    return 0.5 * T.total(p.eigenvalue * w * w)
+def critical_point(loss: Loss, start: Any) -> CriticalPoint:
+    """loss.critical_point(start), see there."""
+    return plain(loss).critical_point(start)
 
 
-def saddle() -> Loss:
-    """l(x, y) = x^2 - y^2 (Kim et al., Fig. 5): one saddle at 0 with eigenvalues 2 and -2."""
-    return Loss("saddle", 2, _saddle)
-
-
-def _saddle(w: Any, p: Any) -> Any:
-    return w[0] ** 2 - w[1] ** 2
-
-
-def beale() -> Loss:
-    """Beale's function: minimum 0 at (3, 1/2), saddle at (0, 1) with eigenvalues 27.75 and -27.75."""
-    return Loss("beale", 2, _beale)
-
-
-def _beale(w: Any, p: Any) -> Any:
-    x, y = w[0], w[1]
-    return ((1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y ** 2)) ** 2 + (2.625 - x * (1 - y ** 3)) ** 2)
-
-
-def ravine() -> Loss:
-    """l(x, y) = x^2/(1 + y^2/2) + y^2/2 (Bartlett et al., section 6): minimum at 0, less sharp away from y = 0."""
-    return Loss("ravine", 2, _ravine)
-
-
-def _ravine(w: Any, p: Any) -> Any:
-    return w[0] ** 2 / (1 + w[1] ** 2 / 2) + w[1] ** 2 / 2
-
-
-def double_well() -> Loss:
-    """l(x, y) = x^4/4 - x^2/2 + y^2/2: saddle at 0 with eigenvalues -1 and 1, minima at (-1, 0) and (1, 0)."""
-    return Loss("double_well", 2, _double_well)
-
-
-def _double_well(w: Any, p: Any) -> Any:
-    return w[0] ** 4 / 4 - w[0] ** 2 / 2 + w[1] ** 2 / 2
-
-
-def toy_network(*, batch_size: int | None = None) -> Loss:
-    """Two weights, output w_1 w_0^2, labels -1 and 2 with equal chances, squared error (Kim et al., Fig. 7).
-
-    Without batch_size the mean loss (w_1 w_0^2 - 1/2)^2 + 9/4: minima on w_1 w_0^2 = 1/2, a degenerate ridge w_0 = 0.
-    With it the mean over batch_size random labels of (w_1 w_0^2 - y)^2, as a loss with samples of kind "bit"; the same
-    sample serves all gradients of a step, see `sampled` for independent ones.
-    """
-    if batch_size is None:
-        return Loss("toy_network", 2, _toy_network)
-    n = integer("batch_size", batch_size, 1, 1)
-    return Loss("toy_network_batch", 2, _toy_network_batch, samples=n, kind="bit")
-
-
-def _toy_network(w: Any, p: Any) -> Any:
-    return (w[1] * w[0] ** 2 - 0.5) ** 2 + 2.25
-
-
-def _toy_network_batch(w: Any, p: Any, y: Any) -> Any:
-    labels = 3 * y - 1
-    mean = T.total(labels) / len(labels)
-    return (w[1] * w[0] ** 2 - mean) ** 2 + T.total((labels - mean) ** 2) / len(labels)
+def critical_points(loss: Loss, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
+    """loss.critical_points(box, starts=starts, seed=seed), see there."""
+    return plain(loss).critical_points(box, starts=starts, seed=seed)

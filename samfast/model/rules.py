@@ -4,88 +4,14 @@ A rule is a direction (what one step follows) plus what is done with it: a step 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from . import tracing as T
-from .checks import check, choice, names_of, numbers
-
-Direction = Callable[[Any, "Oracle", Any], Any]
-Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
-
-
-class Oracle:
-    """What a rule may ask of the loss: grad(w) is the gradient at w, grad.value(w) the loss at w."""
-
-    def __init__(self, value: Callable[[Any], Any]) -> None:
-        self._value, self.alarms, self.calls = value, [], 0     # type: ignore[var-annotated]
-
-    def value(self, w: Any) -> Any:
-        self.calls += 1
-        return self._value(w)
-
-    def __call__(self, w: Any) -> Any:
-        self.calls += 1
-        return derivative(self._value)(w)
-
-    def alarm(self, condition: Any) -> None:
-        """Mark the path for which the condition holds; the run then raises CriticalPointError."""
-        self.alarms.append(condition)
-
-
-def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
-    def of(w: Any) -> Any:
-        wide = isinstance(w, T.Wide)
-        symbols = T.Wide(T.var("u_", "state", True)) if wide else T.Vector(T.var(f"u_{i}") for i in range(len(w)))
-        at = [symbols.one] if isinstance(symbols, T.Wide) else list(symbols)
-        into = [w.one] if isinstance(w, T.Wide) else list(w)
-        slopes = T.gradient(f(symbols), at)
-        env = {s.key: T.lift(x) for s, x in zip(at, into, strict=True)}
-        result = T.substitute(slopes, env)
-        return T.Wide(result[0]) if wide else T.Vector(result)
-    return of
-
-
-@dataclass(frozen=True)
-class Rule:
-    """step(w, v, grad, p, z) -> (w', v') on symbols.
-
-    v holds `slots` vectors of further state, z this step's noise: `draws` vectors of kind "normal" or "sign".
-    `direction(w, grad, p)` is set for rules of the form w' = w - lr*direction, so that momentum and noise can be added.
-    """
-
-    name: str
-    step: Step
-    params: Mapping[str, Any] = field(default_factory=dict)
-    slots: int = 0
-    draws: int = 0
-    kind: str = "normal"
-    direction: Direction | None = None
-    perturbed: Direction | None = None
-    gradients: int = 1
-    heavy: bool = False
-    dampen_first: bool = True
-    vectors: frozenset[str] = frozenset()
-
-    def __repr__(self) -> str:
-        return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
-
-    def replace(self, **params: Any) -> Rule:
-        """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
-        for name in params:
-            check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has "
-                  f"{names_of(self.params)}")
-            numbers(name, params[name], **BOUNDS.get(name.removesuffix(SECOND), {}))
-        return replace(self, params={**self.params, **params})
-
-
-SECOND = "_second"      # ends the names of the second rule's parameters in `paired`
-BOUNDS: dict[str, dict[str, float]] = {
-    "lr": {"above": 0.0}, "rho": {"low": 0.0}, "momentum": {"low": 0.0, "below": 1.0},
-    "dampening": {"low": 0.0, "below": 1.0}, "sigma": {"low": 0.0}, "batch_size": {"above": 0.0}, "dt": {"above": 0.0},
-}
+from .. import tracing as T
+from ..checks import check, choice
+from .parameters import Parameters, parameter
+from .rule import Direction, Oracle, Rule, derivative
 
 
 def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
@@ -100,10 +26,10 @@ def rule(name: str, direction: Direction, *, lr: Any, momentum: Any = None, damp
             return grad(w - p.ahead*grad(w))
         rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
     """
-    numbers("lr", lr, above=0.0, example=0.01)
+    parameter("lr", lr, above=0.0, example=0.01)
     check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
     for key, value in params.items():
-        numbers(key, value)
+        parameter(key, value)
     values = {"lr": lr, **params}
     check(momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
           f"dampening={dampening!r}: it belongs to momentum; give momentum= as well, or leave it out")
@@ -118,7 +44,6 @@ def rule(name: str, direction: Direction, *, lr: Any, momentum: Any = None, damp
 
 def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
-    from .losses import Parameters
     symbols = {k: T.var(f"p_{k}", "param") for k in params}
     for dim in (2, 8, 64):                               # a direction may ask for w[2]
         oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
@@ -149,14 +74,14 @@ def sam(*, lr: Any, rho: Any, normalize: bool = False, drift: str = "plain", mom
     drift: "plain" is what SAM does (no derivative through w^p); "chain" follows the gradient of w -> loss(w^p), the
     drift of Kim et al., Theorems 2 and 3.
     """
-    numbers("rho", rho, low=0.0, example=0.05)
+    parameter("rho", rho, low=0.0, example=0.05)
     choice("drift", drift, ("plain", "chain"))
     choice("at_critical", at_critical, ("stay", "raise"))
     check(epsilon is None or normalize, f"epsilon={epsilon!r}: it belongs to normalize=True; leave it out")
     check(at_critical == "stay" or normalize, "at_critical='raise' belongs to normalize=True; leave it out")
     check(at_critical == "stay" or drift == "plain", "at_critical='raise' needs drift='plain'; leave one of them out")
     if epsilon is not None:
-        numbers("epsilon", epsilon, above=0.0, example=1e-12)
+        parameter("epsilon", epsilon, above=0.0, example=1e-12)
 
     def scale(g: Any, grad: Oracle, p: Any) -> Any:
         if not normalize:
@@ -200,8 +125,8 @@ def heavy_ball(base: Rule, *, momentum: Any, dampening: Any = 0.0, dampen_first:
     check(base.direction is not None and not base.slots and not base.draws,
           f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
           "by sf.gd, sf.sam or sf.rule, and add noise afterwards")
-    numbers("momentum", momentum, low=0.0, below=1.0, example=0.9)
-    numbers("dampening", dampening, low=0.0, below=1.0, example=0.0)
+    parameter("momentum", momentum, low=0.0, below=1.0, example=0.9)
+    parameter("dampening", dampening, low=0.0, below=1.0, example=0.0)
     direction = base.direction
     assert direction is not None
 

@@ -1,0 +1,89 @@
+"""Losses: ordinary Python functions of a vector and its parameters, with derivatives that are derived.
+
+A loss works on symbols (traced once into compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import tracing as T
+from ..checks import check, integer, numbers
+from .loss import Loss
+from .parameters import PerPath
+
+
+def quadratic(eigenvalue: Any) -> Loss:
+    """l(w) = 1/2 sum_i eigenvalue_i w_i^2 in the eigenvectors' coordinates; eigenvalues of any sign.
+
+    eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
+    """
+    check(not isinstance(eigenvalue, PerPath), "eigenvalue: it has one value per coordinate, per_path gives one per path; "
+          "give a sequence", TypeError)
+    values = np.atleast_1d(np.asarray(numbers("eigenvalue", eigenvalue), float))
+    return Loss("quadratic", values.shape[-1], _quadratic, {"eigenvalue": values}, frozenset({"eigenvalue"}))
+
+
+def _quadratic(w: Any, p: Any) -> Any:
+    return 0.5 * T.total(p.eigenvalue * w * w)
+
+
+def saddle() -> Loss:
+    """l(x, y) = x^2 - y^2 (Kim et al., Fig. 5): one saddle at 0 with eigenvalues 2 and -2."""
+    return Loss("saddle", 2, _saddle)
+
+
+def _saddle(w: Any, p: Any) -> Any:
+    return w[0] ** 2 - w[1] ** 2
+
+
+def beale() -> Loss:
+    """Beale's function: minimum 0 at (3, 1/2), saddle at (0, 1) with eigenvalues 27.75 and -27.75."""
+    return Loss("beale", 2, _beale)
+
+
+def _beale(w: Any, p: Any) -> Any:
+    x, y = w[0], w[1]
+    return ((1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y ** 2)) ** 2 + (2.625 - x * (1 - y ** 3)) ** 2)
+
+
+def ravine() -> Loss:
+    """l(x, y) = x^2/(1 + y^2/2) + y^2/2 (Bartlett et al., section 6): minimum at 0, less sharp away from y = 0."""
+    return Loss("ravine", 2, _ravine)
+
+
+def _ravine(w: Any, p: Any) -> Any:
+    return w[0] ** 2 / (1 + w[1] ** 2 / 2) + w[1] ** 2 / 2
+
+
+def double_well() -> Loss:
+    """l(x, y) = x^4/4 - x^2/2 + y^2/2: saddle at 0 with eigenvalues -1 and 1, minima at (-1, 0) and (1, 0)."""
+    return Loss("double_well", 2, _double_well)
+
+
+def _double_well(w: Any, p: Any) -> Any:
+    return w[0] ** 4 / 4 - w[0] ** 2 / 2 + w[1] ** 2 / 2
+
+
+def toy_network(*, batch_size: int | None = None) -> Loss:
+    """Two weights, output w_1 w_0^2, labels -1 and 2 with equal chances, squared error (Kim et al., Fig. 7).
+
+    Without batch_size the mean loss (w_1 w_0^2 - 1/2)^2 + 9/4: minima on w_1 w_0^2 = 1/2, a degenerate ridge w_0 = 0.
+    With it the mean over batch_size random labels of (w_1 w_0^2 - y)^2, as a loss with samples of kind "bit"; the same
+    sample serves all gradients of a step, see `sampled` for independent ones.
+    """
+    if batch_size is None:
+        return Loss("toy_network", 2, _toy_network)
+    n = integer("batch_size", batch_size, 1, 1)
+    return Loss("toy_network_batch", 2, _toy_network_batch, samples=n, kind="bit")
+
+
+def _toy_network(w: Any, p: Any) -> Any:
+    return (w[1] * w[0] ** 2 - 0.5) ** 2 + 2.25
+
+
+def _toy_network_batch(w: Any, p: Any, y: Any) -> Any:
+    labels = 3 * y - 1
+    mean = T.total(labels) / len(labels)
+    return (w[1] * w[0] ** 2 - mean) ** 2 + T.total((labels - mean) ** 2) / len(labels)

@@ -1,0 +1,79 @@
+"""A rule: one update as a function of symbols, and what it may ask of the loss."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import tracing as T
+from ..checks import check, names_of
+from .parameters import BOUNDS, SECOND, parameter
+
+Direction = Callable[[Any, "Oracle", Any], Any]
+Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
+
+
+class Oracle:
+    """What a rule may ask of the loss: grad(w) is the gradient at w, grad.value(w) the loss at w."""
+
+    def __init__(self, value: Callable[[Any], Any]) -> None:
+        self._value, self.alarms, self.calls = value, [], 0     # type: ignore[var-annotated]
+
+    def value(self, w: Any) -> Any:
+        self.calls += 1
+        return self._value(w)
+
+    def __call__(self, w: Any) -> Any:
+        self.calls += 1
+        return derivative(self._value)(w)
+
+    def alarm(self, condition: Any) -> None:
+        """Mark the path for which the condition holds; the run then raises CriticalPointError."""
+        self.alarms.append(condition)
+
+
+def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
+    def of(w: Any) -> Any:
+        wide = isinstance(w, T.Wide)
+        symbols = T.Wide(T.var("u_", "state", True)) if wide else T.Vector(T.var(f"u_{i}") for i in range(len(w)))
+        at = [symbols.one] if isinstance(symbols, T.Wide) else list(symbols)
+        into = [w.one] if isinstance(w, T.Wide) else list(w)
+        slopes = T.gradient(f(symbols), at)
+        env = {s.key: T.lift(x) for s, x in zip(at, into, strict=True)}
+        result = T.substitute(slopes, env)
+        return T.Wide(result[0]) if wide else T.Vector(result)
+    return of
+
+
+@dataclass(frozen=True)
+class Rule:
+    """step(w, v, grad, p, z) -> (w', v') on symbols.
+
+    v holds `slots` vectors of further state, z this step's noise: `draws` vectors of kind "normal" or "sign".
+    `direction(w, grad, p)` is set for rules of the form w' = w - lr*direction, so that momentum and noise can be added.
+    """
+
+    name: str
+    step: Step
+    params: Mapping[str, Any] = field(default_factory=dict)
+    slots: int = 0
+    draws: int = 0
+    kind: str = "normal"
+    direction: Direction | None = None
+    perturbed: Direction | None = None
+    gradients: int = 1
+    heavy: bool = False
+    dampen_first: bool = True
+    vectors: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
+
+    def replace(self, **params: Any) -> Rule:
+        """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
+        for name in params:
+            check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has "
+                  f"{names_of(self.params)}")
+            parameter(name, params[name], **BOUNDS.get(name.removesuffix(SECOND), {}))
+        return replace(self, params={**self.params, **params})
