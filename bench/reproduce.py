@@ -21,6 +21,7 @@ import numpy as np
 import samfast as sf
 from samfast import engine, machine
 from samfast.backends import cpu
+from samfast.backends.shard import Shard
 from samfast.reproduce import beale, kim_fig7
 
 GOALS = {"released": 0.05, "fig7": 2.0, "basins": 30.0, "all": 120.0}
@@ -56,7 +57,7 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
     job = engine.prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
     times = np.arange(steps + 1)
-    shard = cpu.Shard(job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False,
+    shard = Shard(job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False,
                       machine.toolchain())
     seconds, part = best(lambda: cpu.run_shard(shard), repeats)
     free = part.values[0, :, :2, :2]                          # (time, feature, path) of gradient descent and rho = 0.1

@@ -82,7 +82,7 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
     import xarray
 
     from . import cache
-    from .info import gpu
+    from .backends.cuda import gpu
     from .machine import host, toolchain
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import arguments, arrays
-from .backends.cpu import Shard
-from .backends.run import run_shard
+from .backends.dispatch import run_shard
+from .backends.shard import Shard
 from .checks import check, choice, integer
 from .codegen.layout import lanes
 from .codegen.program import LIMIT, MODES, Program

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from contextlib import suppress
 from typing import Any
 
+from .backends.cuda import gpu
 from .machine import processor
 
 
@@ -23,26 +23,6 @@ def info() -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}", "processor": processor(), **host(),
             "threads": threads(), "cache": str(cache.directory()), "cache_programs": len(entries),
             "cache_bytes": sum(e.bytes for e in entries), "gpu": gpu()}
-
-
-def gpu() -> str:
-    """The current GPU, its driver and the packages for it; or what is missing."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from .backends.cuda import missing
-    reason = missing()
-    if reason:
-        return f"none: {reason}"
-    import cupy
-    runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
-    name = runtime.getDeviceProperties(device.id)["name"].decode()
-    versions = []
-    for package in ("cupy-cuda13x", "cupy-cuda12x", "numba-cuda", "nvidia-nvjitlink", "nvidia-nvjitlink-cu12"):
-        with suppress(PackageNotFoundError):
-            versions.append(f"{package} {version(package)}")
-    cc, driver = device.compute_capability, runtime.driverGetVersion()
-    return (f"{name}, number {device.id} of {runtime.getDeviceCount()}, compute capability {cc[:-1]}.{cc[-1]}, "
-            f"{device.mem_info[1] / 1e9:.0f} GB, driver for CUDA {driver // 1000}.{driver % 1000 // 10}; {', '.join(versions)}")
 
 
 def report() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .backends.cpu import Shard
+from .backends.shard import Shard
 from .checks import check
 from .codegen.program import BLOCK, Program
 from .machine import threads, toolchain

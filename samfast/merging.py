@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .backends.cpu import Part, Shard, merge
+from .backends.shard import Part, Shard, merge
 from .checks import CriticalPointError, DivergenceWarning
 from .jobs import Job
 from .results import Run

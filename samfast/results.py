@@ -89,7 +89,7 @@ class Run:
               f"{names_of(self.job.program.rows)}", KeyError)
         assert self.state is not None
         from .arrays import like
-        from .backends.cpu import equidistant
+        from .backends.shard import equidistant
         rows = self.state[:, equidistant(self.job.program.rows[key])].copy()
         return like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.kind)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .backends.cpu import Part, Shard
-from .backends.run import run_away, run_shard
+from .backends.dispatch import run_away, run_shard
+from .backends.shard import Part, Shard
 from .machine import threads
 
 OUTSTANDING = 64

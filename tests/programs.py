@@ -5,7 +5,7 @@ import numpy as np
 
 import samfast as sf
 from samfast import engine, machine, observe
-from samfast.backends import cpu
+from samfast.backends.shard import Shard
 
 
 @sf.loss(dim=2, samples=1, kind="sign")
@@ -82,6 +82,6 @@ def shard_of(case, mode="mixed", device="cpu", record=(0, 3, 40), paths=280, see
     job = engine.prepare(case.loss, rule, start, paths=paths, observe=case.observer, seed=seed, dtype=mode, device=device,
                          moments=moments, values=True, **options)
     times = np.asarray(record, np.int64)
-    shard = cpu.Shard(job.program, first, paths, 0, seed, 0, job.params, job.shift, times, dict(job.rows), None, True, True,
+    shard = Shard(job.program, first, paths, 0, seed, 0, job.params, job.shift, times, dict(job.rows), None, True, True,
                       True, machine.toolchain())
     return shard, job

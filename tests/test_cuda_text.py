@@ -13,6 +13,7 @@ from programs import CASES, Case, quadratic, shard_of
 import samfast as sf
 from samfast import arrays
 from samfast.backends import cpu, cuda
+from samfast.backends.shard import StoppedError
 from samfast.codegen.cuda import SHORT
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
@@ -108,7 +109,7 @@ def test_going_on_from_a_state():
 
 def test_a_stop_is_obeyed_before_the_next_launch():
     shard, _ = shard_of(CASES["linear"], device="emulator", record=(13,), paths=5)
-    with pytest.raises(cpu.StoppedError):
+    with pytest.raises(StoppedError):
         cuda.run_shard(shard, np.ones(1, np.int64))
 
 

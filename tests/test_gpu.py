@@ -89,5 +89,5 @@ def test_a_second_process_compiles_nothing(cp, tmp_path):
 
 def test_the_gpu_is_named(cp):
     name = cp.cuda.runtime.getDeviceProperties(cp.cuda.Device().id)["name"].decode()
-    assert name in gpu_checks.import_module("samfast.info").gpu()
+    assert name in gpu_checks.import_module("samfast.backends.cuda").gpu()
     assert name in sf.msd(eigenvalue=1.0, lr=.01, rho=.1, times=[.02], paths=300, device="cuda").dataset.attrs["gpu"]

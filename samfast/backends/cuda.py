@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..arrays import to_host, tree
 from ..checks import NoGpuError, check
 from ..codegen.program import Program
 from . import nvidia
-from .cpu import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
+from .shard import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
 
 LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end
 FIRST = 2e9                     # path-steps of the first launch; later ones go by its speed
@@ -161,3 +162,22 @@ def count() -> int:
     """GPUs of this machine."""
     import cupy
     return int(cupy.cuda.runtime.getDeviceCount())
+
+
+def gpu() -> str:
+    """The current GPU, its driver and the packages for it; or what is missing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    reason = missing()
+    if reason:
+        return f"none: {reason}"
+    import cupy
+    runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
+    name = runtime.getDeviceProperties(device.id)["name"].decode()
+    versions = []
+    for package in ("cupy-cuda13x", "cupy-cuda12x", "numba-cuda", "nvidia-nvjitlink", "nvidia-nvjitlink-cu12"):
+        with suppress(PackageNotFoundError):
+            versions.append(f"{package} {version(package)}")
+    cc, driver = device.compute_capability, runtime.driverGetVersion()
+    return (f"{name}, number {device.id} of {runtime.getDeviceCount()}, compute capability {cc[:-1]}.{cc[-1]}, "
+            f"{device.mem_info[1] / 1e9:.0f} GB, driver for CUDA {driver // 1000}.{driver % 1000 // 10}; {', '.join(versions)}")

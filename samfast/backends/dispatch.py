@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arrays import to_host
 from . import cpu
-from .cpu import NEVER, Part, Shard
+from .shard import NEVER, Part, Shard
 
 ON_GPU = ("cuda", "emulator", "simulator")      # devices that run the CUDA text
 
@@ -24,6 +25,5 @@ def run_away(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     part = run_shard(shard, stop)
     if shard.program.device != "cuda":
         return part
-    from ..arrays import to_host
     return replace(part, values=None if part.values is None else to_host(part.values),
                    state=None if part.state is None else to_host(part.state))
