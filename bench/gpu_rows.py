@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast import engine, stats
+from samfast import stats
 from samfast.codegen.program import Program
+from samfast.simulation.prepare import plan
 
 from . import check, gpu_kernel, gpu_peers
 from .backends import ours
@@ -60,7 +61,7 @@ def mine(name: str, build: ours.Build, dtype: str, counted: str = "", shared: bo
 
     def program(work: Work) -> Program:
         loss, rule, start, given = options(replace(work, **change))
-        return engine.plan(loss, rule, start, paths=work.paths, device="cuda", **given).program
+        return plan(loss, rule, start, paths=work.paths, device="cuda", **given).program
 
     def prepare(cp: Any, work: Work) -> Run:
         loss, rule, start, given = options(replace(work, **change))
@@ -231,7 +232,7 @@ def samples() -> Contest:
 
 def linear_program(work: Work) -> Program:
     loss, rule, start, given = linear.build(work)
-    return engine.plan(loss, rule, start, paths=work.paths, device="cuda", **given).program
+    return plan(loss, rule, start, paths=work.paths, device="cuda", **given).program
 
 
 def contests() -> list[Contest]:

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast import engine, machine
+from samfast import machine
 from samfast.backends import cpu
 from samfast.backends.shard import Shard
 from samfast.reproduce import beale, kim_fig7
+from samfast.simulation.prepare import prepare
 
 GOALS = {"released": 0.05, "fig7": 2.0, "basins": 30.0, "all": 120.0}
 LOOP = 5000             # steps of the plain loop
@@ -55,7 +56,7 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
     s = beale.RELEASED
     rule = sf.sam(lr=sf.per_path(np.full(len(s.rho), s.lr)), rho=sf.per_path(s.rho), normalize=True)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
-    job = engine.prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
+    job = prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
     times = np.arange(steps + 1)
     shard = Shard(job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False,
                       machine.toolchain())

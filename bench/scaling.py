@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast import jobs
+from samfast.simulation.job import Job
 
 from . import timing
 from .backends import arrays, jax, ours
@@ -103,7 +103,7 @@ def _threads(count: int) -> Backend:
 
 def _chunks(size: int) -> Backend:
     """The same paths cut into shards of another size, one after another."""
-    class Cut(jobs.Job):
+    class Cut(Job):
         def chunk(self, steps: int, times: int) -> int:
             return size
 

@@ -12,7 +12,8 @@ if not (Path(__file__).parent / "kernels").exists():
     __path__.append(str(Path(__file__).parent.parent))
 
 _PUBLIC = {
-    "simulate": "engine", "resume": "engine", "gpus": "backends.cuda", "Run": "results", "Interrupted": "schedule",
+    "simulate": "simulation.simulate", "resume": "simulation.simulate", "gpus": "backends.cuda", "Run": "simulation.run",
+    "Interrupted": "simulation.schedule",
     "StudyInterrupted": "study",
     "loss": "model.loss", "Loss": "model.loss", "per_path": "model.parameters",
     "rule": "model.rules", "Rule": "model.rule", "gd": "model.rules", "sam": "model.rules", "heavy_ball": "model.rules",
@@ -22,7 +23,8 @@ _PUBLIC = {
     "Basins": "landscape", "basins": "landscape", "eigenvalue_map": "landscape", "sharpness": "landscape",
     "Flow": "trajectories", "cases": "trajectories",
     "noisy": "model.noise", "diffusion": "model.noise", "Observer": "model.observer", "msd": "displacement", "Study": "study",
-    "gaussian_chain": "chain", "paired": "model.paired", "paired_msd": "paired_study", "Comparison": "comparison",
+    "gaussian_chain": "simulation.gaussian_chain", "paired": "model.paired", "paired_msd": "paired_study",
+    "Comparison": "comparison",
     "exit_times": "escape_study",
     "CriticalPointError": "checks", "DivergenceWarning": "checks", "NoGpuError": "checks", "TraceError": "tracing",
     "sqrt": "tracing", "exp": "tracing", "log": "tracing", "sin": "tracing", "cos": "tracing", "tanh": "tracing",

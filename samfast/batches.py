@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .codegen.program import BLOCK
-from .engine import resume
 from .grid import Plan
-from .schedule import Interrupted
+from .simulation.schedule import Interrupted
+from .simulation.simulate import resume
 
 if TYPE_CHECKING:
-    from .results import Run
+    from .simulation.run import Run
 
 Begin = Callable[[int, Any], "Run"]                 # (paths, progress): the first batch
 More = Callable[["Run", int, Any], "Run"]           # (run, paths, progress): the next paths of a run

@@ -15,10 +15,11 @@ from . import law, theory
 from .batches import Batches, Begin, More, Seen, further
 from .checks import DivergenceWarning
 from .closed_form import Model
-from .engine import simulate
 from .grid import METHODS, Plan, plan
 from .model import losses, observe
-from .schedule import Interrupted, Progress
+from .simulation.progress import Progress
+from .simulation.schedule import Interrupted
+from .simulation.simulate import simulate
 from .study import Study, StudyInterrupted
 
 

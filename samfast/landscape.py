@@ -70,7 +70,7 @@ def basins(loss: Loss, rule: Rule, box: Any, *, shape: Sequence[int] = (1000, 10
     points found in the box. within: a path belongs to the nearest attractor if it ends closer than this; the others,
     and those that diverged, get -1.
     """
-    from .engine import simulate
+    from .simulation.simulate import simulate
     low, high = corners(box, loss.dim)
     axes = _axes(low, high, shape)
     if attractors is None:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from . import theory
-from .chain import gaussian_chain, root
 from .checks import check, choice
 from .closed_form import Model
 from .model.observer import Observer
-from .results import Run
-from .schedule import Progress
+from .simulation.gaussian_chain import gaussian_chain, root
+from .simulation.progress import Progress
+from .simulation.run import Run
 
 LAWS = ("sde", "em", "algorithm")
 HUGE = 1e300            # a coefficient beyond float64: such a path counts as diverged

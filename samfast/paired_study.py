@@ -10,11 +10,11 @@ from . import theory
 from .checks import choice, numbers
 from .closed_form import NOISES, Model, Values
 from .comparison import Comparison, comparison
-from .engine import simulate
 from .grid import Plan, plan
 from .model import losses, observe
 from .model.paired import paired
-from .schedule import Progress
+from .simulation.progress import Progress
+from .simulation.simulate import simulate
 
 LEVEL = 3.0         # standard deviations at which `needed` resolves the difference
 

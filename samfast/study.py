@@ -11,7 +11,7 @@ import numpy as np
 
 from .closed_form import Model
 from .grid import CHOICES, PARAMETERS
-from .schedule import Interrupted
+from .simulation.schedule import Interrupted
 
 if TYPE_CHECKING:
     import xarray as xr

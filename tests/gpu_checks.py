@@ -9,8 +9,9 @@ import pytest
 from programs import CASES, shard_of
 
 import samfast as sf
-from samfast import arrays, engine
+from samfast import arrays
 from samfast.backends import cpu, cuda
+from samfast.simulation import prepare
 
 FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 LO = 0xFFFFFFFF
@@ -103,10 +104,10 @@ def philox(call, tag, path, seed):
 def numbers(kind, mode, dim, device, *, steps, paths, first):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = engine.prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
+    job = prepare.prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
                          device=device, values=True)
     (shard,) = replace(job, first=first).shards(0, np.arange(1, steps + 1), None)
-    return host(engine.run_shard(replace(shard, tag=TAG)).values[0])
+    return host(prepare.run_shard(replace(shard, tag=TAG)).values[0])
 
 
 def words(cp, paths=600, first=2**32 - 256, steps=2):

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from samfast import cache, engine
+from samfast import cache
 from samfast.backends import cuda
 from samfast.codegen import layout
 from samfast.codegen.linker import blocks_of
 from samfast.codegen.program import BLOCK
+from samfast.simulation import prepare
 
 POINTERS = 9            # arguments of the driver that are arrays
 KEYS = slice(11, 27)    # and those that are round keys
@@ -106,8 +107,9 @@ def install(monkeypatch, free=2**34):
     cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda: device, function=launches,
                                       get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None))
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    lanes = engine.lanes
-    monkeypatch.setattr(engine, "lanes", lambda loss, rule, paths, device: min(  # few threads for few paths: the same bits
+    lanes = prepare.lanes
+    # few threads for few paths: the same bits
+    monkeypatch.setattr("samfast.simulation.prepare.lanes", lambda loss, rule, paths, device: min(
         lanes(loss, rule, paths, device), layout.FEW if paths <= layout.FEW else BLOCK))
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())

@@ -1,13 +1,13 @@
 """A simulation as ordinary Python, which compiles nothing and gives the bits of compiled code (test_bits)."""
 import numpy as np
 
-from samfast import engine
 from samfast.backends import cpu
+from samfast.simulation.prepare import prepare
 
 
 def values(loss, rule, start, record, *, observe=None, seed=0, paths=None):
     """(time, path, feature) of one setting, in float64."""
-    job = engine.prepare(loss, rule, np.asarray(start, float), paths=paths, observe=observe, seed=seed, dtype="float64",
+    job = prepare(loss, rule, np.asarray(start, float), paths=paths, observe=observe, seed=seed, dtype="float64",
                          device="plain", values=True, on_divergence="keep")
     [shard] = job.shards(0, np.asarray(record), None)
     with np.errstate(all="ignore"):

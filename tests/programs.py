@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import samfast as sf
-from samfast import engine, machine, observe
+from samfast import machine, observe
 from samfast.backends.shard import Shard
+from samfast.simulation.prepare import prepare
 
 
 @sf.loss(dim=2, samples=1, kind="sign")
@@ -79,7 +80,7 @@ def shard_of(case, mode="mixed", device="cpu", record=(0, 3, 40), paths=280, see
     if per_path:
         start = start + np.linspace(0, .1, paths)[:, None]
         rule = rule.replace(lr=sf.per_path(np.linspace(.01, .02, paths)))
-    job = engine.prepare(case.loss, rule, start, paths=paths, observe=case.observer, seed=seed, dtype=mode, device=device,
+    job = prepare(case.loss, rule, start, paths=paths, observe=case.observer, seed=seed, dtype=mode, device=device,
                          moments=moments, values=True, **options)
     times = np.asarray(record, np.int64)
     shard = Shard(job.program, first, paths, 0, seed, 0, job.params, job.shift, times, dict(job.rows), None, True, True,

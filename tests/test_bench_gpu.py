@@ -14,8 +14,8 @@ from samfast.bench.work import WrongError
 from samfast.bench.workloads import linear
 
 import samfast as sf
-from samfast import engine
 from samfast.backends import cuda
+from samfast.simulation import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore")       # of peers
 AS_CPP = r"""
@@ -145,10 +145,10 @@ class Event:
 @pytest.fixture
 def launched(monkeypatch):
     """The launches of a stand-in for CuPy, on which every event is 2 ms after the one it is compared with."""
-    found, render = gpu_standin.install(monkeypatch), engine.render
-    for name in ("samfast.jobs.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
+    found, render = gpu_standin.install(monkeypatch), prepare.render
+    for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
         monkeypatch.setattr(name, 16)
-    monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
+    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
         *args, device="plain" if device == "cpu" else device, **options))       # compiles nothing, gives the same bits
     import cupy
     device = types.SimpleNamespace(**vars(cupy.cuda.Device()), synchronize=lambda: None)

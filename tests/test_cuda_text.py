@@ -76,7 +76,7 @@ def test_diverged_paths_are_masked_alike():
     for mask in ("mask", "keep"):
         parts = []
         for device, run in (("plain", cpu.run_shard), ("emulator", cuda.run_shard)):
-            job = sf.engine.prepare(loss, rule, start, device=device, values=True, moments=4, on_divergence=mask)
+            job = sf.simulation.prepare.prepare(loss, rule, start, device=device, values=True, moments=4, on_divergence=mask)
             parts.append(run(job.shards(0, np.array([0, 3, 9, 40]), None)[0]))
         same(*parts, mask)
         lost[mask] = parts[1]

@@ -1,12 +1,14 @@
 """What simulate gives: shapes, statistics, divergence, replay, resume, seeds; and that nothing is compiled twice."""
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from subject import RULE, bowl, digest, far_out, simulate
 
 import samfast as sf
-from samfast import cache, engine, merging
+from samfast import cache
+from samfast.simulation import prepare
 
 PER_PATH = [sf.per_path(np.linspace(.01, .2, 200))]
 
@@ -58,7 +60,7 @@ def test_what_was_not_recorded_is_named():
 
 
 def test_third_moments_need_asking():
-    run = engine.replace(simulate(), sums=simulate().sums[..., :2])
+    run = replace(simulate(), sums=simulate().sums[..., :2])
     with pytest.raises(ValueError, match="moment 3 was not recorded: give moments=3"):
         run.central(3)
 
@@ -109,7 +111,8 @@ def test_starts_of_each_path():
 
 def test_a_vector_sigma_may_become_a_number():
     rule = sf.noisy(sf.gd(lr=.1, momentum=.5), sigma=[.3, .3])
-    assert np.array_equal(engine.plan(bowl, rule.replace(sigma=.3), [1., 1.]).params, engine.plan(bowl, rule, [1., 1.]).params)
+    one, other = (prepare.plan(bowl, r, [1., 1.]).params for r in (rule.replace(sigma=.3), rule))
+    assert np.array_equal(one, other)
 
 
 def test_variances_far_from_zero_keep_their_digits():
@@ -265,8 +268,8 @@ def test_resuming_other_runs(params):
                                            ({"values": False, "state": False}, "sums")])
 def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
     monkeypatch.setattr("samfast.arrays.free_memory", lambda: 4e5)
-    monkeypatch.setattr(engine, "run_shard", None)
-    monkeypatch.setattr(merging, "execute", None)
+    monkeypatch.setattr("samfast.simulation.prepare.run_shard", None)
+    monkeypatch.setattr("samfast.simulation.run.execute", None)
     size = {"record": range(10**4)} if what == "sums" else {"paths": 10**6}
     with pytest.raises(MemoryError, match=rf"memory: this run needs .* GB for {what}.*0.0004 GB are free: record fewer"):
         simulate(options=options, **size)
@@ -307,7 +310,7 @@ def test_nothing_is_compiled_twice():
 
 
 def key(loss, rule=RULE, paths=200, **options):
-    return cache.key(engine.plan(loss, rule, [1.0, 1.0], paths=paths, **options).program)
+    return cache.key(prepare.plan(loss, rule, [1.0, 1.0], paths=paths, **options).program)
 
 
 def test_the_key_follows_the_value_of_the_program():
@@ -339,11 +342,11 @@ def test_a_literal_changes_the_key():
 
 
 def test_a_processor_without_fma_is_warned_of_once(monkeypatch):
-    monkeypatch.setattr(engine, "host", lambda: {"name": "old", "fma": False, "vector_bits": 128})
-    engine._warn_of_slow_processor.cache_clear()
+    monkeypatch.setattr("samfast.simulation.prepare.host", lambda: {"name": "old", "fma": False, "vector_bits": 128})
+    prepare._warn_of_slow_processor.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="'old' has no fused multiply-add.*use another machine"):
-            engine._warn_of_slow_processor()
-        engine._warn_of_slow_processor()               # a second warning would be an error here
+            prepare._warn_of_slow_processor()
+        prepare._warn_of_slow_processor()               # a second warning would be an error here
     finally:
-        engine._warn_of_slow_processor.cache_clear()
+        prepare._warn_of_slow_processor.cache_clear()

@@ -13,8 +13,8 @@ import test_stats_device
 from gpu_checks import same_bits, ulp
 from samfast.bench.gpu_kernel import machine_code
 
-from samfast import engine
 from samfast.backends import cuda
+from samfast.simulation import prepare
 
 
 class Stream:
@@ -46,10 +46,10 @@ BLOCK = 16      # threads of a block of the emulator, where a device has 256: ea
 @pytest.fixture
 def cp(monkeypatch):
     gpu_standin.install(monkeypatch)
-    for name in ("samfast.jobs.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
+    for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
         monkeypatch.setattr(name, BLOCK)
-    render = engine.render          # runs on the CPU in plain Python, which compiles nothing and gives the same bits
-    monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
+    render = prepare.render          # runs on the CPU in plain Python, which compiles nothing and gives the same bits
+    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
         *args, device="plain" if device == "cpu" else device, **options))
     cupy = gpu_checks.device()
     one = types.SimpleNamespace(**vars(cupy.cuda.Device()), use=lambda: None)

@@ -5,8 +5,8 @@ import pytest
 from gpu_standin import Gpu
 
 import samfast as sf
-from samfast import engine
 from samfast.backends import cuda
+from samfast.simulation import prepare
 
 LOSS = sf.losses.double_well()
 RULE = sf.noisy(sf.sam(lr=.05, rho=.1), sigma=.1)
@@ -20,8 +20,8 @@ def gpu(monkeypatch):
 @pytest.fixture
 def plain(monkeypatch):
     """Runs on the CPU in plain Python, which compiles nothing and gives the same bits."""
-    render = engine.render
-    monkeypatch.setattr(engine, "render", lambda *args, device, **options: render(
+    render = prepare.render
+    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
         *args, device="plain" if device == "cpu" else device, **options))
 
 
@@ -187,7 +187,7 @@ def test_auto_takes_the_gpu_for_long_work_only(gpu, monkeypatch):
     def device(**options):
         return sf.simulate(LOSS, RULE, [.1, .2], device="auto", state=False, **options).job.program.device
     assert device(record=[3], paths=4) == "cpu" and not gpu.launched
-    monkeypatch.setattr(sf.engine, "AUTO_SECONDS", 1e-9)
+    monkeypatch.setattr("samfast.simulation.prepare.AUTO_SECONDS", 1e-9)
     assert device(record=[3], paths=4) == "cuda"
     monkeypatch.setattr(cuda, "missing", lambda: "there is none")
     assert device(record=[3], paths=4) == "cpu"

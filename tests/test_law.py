@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import chain as chains
-from samfast import jobs, law, merging, schedule, theory
+from samfast import law, theory
 from samfast.batches import further
 from samfast.closed_form import Model
+from samfast.simulation import gaussian_chain as chains
+from samfast.simulation import job as jobs
+from samfast.simulation import run as runs
+from samfast.simulation import schedule
 
 PATHS = 2**15
 TIMES = np.array([0, 1, 2, 7, 30, 31, 100])
@@ -139,7 +142,7 @@ def test_the_same_number_of_jumps_for_any_number_of_steps(monkeypatch):
         done.append((shard.paths, int(shard.times[-1]) - shard.start))
         jobs.append(shard.program.text)
         return run_shard(shard, *stop)
-    monkeypatch.setattr(schedule, "run_shard", counted)
+    monkeypatch.setattr("samfast.simulation.schedule.run_shard", counted)
     v = values(momentum=0.5, eigenvalue=1.5, rho=0.0)
     for unit in (7, 10**15):
         done.clear()
@@ -161,7 +164,7 @@ def test_bits_do_not_depend_on_the_schedule(how, monkeypatch):
     model, v, times, _ = setting("em", True)
     want = digest(law.sample(model, v, times, law="em", paths=5000))
     if how == "small shards":
-        monkeypatch.setattr(jobs, "SHARD_NS", 1.0)
+        monkeypatch.setattr("samfast.simulation.job.SHARD_NS", 1.0)
         pool = None
     else:
         pool = ThreadPoolExecutor(3) if how == "threads" else ProcessPoolExecutor(2, get_context("spawn"))
@@ -220,13 +223,13 @@ def test_progress_counts_paths():
 
 def test_an_interrupted_chain_is_finished_later(monkeypatch):
     monkeypatch.setattr(jobs.Job, "chunk", lambda self, steps, times: 256)
-    execute, whole = merging.execute, chain(paths=700, values=True)
+    execute, whole = runs.execute, chain(paths=700, values=True)
 
     def stopped(shards, executor, report, parts, estimate):
         execute(shards[:1], executor, report, parts, estimate)
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "execute", stopped)
+        patch.setattr("samfast.simulation.run.execute", stopped)
         with pytest.raises(sf.Interrupted) as caught:
             chain(paths=700, values=True)
     run = caught.value.run

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import engine, theory
+from samfast import theory
+from samfast.simulation import prepare
 
 PATHS, SEED = 2**17, 5
 TIMES = np.array([1, 2, 7, 30])
@@ -218,13 +219,13 @@ def test_one_minibatch_for_another_is_found(drift, minibatch, other):
     ids=["normals of a call used twice", "two paths of one number"])
 def test_a_fault_in_the_program_is_found(right, wrong, name, monkeypatch):
     """In the driver's own text: the simulation takes a changed program for the right one."""
-    render = engine.render
+    render = prepare.render
 
     def changed(*args, **options):
         program = render(*args, **options)
         assert program.text.count(right) == 1
         return replace(program, text=program.text.replace(right, wrong))
-    monkeypatch.setattr(engine, "render", changed)
+    monkeypatch.setattr("samfast.simulation.prepare.render", changed)
     mean, var = diffusion_moments()
     found = scores(simulate(diffusion_rule(), loss=FLAT), mean, var)[name]
     assert np.abs(found[..., -1]).min() > 6

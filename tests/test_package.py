@@ -93,8 +93,8 @@ WHERE = """
 import json, samfast, samfast.kernels
 from importlib.resources import files
 text = files("samfast.kernels").joinpath("cpu.py").read_text()
-from samfast import engine, losses, rules
-program = engine.plan(losses.beale(), rules.gd(lr=.1), [0., 0.], device="plain").program
+from samfast.simulation.prepare import plan
+program = plan(samfast.losses.beale(), samfast.gd(lr=.1), [0., 0.], device="plain").program
 print(json.dumps([samfast.__file__, samfast.kernels.__file__, "def run(" in text, "def run(" in program.text]))
 """
 

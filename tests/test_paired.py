@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import engine, merging, theory
+from samfast import theory
 from samfast.closed_form import Model
 from samfast.paired_study import paired_msd
+from samfast.simulation.prepare import prepare
+from samfast.simulation.run import finish
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
 HEAVY = {"first": sf.noisy(sf.gd(lr=0.05, momentum=0.5), sigma=0.3),
@@ -24,8 +26,8 @@ def well(w, p):
 
 def run(rule, loss=well, start=(0.4, -0.3), **options):
     """The program as plain Python, which gives the bits of compiled code (test_bits)."""
-    job = engine.prepare(loss, rule, start, paths=8, seed=6, device="plain", **options)
-    return merging.finish(job, np.array([0, 1, 12]), None, None, None, {})
+    job = prepare(loss, rule, start, paths=8, seed=6, device="plain", **options)
+    return finish(job, np.array([0, 1, 12]), None, None, None, {})
 
 
 # the rule ------------------------------------------------------------------------------------------------------------

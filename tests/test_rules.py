@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import engine
 from samfast.backends import cpu
+from samfast.simulation.prepare import prepare
 
 SEED, PATHS, STEPS = 11, 5, 7
 LR, RHO, SIGMA, GAMMA, TAU, EPSILON, AHEAD = 0.004, 0.02, 3.0, 0.8, 0.35, 0.05, 0.01
@@ -19,7 +19,7 @@ LR, RHO, SIGMA, GAMMA, TAU, EPSILON, AHEAD = 0.004, 0.02, 3.0, 0.8, 0.35, 0.05, 
 def run(loss, rule, start, device="plain"):
     """(states (step, path, dim), the last velocity or momentum (path, dim))."""
     start = np.asarray(start, float)
-    job = engine.prepare(loss, rule, start, paths=PATHS, seed=SEED, dtype="float64", device=device, values=True)
+    job = prepare(loss, rule, start, paths=PATHS, seed=SEED, dtype="float64", device=device, values=True)
     [shard] = job.shards(0, np.arange(STEPS + 1), None)
     part = cpu.run_shard(shard)
     v = part.state[0, list(job.program.rows["v0"])].T if "v0" in job.program.rows else None

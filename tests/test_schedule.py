@@ -9,6 +9,7 @@ import textwrap
 import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import pytest
 from subject import bowl, digest, far_out, simulate
 
 import samfast as sf
-from samfast import engine, jobs, merging
+from samfast.simulation import prepare
+from samfast.simulation.job import SHARD_NS, Job, toolchain
+from samfast.simulation.run import execute
 
 PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [.05, .1]
 
@@ -26,7 +29,7 @@ PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [.05, .1]
 def chunk(monkeypatch):
     """Cut shards of a given number of paths."""
     def cut(size):
-        monkeypatch.setattr(jobs.Job, "chunk", lambda self, steps, times: size)
+        monkeypatch.setattr(Job, "chunk", lambda self, steps, times: size)
     return cut
 
 
@@ -92,8 +95,8 @@ def test_resuming(chunk, expected, cut):
 
 
 def test_the_order_of_the_shards_does_not_matter(chunk, expected, monkeypatch):
-    real = merging.execute
-    monkeypatch.setattr(merging, "execute", lambda shards, *args: real(shards[::-1], *args))
+    real = execute
+    monkeypatch.setattr("samfast.simulation.run.execute", lambda shards, *args: real(shards[::-1], *args))
     chunk(256)
     assert digest(whole()) == expected
 
@@ -108,7 +111,7 @@ def test_noise_of_its_own_for_each_setting(c):
     assert (digest_values(apart, c) == digest_values(alone)) == (c == 0)
     assert digest_values(shared, c) == digest_values(alone)
     shard, = alone.job.shards(0, alone.record, None)
-    part = engine.run_shard(engine.replace(shard, tag=c))
+    part = prepare.run_shard(replace(shard, tag=c))
     assert np.array_equal(np.moveaxis(part.values[0], 1, 2), apart.values[c])
     assert np.array_equal(part.sums[0], apart.sums[c]) and np.array_equal(part.state[0], apart.state[c])
 
@@ -174,7 +177,7 @@ def test_an_interrupt_before_anything_was_finished(monkeypatch, shared):
         raise KeyboardInterrupt
     options = {"shared_noise": shared}
     plain = simulate(lr=LR, options=options)
-    monkeypatch.setattr(merging, "execute", stop)
+    monkeypatch.setattr("samfast.simulation.run.execute", stop)
     with pytest.raises(sf.Interrupted, match=r"samfast\.resume") as caught:
         simulate(lr=LR, options=options)
     run = caught.value.run
@@ -189,13 +192,13 @@ def test_an_interrupt_before_anything_was_finished(monkeypatch, shared):
 def test_settings_that_an_interrupt_left_out(chunk, monkeypatch):
     """With noise of its own for each setting, the first may be finished and the last not begun."""
     def three(shards, executor, report, parts, estimate):
-        parts.update({(s.tag, s.first): engine.run_shard(s) for s in shards[:3]})
+        parts.update({(s.tag, s.first): prepare.run_shard(s) for s in shards[:3]})
         raise KeyboardInterrupt
     chunk(256)
     options = {"shared_noise": False}
     plain = simulate(paths=300, lr=[.05, .1, .2], options=options)
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "execute", three)
+        patch.setattr("samfast.simulation.run.execute", three)
         with pytest.raises(sf.Interrupted) as caught:
             simulate(paths=300, lr=[.05, .1, .2], options=options)
     run = caught.value.run
@@ -207,7 +210,7 @@ def test_settings_that_an_interrupt_left_out(chunk, monkeypatch):
 CTRL_C = """
     import json, os, signal, threading, time
     import samfast as sf
-    from samfast import jobs
+    from samfast.simulation import job as jobs
     from subject import digest, simulate
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -254,8 +257,8 @@ def test_ctrl_c_in_a_long_run(tmp_path):
 
 def test_a_worker_of_other_versions_refuses(monkeypatch):
     simulate()
-    other = (("samfast", "0.0.0"), *jobs.toolchain()[1:])
-    monkeypatch.setattr(jobs, "toolchain", lambda: other)
+    other = (("samfast", "0.0.0"), *toolchain()[1:])
+    monkeypatch.setattr("samfast.simulation.job.toolchain", lambda: other)
     with pytest.raises(RuntimeError) as caught:
         simulate()
     assert f"'samfast': '{sf.__version__}'" in str(caught.value) and "'samfast': '0.0.0'" in str(caught.value)
@@ -300,8 +303,8 @@ def test_shards_are_aligned_blocks():
     for steps, times in ((1, 1), (100, 3), (10_000, 3), (10**6, 1000)):
         size = job.chunk(steps, times)
         assert size % 256 == 0 and (size // 256).bit_count() == 1
-        assert size == 256 or job.nanoseconds(size, steps, 1) < jobs.SHARD_NS
-    big = engine.replace(job, paths=10**8)
+        assert size == 256 or job.nanoseconds(size, steps, 1) < SHARD_NS
+    big = replace(job, paths=10**8)
     assert big.chunk(1, 1) > job.chunk(1, 1) > 0
-    assert engine.replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26      # partial sums
-    assert engine.replace(job, paths=10**6).chunk(100, 1000) * (4 + 1000 * 2) * 8 < 2**28            # values
+    assert replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26      # partial sums
+    assert replace(job, paths=10**6).chunk(100, 1000) * (4 + 1000 * 2) * 8 < 2**28            # values

@@ -16,9 +16,9 @@ from samfast.kernels import stream
 from scipy import special, stats
 
 import samfast as sf
-from samfast import engine
 from samfast.backends import cpu
 from samfast.codegen import layout, program
+from samfast.simulation.prepare import prepare
 
 SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640       # paths on both sides of 2^32
 STEPS = PATHS = 1024
@@ -52,7 +52,7 @@ def recorded(kind, mode, dim=1, *, steps=STEPS, paths=PATHS, device="cpu", sweep
     before = FIRST % program.BLOCK if paths > layout.FEW else 0      # a shard begins with a block
     paths += before
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = engine.prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
+    job = prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
                          device=device, values=True)
     shards = replace(job, first=FIRST - before).shards(0, np.arange(1, steps + 1), None)
     return np.concatenate([cpu.run_shard(replace(s, tag=TAG)).values[0] for s in shards], -1)[..., before:]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import batches, displacement, merging
+from samfast import batches, displacement
 from samfast.study import StudyInterrupted
 
 CALL = {"rho": [0.0, 0.4], "momentum": [0.0, 0.5], "times": [0.05, 0.3]}
@@ -102,7 +102,7 @@ def test_an_interrupt_keeps_what_was_finished(options, monkeypatch):
 def test_an_interrupt_before_any_path(method, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(merging, "execute", stopped)
+    monkeypatch.setattr("samfast.simulation.run.execute", stopped)
     with pytest.raises(KeyboardInterrupt) as caught:
         sf.msd(**CALL, method=method)
     assert not isinstance(caught.value, StudyInterrupted)

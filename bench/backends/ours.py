@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast import engine
 from samfast.backends import cpu
 from samfast.backends.shard import merge
+from samfast.simulation import prepare as preparing
 
 from ..work import Answer, Backend, Run, Work
 
@@ -52,7 +52,7 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
         how = {"dtype": "float64" if work.keep == "state" else "mixed", "state": work.keep == "state", **given, **options}
-        job = engine.prepare(loss, rule, start, paths=work.paths, **how)
+        job = preparing.prepare(loss, rule, start, paths=work.paths, **how)
         shards = change(job).shards(0, work.record, None)
 
         def run() -> Answer:

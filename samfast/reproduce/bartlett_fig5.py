@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import theory
-from ..engine import simulate
 from ..landscape import sharpness
 from ..model.losses import ravine
 from ..model.noise import noisy
 from ..model.rules import gd
-from ..results import Run
+from ..simulation.run import Run
+from ..simulation.simulate import simulate
 from . import draw
 from .bartlett_ravine import LR, RHO, Drift, drift
 from .bartlett_tools import BOX, PAPER, hills, travelled, two_cycle

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import simulate
 from ..model.loss import Loss
 from ..model.losses import quadratic
 from ..model.rule import Rule
 from ..model.rules import sam
+from ..simulation.simulate import simulate
 from . import draw
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import theory
-from ..engine import simulate
 from ..model.losses import quadratic
 from ..model.noise import noisy
 from ..model.observe import msd
 from ..model.rules import sam
+from ..simulation.simulate import simulate
 from .experiment import verdict
 from .register_entry import KIM, SLIDES, Entry, Means, Show, row, weaker
 from .register_stability import network_loss

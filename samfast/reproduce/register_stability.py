@@ -7,10 +7,10 @@ import numpy as np
 from scipy.integrate import quad
 
 from .. import theory
-from ..engine import simulate
 from ..model.critical_points import critical_points
 from ..model.losses import beale, saddle, toy_network
 from ..model.rules import sam
+from ..simulation.simulate import simulate
 from ..trajectories import Flow
 from . import beale as walks
 from .experiment import verdict

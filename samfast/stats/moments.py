@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check, integer
-from ..results import Run
+from ..simulation.run import Run
 from .arrays import Array, blocks, host, merge, namespace, paths_first, quiet, summed, tree
 
 

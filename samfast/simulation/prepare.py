@@ -1,74 +1,38 @@
-"""simulate, resume, replay: check, render, cut into shards, run, merge. The same bits under every schedule."""
+"""A model and the arguments of a simulation become a job: everything checked, the program rendered."""
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from . import arguments, arrays
-from .backends.dispatch import run_shard
-from .backends.shard import Shard
-from .checks import check, choice, integer
-from .codegen.layout import lanes
-from .codegen.program import LIMIT, MODES, Program
-from .codegen.render import render
-from .jobs import Job, check_size
-from .machine import host, threads, toolchain
-from .merging import finish
-from .model.loss import Loss
-from .model.observe import position
-from .model.observer import ORIGIN, Observer
-from .model.parameters import PerPath
-from .model.rule import Rule
-from .results import Run
-from .schedule import Progress
+from .. import arrays
+from ..backends.dispatch import run_shard
+from ..backends.shard import Shard
+from ..checks import check, choice, integer
+from ..codegen.layout import lanes
+from ..codegen.program import LIMIT, MODES, Program
+from ..codegen.render import render
+from ..machine import host, threads, toolchain
+from ..model.loss import Loss
+from ..model.observe import position
+from ..model.observer import ORIGIN, Observer
+from ..model.parameters import PerPath
+from ..model.rule import Rule
+from . import arguments
+from .job import Job, check_size
 
 AUTO_SECONDS = 0.1      # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
-
-
-def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | None = None,
-             observe: Observer | None = None, seed: int | None = 0, dtype: str = "mixed",
-             device: str | None = None, moments: int = 2, values: bool = False, state: bool = True,
-             shared_noise: bool = True, on_divergence: str = "mask", executor: Executor | None = None,
-             progress: Progress = None) -> Run:
-    """Run many paths of a rule on a loss and keep the moments of what an observer sees.
-
-    start: shape (dim,) for all paths, or (paths, dim). record: update counts at which to look, ascending, e.g.
-    [0, 100, 1000]. observe: default position(). A parameter given as a sequence makes a sweep: parameters broadcast
-    against each other as in NumPy, and all settings see the same noise unless shared_noise=False. A parameter given as
-    per_path(values) differs from path to path.
-
-    seed: an integer, or None for a fresh one (it is in the result). dtype: "mixed" (state in float64, normals drawn in
-    float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies), with the
-    same paths; "auto" takes the GPU if there is one and the work is long enough for it. A start on a GPU may be CuPy's,
-    JAX's, PyTorch's or any with DLPack: values and final states then come as such arrays; with device="cuda" and a start
-    on the host, as CuPy arrays.
-    moments: 1 to 4 moments of every feature. values=True keeps every path's features; state=False saves the memory of
-    the final state (then the run cannot be resumed).
-    on_divergence: "mask" leaves a path out of the statistics at the recorded times at which a feature is not a number
-    or farther than 1e75 from its start, or a coordinate is not finite, and warns; "raise" raises FloatingPointError;
-    "keep" leaves it in.
-    executor: any concurrent.futures executor (default: threads); the result is bitwise the same under all of them.
-    progress: True for a bar, or a function (paths done, paths).
-    """
-    arguments.how(executor, progress)
-    times = arguments.times(record, -1)
-    options = dict(paths=paths, observe=observe, seed=seed, dtype=dtype, moments=moments, values=values, state=state,
-                   shared_noise=shared_noise, on_divergence=on_divergence)
-    job = checked(loss, rule, start, device=device, steps=int(times[-1]), **options)  # type: ignore[arg-type]
-    return finish(ready(job, times), times, None, executor, progress, {})
 
 
 def _better_device(job: Job, steps: int) -> str:
     """For device="auto": the GPU if there is one and the processors would need longer than it takes to get going."""
     if job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads() < AUTO_SECONDS:
         return "cpu"
-    from .backends.cuda import missing
+    from ..backends.cuda import missing
     return "cpu" if missing() else "cuda"
 
 
@@ -104,39 +68,6 @@ def _warn_of_slow_processor() -> None:
     if not about["fma"]:
         warnings.warn(f"the processor {about['name']!r} has no fused multiply-add: kernels give the same bits but are much "
                       "slower; use another machine for long runs", RuntimeWarning, stacklevel=3)
-
-
-def resume(run: Run, *, record: Any = None, executor: Executor | None = None, progress: Progress = None) -> Run:
-    """Go on from where a run ended, to further update counts; or finish a run that was interrupted (no record).
-
-    The result holds the old records and the new ones, and is bitwise what one longer run would have given.
-    """
-    check(isinstance(run, Run), f"run={run!r}: give the result of simulate, or the .run of an Interrupted", TypeError)
-    arguments.how(executor, progress)
-    if run.missing:
-        check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
-        return finish(run.job, run.record, run.before, executor, progress, dict(run.parts))
-    last = int(run.record[-1])
-    check(run.state is not None, "state: this run kept none and cannot be resumed; give state=True to simulate")
-    check(run.job.constant, "run: it has coefficients for its own times only; begin anew with all times")
-    check(record is not None, f"record: give update counts beyond {last}, e.g. record=[{2 * max(last, 1)}]")
-    times = arguments.times(record, last)
-    check_size(run.job, times)
-    return finish(run.job, times, run, executor, progress, {})
-
-
-def replay(run: Run, path: int, record: Any = None) -> Run:
-    """One path of a run again, alone, with its values stored at `record` (default: every step)."""
-    path, job = integer("path", path, 0), run.job
-    check(path < job.paths, f"path={path}: choose one of this run's paths, 0 to {job.paths - 1}")
-    check(job.constant or record is None, f"record={record!r}: a run with coefficients for its own times is replayed at "
-          "all of them; leave record out")
-    whole = range(int(run.record[-1]) + 1) if job.constant else run.record
-    times = arguments.times(whole if record is None else record, -1)
-    rows = {k: v[:, path:path + 1] if v.shape[1] > 1 else v for k, v in job.rows.items()}
-    one = replace(job, paths=1, rows=rows, values=True, first=job.first + path, on_divergence="keep")
-    check_size(one, times)
-    return finish(one, times, None, None, None, {})
 
 
 def prepare(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
@@ -200,6 +131,3 @@ def _shift(job: Job) -> np.ndarray:
     assert part.values is not None
     value = arrays.to_host(part.values[:, 0, :, 0]).astype(float)
     return np.where(np.abs(value) < LIMIT, value, 0.0)
-
-
-__all__ = ["checked", "plan", "prepare", "ready", "replay", "resume", "simulate"]

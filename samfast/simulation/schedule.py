@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .backends.dispatch import run_away, run_shard
-from .backends.shard import Part, Shard
-from .machine import threads
+from ..backends.dispatch import run_away, run_shard
+from ..backends.shard import Part, Shard
+from ..machine import threads
 
 OUTSTANDING = 64
 DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
-Progress = bool | Callable[[int, int], None] | None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,19 +25,6 @@ class Interrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> Any:
         return Interrupted, (self.run,)
-
-
-def bar(total: int) -> Callable[[int], None]:
-    """A progress bar on the terminal, in paths."""
-    from tqdm import tqdm
-    shown = tqdm(total=total, unit="path", unit_scale=True, leave=False, mininterval=0.1)
-
-    def step(done: int) -> None:
-        shown.update(done - shown.n)
-        if done >= total:
-            shown.close()
-    step.close = shown.close  # type: ignore[attr-defined]
-    return step
 
 
 def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable[[int], None] | None,

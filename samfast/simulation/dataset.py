@@ -1,12 +1,13 @@
 """A run as an xarray.Dataset."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .model.parameters import PerPath
-from .results import Run
+from ..model.parameters import PerPath
+from .job import Job
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +19,38 @@ STATISTICS = {"mean": "mean over the paths", "var": "unbiased variance over the 
               "std_error": "standard error of the mean"}
 
 
-def dataset(run: Run) -> xr.Dataset:
+class Recorded(Protocol):
+    """A run, as far as its dataset needs it."""
+
+    @property
+    def job(self) -> Job: ...
+    @property
+    def record(self) -> np.ndarray: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def sweep(self) -> tuple[int, ...]: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def count(self) -> np.ndarray: ...
+    @property
+    def mean(self) -> np.ndarray: ...
+    @property
+    def var(self) -> np.ndarray: ...
+    @property
+    def std_error(self) -> np.ndarray: ...
+    @property
+    def values(self) -> np.ndarray | None: ...
+    @property
+    def diverged(self) -> np.ndarray: ...
+    @property
+    def paths(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def dataset(run: Recorded) -> xr.Dataset:
     """The statistics, and the values if they were kept, of everything that was recorded.
 
     Dimensions: the sweep, time (in updates), path (for values only), coordinate (for vectors only). A sweep's dimension
@@ -72,7 +104,7 @@ def _groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
     return out
 
 
-def _sweep(run: Run) -> tuple[list[str], dict[str, Any]]:
+def _sweep(run: Recorded) -> tuple[list[str], dict[str, Any]]:
     """Names of the sweep's dimensions, and the coordinates of the parameters."""
     shapes: dict[str, tuple[int, ...]] = {}
     columns = dict(run.job.program.columns)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from . import arrays
-from .checks import check, choice, identifier, integer
-from .codegen.compose import clash
-from .model.loss import Loss
-from .model.observer import ORIGIN, Observer
-from .model.parameters import PerPath, parameter
-from .model.rule import Rule
+from .. import arrays
+from ..checks import check, choice, identifier, integer
+from ..codegen.compose import clash
+from ..model.loss import Loss
+from ..model.observer import ORIGIN, Observer
+from ..model.parameters import PerPath, parameter
+from ..model.rule import Rule
 
 RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in
 
@@ -34,7 +34,7 @@ def device(device: str | None, there: bool) -> str:
     device = choice("device", ("cuda" if there else "cpu") if device is None else device, ("cpu", "cuda", "auto"))
     check(device != "cpu" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
     if device == "cuda" or there:
-        from .backends.cuda import require
+        from ..backends.cuda import require
         require()
     return device
 

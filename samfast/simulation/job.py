@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from . import arrays
-from .backends.shard import Shard
-from .checks import check
-from .codegen.program import BLOCK, Program
-from .machine import threads, toolchain
+from .. import arrays
+from ..backends.shard import Shard
+from ..checks import check
+from ..codegen.program import BLOCK, Program
+from ..machine import threads, toolchain
 
 GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
 SHARDS_PER_GPU = 4      # at least, if there are several
@@ -70,7 +70,7 @@ class Job:
         per_block = configurations * times * len(p.labels) * p.moments * 8
         per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
         if p.device == "cuda":
-            from .backends.cuda import count
+            from ..backends.cuda import count
             each = per_path + configurations * 8 + 2 * per_block / BLOCK
             most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * configurations))
             most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check
-from .engine import checked, ready
-from .jobs import Job
-from .merging import finish
-from .model.loss import Loss
-from .model.observer import Observer
-from .model.rule import Rule
-from .results import Run
-from .schedule import Progress
-from .tracing import Vector, total
+from ..checks import check
+from ..model.loss import Loss
+from ..model.observer import Observer
+from ..model.rule import Rule
+from ..tracing import Vector, total
+from .job import Job
+from .prepare import checked, ready
+from .progress import Progress
+from .run import Run, finish
 
 ROUNDING = 1e-10        # by which a covariance may fail to be symmetric or to have a real root
 

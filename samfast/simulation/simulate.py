@@ -1,0 +1,70 @@
+"""simulate and resume: check, render, cut into shards, run, merge. The same bits under every schedule."""
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+from ..checks import check
+from ..model.loss import Loss
+from ..model.observer import Observer
+from ..model.rule import Rule
+from . import arguments
+from .job import check_size
+from .prepare import checked, ready
+from .progress import Progress
+from .run import Run, finish
+
+
+def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | None = None,
+             observe: Observer | None = None, seed: int | None = 0, dtype: str = "mixed",
+             device: str | None = None, moments: int = 2, values: bool = False, state: bool = True,
+             shared_noise: bool = True, on_divergence: str = "mask", executor: Executor | None = None,
+             progress: Progress = None) -> Run:
+    """Run many paths of a rule on a loss and keep the moments of what an observer sees.
+
+    start: shape (dim,) for all paths, or (paths, dim). record: update counts at which to look, ascending, e.g.
+    [0, 100, 1000]. observe: default position(). A parameter given as a sequence makes a sweep: parameters broadcast
+    against each other as in NumPy, and all settings see the same noise unless shared_noise=False. A parameter given as
+    per_path(values) differs from path to path.
+
+    seed: an integer, or None for a fresh one (it is in the result). dtype: "mixed" (state in float64, normals drawn in
+    float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies), with the
+    same paths; "auto" takes the GPU if there is one and the work is long enough for it. A start on a GPU may be CuPy's,
+    JAX's, PyTorch's or any with DLPack: values and final states then come as such arrays; with device="cuda" and a start
+    on the host, as CuPy arrays.
+    moments: 1 to 4 moments of every feature. values=True keeps every path's features; state=False saves the memory of
+    the final state (then the run cannot be resumed).
+    on_divergence: "mask" leaves a path out of the statistics at the recorded times at which a feature is not a number
+    or farther than 1e75 from its start, or a coordinate is not finite, and warns; "raise" raises FloatingPointError;
+    "keep" leaves it in.
+    executor: any concurrent.futures executor (default: threads); the result is bitwise the same under all of them.
+    progress: True for a bar, or a function (paths done, paths).
+    """
+    arguments.how(executor, progress)
+    times = arguments.times(record, -1)
+    options = dict(paths=paths, observe=observe, seed=seed, dtype=dtype, moments=moments, values=values, state=state,
+                   shared_noise=shared_noise, on_divergence=on_divergence)
+    job = checked(loss, rule, start, device=device, steps=int(times[-1]), **options)  # type: ignore[arg-type]
+    return finish(ready(job, times), times, None, executor, progress, {})
+
+
+def resume(run: Run, *, record: Any = None, executor: Executor | None = None, progress: Progress = None) -> Run:
+    """Go on from where a run ended, to further update counts; or finish a run that was interrupted (no record).
+
+    The result holds the old records and the new ones, and is bitwise what one longer run would have given.
+    """
+    check(isinstance(run, Run), f"run={run!r}: give the result of simulate, or the .run of an Interrupted", TypeError)
+    arguments.how(executor, progress)
+    if run.missing:
+        check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
+        return finish(run.job, run.record, run.before, executor, progress, dict(run.parts))
+    last = int(run.record[-1])
+    check(run.state is not None, "state: this run kept none and cannot be resumed; give state=True to simulate")
+    check(run.job.constant, "run: it has coefficients for its own times only; begin anew with all times")
+    check(record is not None, f"record: give update counts beyond {last}, e.g. record=[{2 * max(last, 1)}]")
+    times = arguments.times(record, last)
+    check_size(run.job, times)
+    return finish(run.job, times, run, executor, progress, {})
+
+
+__all__ = ["resume", "simulate"]
