@@ -67,7 +67,7 @@ def test_bits_do_not_depend_on_the_cuts(monkeypatch):
         np.testing.assert_array_equal(found.count, whole.count)
         np.testing.assert_array_equal(stats.merge(parts[i] for i in range(len(parts))).sums, whole.sums)
     for size in (8, 100, 10 ** 4):
-        monkeypatch.setattr(stats.arrays, "ELEMENTS", size)
+        monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", size)
         np.testing.assert_array_equal(stats.moments(x, 3, shift=0.1).sums, whole.sums)
     assert (sum(parts[i].sums for i in parts) == whole.sums).all()              # one part
     naive = ((x - 0.1) ** 3).cumsum(-1)[:, -1]
@@ -339,7 +339,7 @@ def test_memory(monkeypatch):
     stats.fits(1e6)
     with pytest.raises(MemoryError, match=r"values: this needs 1e\+09 GB, and .* GB are free: give fewer paths or settings"):
         stats.fits(1e18)
-    monkeypatch.setattr(stats.arrays, "free_memory", lambda xp: 1000.0)
+    monkeypatch.setattr("samfast.stats.blocks.free_memory", lambda xp: 1000.0)
     for call in (lambda: stats.quantiles(X, 0.5), lambda: stats.ks(X, ndtr), lambda: stats.survival(X, [1.0])):
         with pytest.raises(MemoryError, match="and 1e-06 GB are free"):
             call()
@@ -349,7 +349,7 @@ def test_memory(monkeypatch):
 def test_temporaries_are_bounded(monkeypatch):
     """The peak is that of a block, far below the eight float64 numbers a path that the work needs."""
     import tracemalloc
-    monkeypatch.setattr(stats.arrays, "ELEMENTS", 2 ** 14)
+    monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", 2 ** 14)
     x = np.zeros(2 ** 19, np.float32)
     for work in (lambda: stats.moments(x, 4), lambda: stats.histogram(x, [-1.0, 1.0]), lambda: stats.msd(x.reshape(-1, 2)),
                  lambda: stats.covariance(x.reshape(-1, 2)), lambda: stats.paired_difference(x, x)):
@@ -357,7 +357,7 @@ def test_temporaries_are_bounded(monkeypatch):
         work()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 6 * 8 * stats.arrays.ELEMENTS
+        assert peak < 6 * 8 * stats.blocks.ELEMENTS
 
 
 @pytest.mark.parametrize(("call", "message"), [

@@ -12,6 +12,7 @@ import numpy as np
 from .. import arrays
 from ..backends.shard import Part, Shard, equidistant
 from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of
+from ..stats.moments import Moments
 from . import arguments
 from .dataset import dataset
 from .job import Job, check_size
@@ -49,33 +50,33 @@ class Run:
     before: Run | None = field(default=None, repr=False)        # the run that was then being continued
 
     @property
-    def _moments(self) -> Any:
-        from ..stats.moments import moments
-        return moments(self)
+    def moments(self) -> Moments:
+        """What was summed, as `sf.stats` works with it: of every feature and time, (*sweep, time, feature)."""
+        return Moments(self.sums, self.count[..., None], self.shift[..., None, :])
 
     @property
     def mean(self) -> np.ndarray:
         """Mean over the paths, (*sweep, time, feature)."""
-        mean: np.ndarray = self._moments.mean
+        mean: np.ndarray = self.moments.mean
         return mean
 
     @property
     def var(self) -> np.ndarray:
         """Unbiased variance over the paths."""
-        var: np.ndarray = self._moments.var
+        var: np.ndarray = self.moments.var
         return var
 
     @property
     def std_error(self) -> np.ndarray:
         """Standard error of the mean."""
-        error: np.ndarray = self._moments.std_error
+        error: np.ndarray = self.moments.std_error
         return error
 
     def central(self, m: int) -> np.ndarray:
         """m-th central moment (m up to the `moments` of the simulation, at most 4), not corrected for bias."""
         check(m in (2, 3, 4), f"central({m}): give 2, 3 or 4")
         check(m <= self.sums.shape[-1], f"moment {m} was not recorded: give moments={m} to simulate")
-        central: np.ndarray = self._moments.central(m)
+        central: np.ndarray = self.moments.central(m)
         return central
 
     def __getitem__(self, label: str) -> np.ndarray:

@@ -19,7 +19,7 @@ in parts       ``accumulate`` ``merge`` ``fits``
 """
 
 from .agreement import Goodness, chi_square, ks, z_score
-from .arrays import fits, merge
+from .blocks import fits, merge
 from .distribution import Histogram, Quantiles, histogram, quantiles
 from .errors import PairedDifference, mean_interval, paired_difference, standard_error, variance_interval
 from .escape import Survival, survival

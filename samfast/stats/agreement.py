@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check, integer
-from .arrays import Array, host, namespace, quiet
+from .blocks import Array, host, namespace, quiet
 from .distribution import Histogram, ordered
 
 EXPECTED = 5.0      # paths that a bin must expect for the chi-square law: Cochran, Ann. Math. Statist. 23, 315 (1952)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, numbers
-from .arrays import Array, blocks, fits, namespace, paths_first, quiet
+from .blocks import Array, blocks, fits, namespace, paths_first, quiet
 
 COPIES = 4          # of the values: what sorting takes
 

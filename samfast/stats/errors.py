@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, choice, numbers
-from .arrays import Array, host, namespace, paths_first, quiet
+from .blocks import Array, host, namespace, paths_first, quiet
 from .moments import Moments, collect, moments
 
 OF = ("mean", "variance")

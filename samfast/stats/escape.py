@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, numbers
-from .arrays import Array, fits, namespace, paths_first, quiet
+from .blocks import Array, fits, namespace, paths_first, quiet
 
 COPIES = 8          # of the times: what sorting two keys and two running sums take
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import tree
 from ..checks import check, integer
-from ..simulation.run import Run
-from .arrays import Array, blocks, host, merge, namespace, paths_first, quiet, summed, tree
+from .blocks import Array, blocks, host, merge, namespace, paths_first, quiet, summed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,15 +93,16 @@ class Moments:
 
 
 def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
-    """Moments of the paths along `axis`, up to `order`; of a Run: those that it recorded, of every feature and time.
+    """Moments of the paths along `axis`, up to `order`; of a Run, or whatever has `moments`: those that it recorded.
 
     shift: what the sums are about, (*settings) or a number; default: the mean, at the price of a second pass. The numbers
     are worked on in blocks and summed in one binary tree: the bits depend on the numbers and the shift alone.
     """
-    if isinstance(values, Run):
-        about = Moments(values.sums, values.count[..., None], values.shift[..., None, :])
-        check(order <= about.order, f"order={order}: the run recorded {about.order} moments; give moments={order} to simulate")
-        return about
+    recorded = getattr(values, "moments", None)
+    if isinstance(recorded, Moments):
+        check(order <= recorded.order,
+              f"order={order}: the run recorded {recorded.order} moments; give moments={order} to simulate")
+        return recorded
     xp = namespace(values, shift)
     x = paths_first("values", values, axis, xp)
     return collect(lambda cut: x[cut], x.shape[0], tuple(x.shape[1:]), order, shift, xp)
