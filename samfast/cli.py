@@ -125,7 +125,7 @@ def _removed(entries: Sequence[Any]) -> None:
 
 
 def _cache_warm(args: argparse.Namespace) -> None:
-    from .displacement import msd
+    from .study.msd import msd
     small: dict[str, Any] = {"paths": 64, "times": [1e-3], "lr": 1e-3}
     for method in CHOICES["method"][0]:
         grids: dict[str, dict[str, Any]] = {"grid": STUDY, "one setting": {"rho": 0.5},

@@ -141,10 +141,10 @@ def _msd(args: argparse.Namespace) -> int:
 
 def _run(given: dict[str, Any]) -> tuple[Any, int]:
     """The study and the exit status; after Ctrl-C, that of the paths that were finished."""
-    from . import displacement
-    from .study import StudyInterrupted
+    from .study import msd
+    from .study.study import StudyInterrupted
     try:
-        return displacement.msd(**given), 0
+        return msd.msd(**given), 0
     except StudyInterrupted as stop:
         print(f"samfast: interrupted; {stop.study.dataset.attrs['paths']:,} paths were finished", file=sys.stderr)
         return stop.study, INTERRUPTED
@@ -164,7 +164,7 @@ def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    from .study import Study
+    from .study.study import Study
     study = Study.load(args.study)
     print(study)
     if plots := _flat(args.plot):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import cli, cli_study, displacement
+from samfast import cli, cli_study
+from samfast.study import msd as study_msd
 
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
 SMALL = ["msd", "--paths", "500", "--times", "0.01,0.1", "--lr", "1e-2"]
@@ -39,18 +40,18 @@ def test_msd_prints_the_table_writes_files_and_names_the_call(capsys, tmp_path):
 
 def test_msd_alone_is_the_study_of_the_readme(monkeypatch, capsys):
     """A million paths of SGD and SAM, without and with momentum, to 1000 updates."""
-    asked, msd = [], displacement.msd
-    monkeypatch.setattr(displacement, "msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
+    asked, msd = [], study_msd.msd
+    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
     assert cli.main(["msd", "--save-format", "nc"]) == 0
     assert asked == [{"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
     ds = sf.Study.load("samfast-msd").dataset
-    assert int(ds["steps"].max()) == 1000 and displacement.msd.__code__ is not msd.__code__
-    assert displacement.plan({**msd.__kwdefaults__, **asked[0]}).paths == 10 ** 6
+    assert int(ds["steps"].max()) == 1000 and study_msd.msd.__code__ is not msd.__code__
+    assert study_msd.plan({**msd.__kwdefaults__, **asked[0]}).paths == 10 ** 6
 
 
 def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
-    asked, msd = [], displacement.msd
-    monkeypatch.setattr(displacement, "msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64]))
+    asked, msd = [], study_msd.msd
+    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64]))
     words = ("msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
              "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
              "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
@@ -81,13 +82,13 @@ def test_show_prints_a_saved_study_and_draws(capsys, tmp_path):
 def test_the_options_are_those_of_msd():
     """No argument of msd without an option, no word that it does not take."""
     options = {*cli_study.LISTS, *cli_study.WORDS, *cli_study.CHOICES, "paths", "until", "seed", "confidence"}
-    assert options | {"executor", "progress"} == set(displacement.msd.__kwdefaults__)
+    assert options | {"executor", "progress"} == set(study_msd.msd.__kwdefaults__)
     for name, (words, _) in {**cli_study.WORDS, **cli_study.CHOICES}.items():
         for word in words:
-            given = {**displacement.msd.__kwdefaults__, name: word, "times": [0.1]}
-            assert displacement.plan(given, (*displacement.METHODS, "exact")).paths == 10 ** 6
-    from samfast.charts import KINDS
-    from samfast.store import FORMATS
+            given = {**study_msd.msd.__kwdefaults__, name: word, "times": [0.1]}
+            assert study_msd.plan(given, (*study_msd.METHODS, "exact")).paths == 10 ** 6
+    from samfast.study.figures import KINDS
+    from samfast.study.storage import FORMATS
     assert set(cli_study.PLOTS) == set(KINDS) and cli_study.FORMATS == FORMATS
 
 
@@ -125,7 +126,7 @@ def test_a_warning_is_one_line(capsys):
 def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):
     def stop(**_):
         raise sf.Interrupted(None)
-    monkeypatch.setattr(displacement, "msd", stop)
+    monkeypatch.setattr("samfast.study.msd.msd", stop)
     assert cli.main([*SMALL, "--progress"]) == 130
     assert capsys.readouterr().err.strip("\r\n ").endswith("samfast: interrupted")
     assert not list(tmp_path.iterdir())
@@ -136,8 +137,8 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
     def stop(done, total):
         if done >= 9000:
             raise KeyboardInterrupt
-    msd = displacement.msd
-    monkeypatch.setattr(displacement, "msd", lambda **k: msd(**{**k, "progress": stop}))
+    msd = study_msd.msd
+    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: msd(**{**k, "progress": stop}))
     assert cli.main([*SMALL, "--paths", "30000", "--progress", "--save-format", "csv,nc"]) == 130
     out, err = capsys.readouterr()
     done = int(re.search(r"interrupted; ([\d,]+) paths were finished", err)[1].replace(",", ""))
@@ -210,8 +211,8 @@ def test_cache_commands(monkeypatch, capsys, tmp_path):
 
 
 def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
-    runs, simulate = [], displacement.simulate
-    monkeypatch.setattr(displacement, "simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
+    runs, simulate = [], study_msd.simulate
+    monkeypatch.setattr("samfast.study.msd.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
     monkeypatch.setattr(cli, "CHOICES", {**cli.CHOICES, "method": (("em",), "")})
     assert cli.main(["cache", "warm"]) == 0
     assert "em, grid" in capsys.readouterr().out

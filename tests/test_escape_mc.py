@@ -8,8 +8,8 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.closed_form import Model
-from samfast.escape_study import _left, _theory, exit_times, held
+from samfast.study.exit_times import _left, _theory, exit_times, held
+from samfast.study.process import Model
 
 PATHS = 2**14
 # kappa = -1, -0.5, 0, 0.2: free of the saddle, damped, free diffusion, trapped

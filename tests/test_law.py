@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import law, theory
-from samfast.batches import further
-from samfast.closed_form import Model
+from samfast import theory
 from samfast.simulation import gaussian_chain as chains
 from samfast.simulation import job as jobs
 from samfast.simulation import run as runs
 from samfast.simulation import schedule
+from samfast.study import exact_sampling
+from samfast.study.batches import further
+from samfast.study.process import Model
 
 PATHS = 2**15
 TIMES = np.array([0, 1, 2, 7, 30, 31, 100])
@@ -34,7 +35,7 @@ def values(*, momentum=0.0, dampening=0.0, **others):
 
 LIGHT, HEAVY = values(), values(momentum=[0.0, 0.6], dampening=0.25)
 MODELS = {False: Model("plain", "unit", "em", False), True: Model("plain", "same", "em", True)}
-KINDS = [(kind, heavy) for kind in law.LAWS for heavy in (False, True)]
+KINDS = [(kind, heavy) for kind in exact_sampling.LAWS for heavy in (False, True)]
 
 
 def setting(kind, heavy):
@@ -68,7 +69,7 @@ def digest(run):
 @pytest.mark.parametrize(("kind", "heavy"), KINDS)
 def test_the_mean_square_is_exact(kind, heavy):
     model, v, times, exact = setting(kind, heavy)
-    run = law.sample(model, v, times, law=kind, paths=PATHS, seed=3)
+    run = exact_sampling.sample(model, v, times, law=kind, paths=PATHS, seed=3)
     assert run.mean.shape == (*exact.shape, 1) and run.sweep == exact.shape[:-1] and run.labels == ("msd",)
     assert np.array_equal(run.record, np.arange(len(times)) + 1) and (run.count == PATHS).all()
     assert (run.mean[..., 0, 0] == 0).all() and np.abs(scores(run, exact)).max() < 5
@@ -111,9 +112,9 @@ def test_jumps_compose(kind, unit, name):
     v = {k: np.asarray(x, float) for k, x in {"eigenvalue": -1.0, "lr": 0.1, "rho": 0.1, "momentum": 0.9, "dampening": 0.0,
                                              "batch_size": 8.0, **EXTREME[name]}.items()}
     first, last = (3.0, 40.0) if kind == "sde" else (3, 40)
-    a, s = law.transitions(model, v, unit * np.array([first, last]), law=kind)
-    one, whole = law.transitions(model, v, unit * np.array([last]), law=kind)
-    roots = law.root(s)
+    a, s = exact_sampling.transitions(model, v, unit * np.array([first, last]), law=kind)
+    one, whole = exact_sampling.transitions(model, v, unit * np.array([last]), law=kind)
+    roots = exact_sampling.root(s)
     composed = a[1] @ roots[0] @ roots[0].T @ a[1].T + roots[1] @ roots[1].T
     sd = np.sqrt(np.diag(whole[0]))
     # the powers of a growing or turning matrix are known to rounding times their condition
@@ -128,7 +129,7 @@ def test_roots_of_singular_matrices():
     x[::3, :, 1] = 0.0
     s = x @ np.swapaxes(x, -1, -2)
     s[1::7, 0] = s[1::7, :, 0] = 0.0
-    roots = law.root(s)
+    roots = exact_sampling.root(s)
     sd = np.sqrt(np.diagonal(s, axis1=-2, axis2=-1))
     assert (np.abs(roots @ np.swapaxes(roots, -1, -2) - s) <= 1e-15 * sd[..., :, None] * sd[..., None, :]).all()
     assert (roots[:, 0, 1] == 0).all() and (np.diagonal(roots, axis1=-2, axis2=-1) >= 0).all()
@@ -146,7 +147,7 @@ def test_the_same_number_of_jumps_for_any_number_of_steps(monkeypatch):
     v = values(momentum=0.5, eigenvalue=1.5, rho=0.0)
     for unit in (7, 10**15):
         done.clear()
-        run = law.sample(MODELS[True], v, unit * np.arange(1, 6), law="em", paths=300)
+        run = exact_sampling.sample(MODELS[True], v, unit * np.arange(1, 6), law="em", paths=300)
         assert sum(n * steps for n, steps in done) == 300 * 5
         assert (run.mean > 0).all()
     assert len(set(jobs)) == 1
@@ -154,7 +155,7 @@ def test_the_same_number_of_jumps_for_any_number_of_steps(monkeypatch):
 
 def test_beyond_float64_the_paths_have_diverged():
     with pytest.warns(sf.DivergenceWarning):
-        run = law.sample(MODELS[True], HEAVY, np.array([5, 10**6]), law="em", paths=100)
+        run = exact_sampling.sample(MODELS[True], HEAVY, np.array([5, 10**6]), law="em", paths=100)
     assert (run.count[0, :, :, 1] == 0).all() and (run.count[1] == 100).all() and (run.count[..., 0] == 100).all()
 
 
@@ -162,14 +163,14 @@ def test_beyond_float64_the_paths_have_diverged():
 @pytest.mark.parametrize("how", ["threads", "processes", "small shards"])
 def test_bits_do_not_depend_on_the_schedule(how, monkeypatch):
     model, v, times, _ = setting("em", True)
-    want = digest(law.sample(model, v, times, law="em", paths=5000))
+    want = digest(exact_sampling.sample(model, v, times, law="em", paths=5000))
     if how == "small shards":
         monkeypatch.setattr("samfast.simulation.job.SHARD_NS", 1.0)
         pool = None
     else:
         pool = ThreadPoolExecutor(3) if how == "threads" else ProcessPoolExecutor(2, get_context("spawn"))
     try:
-        assert digest(law.sample(model, v, times, law="em", paths=5000, executor=pool)) == want
+        assert digest(exact_sampling.sample(model, v, times, law="em", paths=5000, executor=pool)) == want
     finally:
         if pool:
             pool.shutdown()
@@ -178,15 +179,15 @@ def test_bits_do_not_depend_on_the_schedule(how, monkeypatch):
 def test_pieces_of_a_sweep_are_the_whole():
     """Every setting alone gives the bits that it has in the sweep."""
     model, v, times, _ = setting("em", True)
-    whole = law.sample(model, v, times, law="em", paths=1000)
+    whole = exact_sampling.sample(model, v, times, law="em", paths=1000)
     for i, j, k in np.ndindex(2, 2, 2):
         alone = {**v, "eigenvalue": v["eigenvalue"][i, 0, 0], "rho": v["rho"][j, 0], "momentum": v["momentum"][k]}
-        one = law.sample(model, alone, times, law="em", paths=1000)
+        one = exact_sampling.sample(model, alone, times, law="em", paths=1000)
         assert one.sweep == () and np.array_equal(one.sums, whole.sums[i, j, k])
 
 
 def chain(**options):
-    a, s = law.transitions(MODELS[True], HEAVY, TIMES, law="algorithm")
+    a, s = exact_sampling.transitions(MODELS[True], HEAVY, TIMES, law="algorithm")
     return sf.gaussian_chain(a, s, **options)
 
 
@@ -259,7 +260,7 @@ def test_a_fault_is_found(name, fault, monkeypatch):
     monkeypatch.setattr(chains, name, fault)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sf.DivergenceWarning)
-        found = scores(law.sample(model, v, times[1:], law="em", paths=PATHS, seed=3), exact[..., 1:])
+        found = scores(exact_sampling.sample(model, v, times[1:], law="em", paths=PATHS, seed=3), exact[..., 1:])
     assert np.abs(found[..., 1]).max() > 6
 
 
@@ -286,10 +287,10 @@ def test_what_has_no_law():
     with pytest.raises(TypeError, match=r"transition='x': give an array"):
         sf.gaussian_chain("x", EYE, paths=10)
     with pytest.raises(ValueError, match="law='exact': choose one of 'sde', 'em', 'algorithm'"):
-        law.sample(model, v, times, law="exact", paths=10)
+        exact_sampling.sample(model, v, times, law="exact", paths=10)
     with pytest.raises(ValueError, match=r"kind='sign': the law .* is Gaussian; give kind='normal'"):
-        law.sample(model, v, times, law="em", kind="sign", paths=10)
+        exact_sampling.sample(model, v, times, law="em", kind="sign", paths=10)
     with pytest.raises(ValueError, match="an update has no other step than lr; give law='em'"):
-        law.sample(model, v, times, law="algorithm", paths=10)
+        exact_sampling.sample(model, v, times, law="algorithm", paths=10)
     with pytest.raises(ValueError, match="times: they must ascend from 0"):
-        law.sample(model, v, np.array([3, 2]), law="em", paths=10)
+        exact_sampling.sample(model, v, np.array([3, 2]), law="em", paths=10)

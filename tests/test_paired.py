@@ -9,10 +9,10 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.closed_form import Model
-from samfast.paired_study import paired_msd
 from samfast.simulation.prepare import prepare
 from samfast.simulation.run import finish
+from samfast.study.paired_msd import paired_msd
+from samfast.study.process import Model
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
 HEAVY = {"first": sf.noisy(sf.gd(lr=0.05, momentum=0.5), sigma=0.3),

@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 import samfast as sf
-from samfast.dataset import fingerprint
-from samfast.grid import PARAMETERS
-from samfast.store import COLUMNS, FORMATS
+from samfast.study.dataset import fingerprint
+from samfast.study.plan import PARAMETERS
+from samfast.study.storage import COLUMNS, FORMATS
 
 GRID = {"rho": [0.0, 0.3], "momentum": [0.0, 0.6], "drift": ["plain", "chain"]}
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]

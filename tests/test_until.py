@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import batches, displacement
-from samfast.study import StudyInterrupted
+from samfast.study import batches
+from samfast.study.study import StudyInterrupted
 
 CALL = {"rho": [0.0, 0.4], "momentum": [0.0, 0.5], "times": [0.05, 0.3]}
 
@@ -36,7 +36,7 @@ def test_batches_are_the_paths_of_one_run():
 
 def test_a_batch_that_repeats_paths_is_noticed(monkeypatch):
     """The comparison above fails on it."""
-    monkeypatch.setattr(displacement, "further", lambda run, paths, progress, executor: batches.resume(
+    monkeypatch.setattr("samfast.study.msd.further", lambda run, paths, progress, executor: batches.resume(
         batches.replace(run, job=batches.replace(run.job, paths=paths), missing=((0, 0),), parts={})))
     study = sf.msd(until=0.03, kind="sign", **CALL)
     whole = sf.msd(paths=study.dataset.attrs["paths"], kind="sign", **CALL)

@@ -7,7 +7,7 @@ Arguments broadcast, results are float64, a value outside its domain raises Valu
 =============  ===============================================================================================
 topic          contents
 =============  ===============================================================================================
-models         ``curvature`` ``curvature_shift`` ``noise_factor`` ``noise_deficit`` ``diffusion_coefficient``
+coefficients   ``curvature`` ``curvature_shift`` ``noise_factor`` ``noise_deficit`` ``diffusion_coefficient``
 stability      ``theorem1`` ``theorem1_hessian`` ``rho_window`` ``multipliers`` ``Stability``
 diffusion      ``theorem2`` ``log_theorem2`` ``sde_variance`` ``log_sde_variance`` ``sde_mean`` ``sde_msd``
                ``stationary_variance`` ``exact_step``
@@ -53,6 +53,7 @@ from .bouncing import (
     overshoot_bound,
     step_determinant,
 )
+from .coefficients import curvature, curvature_shift, diffusion_coefficient, noise_deficit, noise_factor
 from .corollary import (
     corollary1,
     corollary1_bounds,
@@ -112,13 +113,6 @@ from .heavy_ball import (
     heavy_ball_stationary,
     momentum_em_moments,
     momentum_em_stationary,
-)
-from .models import (
-    curvature,
-    curvature_shift,
-    diffusion_coefficient,
-    noise_deficit,
-    noise_factor,
 )
 from .modes import (
     covariance_matrix,

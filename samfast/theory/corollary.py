@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import models
+from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
 from .stability import BOUNDARY
@@ -33,10 +33,10 @@ def _pair(
     drift: str,
     noise: str = "unit",
 ) -> _Pair:
-    d = models.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size)
-    k = models.curvature(eigenvalue, rho=rho, drift=drift)
-    shift = models.curvature_shift(eigenvalue, rho=rho, drift=drift)
-    deficit = models.noise_deficit(eigenvalue, rho=rho, drift=drift, noise=noise)
+    d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size)
+    k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
+    shift = coefficients.curvature_shift(eigenvalue, rho=rho, drift=drift)
+    deficit = coefficients.noise_deficit(eigenvalue, rho=rho, drift=drift, noise=noise)
     values = (checked("time", time), d, checked("eigenvalue", eigenvalue), k, shift, deficit)
     return _Pair(*np.broadcast_arrays(*values))
 
@@ -105,7 +105,7 @@ def corollary1_sign(eigenvalue: ArrayLike, *, rho: ArrayLike, drift: str = "chai
     It is the sign of :math:`\kappa-\lambda`; for ``chain`` 0 at :math:`\rho|\lambda|=2` (within 4 eps).
     """
     e, r = np.broadcast_arrays(checked("eigenvalue", eigenvalue), checked("rho", rho))
-    sign = np.sign(models.curvature_shift(e, rho=r, drift=drift))
+    sign = np.sign(coefficients.curvature_shift(e, rho=r, drift=drift))
     edge = (np.abs(2 + r * e) <= 2 * BOUNDARY) & (drift == "chain")
     return scalar(np.where(edge, 0.0, sign))
 

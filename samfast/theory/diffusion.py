@@ -1,6 +1,6 @@
 r"""Diffusion from a saddle without momentum: the SDE :math:`dw=-\kappa w\,dt+\sqrt{2D}\,dW` and Theorem 2.
 
-Time advances by lr per update.  ``curvature`` is :math:`\kappa` and ``diffusion`` is D of :mod:`.models`;
+Time advances by lr per update.  ``curvature`` is :math:`\kappa` and ``diffusion`` is D of :mod:`.coefficients`;
 the saddle is at 0 and everything is per eigen-direction.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import models
+from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import log_phi1, phi1
 
@@ -85,8 +85,8 @@ def theorem2(
 
     Raises ValueError for time < 0, lr <= 0, rho < 0, batch_size < 1 or an unknown drift or noise.
     """
-    k = models.curvature(eigenvalue, rho=rho, drift=drift)
-    d = models.diffusion_coefficient(
+    k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
+    d = coefficients.diffusion_coefficient(
         eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
     )
     return sde_variance(time, curvature=k, diffusion=d)
@@ -103,8 +103,8 @@ def log_theorem2(
     noise: str = "unit",
 ) -> Array:
     r"""Return the logarithm of :func:`theorem2`, finite also where that overflows (escape directions)."""
-    k = models.curvature(eigenvalue, rho=rho, drift=drift)
-    d = models.diffusion_coefficient(
+    k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
+    d = coefficients.diffusion_coefficient(
         eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
     )
     return log_sde_variance(time, curvature=k, diffusion=d)

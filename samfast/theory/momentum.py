@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import models
+from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .momentum_sde import overdamped_variance
 
@@ -62,8 +62,8 @@ def theorem3(
     Raises ValueError for time < 0, lr <= 0, momentum outside [0, 1), dampening outside [0, 1), rho < 0,
     batch_size < 1 or an unknown drift or noise.
     """
-    k = models.curvature(eigenvalue, rho=rho, drift=drift)
-    d = models.diffusion_coefficient(
+    k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
+    d = coefficients.diffusion_coefficient(
         eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
     )
     return theorem3_variance(

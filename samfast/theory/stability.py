@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import models
+from . import coefficients
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 
 BOUNDARY = 4 * float(np.finfo(np.float64).eps)  # rho = 1/|lambda| in float64 is this close to the boundary
@@ -82,7 +82,7 @@ def rho_window(
     library.  For ``chain`` a negative eigenvalue never attracts.
     """
     e = checked("eigenvalue", eigenvalue)
-    kind = chosen("drift", drift, models.DRIFTS)
+    kind = chosen("drift", drift, coefficients.DRIFTS)
     if lr is None:
         top = np.full(e.shape, np.inf)
     else:
@@ -102,7 +102,7 @@ def rho_window(
 
 def _sides(e: Array, rho: float, drift: str, lr: float | None, gain: float, damped: float) -> Array:
     """Return signed dimensionless distances into the window: positive attracts, 0 is the edge."""
-    kappa = np.atleast_1d(models.curvature(e, rho=rho, drift=drift))
+    kappa = np.atleast_1d(coefficients.curvature(e, rho=rho, drift=drift))
     factor = np.ones_like(e) if drift == "sgd" else 1 + rho * e
     lower = np.sign(e) * (np.abs(factor) if drift == "chain" else factor)
     if lr is None:
@@ -135,9 +135,9 @@ def theorem1(
     radius = float(checked("rho", rho))
     g, tau = float(checked("momentum", momentum, "momentum_below_1")), float(checked("dampening", dampening))
     step = None if lr is None else float(checked("lr", lr))
-    side = _sides(e, radius, chosen("drift", drift, models.DRIFTS), step, 1 + g, 1 - tau)
+    side = _sides(e, radius, chosen("drift", drift, coefficients.DRIFTS), step, 1 + g, 1 - tau)
     each = tuple(_verdict(x) for x in side)
-    kappa = np.atleast_1d(models.curvature(e, rho=radius, drift=drift))
+    kappa = np.atleast_1d(coefficients.curvature(e, rho=radius, drift=drift))
     roots, model = _roots(kappa, step, g, tau)
     low, high = rho_window(e, lr=step, momentum=g, dampening=tau, drift=drift)
     window = (max(0.0, float(np.max(low))), float(np.min(high)))

@@ -6,27 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from . import theory
-from .study import number
-
-if TYPE_CHECKING:
-    from .study import Study
+from .. import theory
+from .difference import difference
+from .table import Table, number
 
 MATTERS = 0.02      # a relative difference below it is not worth a sentence
 EDGE = 1e-12        # how close to 1 rho*|eigenvalue| is on the boundary of Theorem 1
 
 
-def notes(study: Study) -> list[str]:
+def notes(study: Table) -> list[str]:
     """The sentences that apply to the settings of this study, the largest subjects first."""
     return [*_drift(study), *_noise(study), *_corollary(study), *_theorem3(study), *_momentum(study), *_batch(study),
             *_boundary(study)]
 
 
-def _over(study: Study, quotient: Any, choose: Any = None) -> str:
+def _over(study: Table, quotient: Any, choose: Any = None) -> str:
     """'0.31 to 1.2' over all settings that `choose` wants and all times; '' where it is 1 within 2 %."""
     found = []
     for setting, part in study.settings():
@@ -50,7 +48,7 @@ def _sam(setting: Mapping[str, Any]) -> bool:
     return bool(setting["rho"] > 0)
 
 
-def _drift(study: Study) -> Iterator[str]:
+def _drift(study: Table) -> Iterator[str]:
     """The theorems' kappa is not that of the SAM whose stability Theorem 1 describes."""
     def quotient(model: Any, v: Any, times: Any, steps: Any) -> Any:
         return replace(model, drift="chain", noise="unit").exact(v, steps) / model.exact(v, steps)
@@ -61,7 +59,7 @@ def _drift(study: Study) -> Iterator[str]:
                "(drift='chain')")
 
 
-def _noise(study: Study) -> Iterator[str]:
+def _noise(study: Table) -> Iterator[str]:
     def quotient(model: Any, v: Any, times: Any, steps: Any) -> Any:
         return replace(model, noise="same").exact(v, steps) / model.exact(v, steps)
     text = _over(study, quotient, lambda s: _sam(s) and s["noise"] == "unit")
@@ -70,11 +68,11 @@ def _noise(study: Study) -> Iterator[str]:
                f"the exact MSD would be {text} times as large (noise='same')")
 
 
-def _corollary(study: Study) -> Iterator[str]:
+def _corollary(study: Table) -> Iterator[str]:
     radii = np.atleast_1d(study.dataset["rho"].values)
     if not ((radii == 0).any() and (radii > 0).any()):
         return
-    d = study.difference()
+    d = difference(study)
     ratio = d["ratio"].values[np.isfinite(d["ratio"].values) & (d["time"].values > 0)].tolist()
     if text := _range(ratio):
         signs = " (a negative ratio: SAM spreads faster than SGD)" if min(ratio) < 0 else ""
@@ -87,7 +85,7 @@ def _corollary(study: Study) -> Iterator[str]:
                "(theory.corollary1_remainder)")
 
 
-def _theorem3(study: Study) -> Iterator[str]:
+def _theorem3(study: Table) -> Iterator[str]:
     moving = [s for s, _ in study.settings() if s["momentum"] > 0]
 
     def printed(model: Any, v: Any, times: Any, steps: Any) -> Any:
@@ -114,7 +112,7 @@ def _theorem3(study: Study) -> Iterator[str]:
         yield f"Theorem 3 at momentum 0 is not Theorem 2: it is {text} times as large"
 
 
-def _momentum(study: Study) -> Iterator[str]:
+def _momentum(study: Table) -> Iterator[str]:
     ds = study.dataset
     if "momentum" not in study.varied:
         return
@@ -135,13 +133,13 @@ def _momentum(study: Study) -> Iterator[str]:
                f"effective learning rate, the MSD falls from momentum {number(both[0])} to {number(both[-1])}")
 
 
-def _batch(study: Study) -> Iterator[str]:
+def _batch(study: Table) -> Iterator[str]:
     if "batch_size" in study.varied:
         yield ("the MSD is exactly proportional to 1/batch_size: smaller batches leave the saddle faster (the authors' slides "
                "and summaries of them advise larger ones)")
 
 
-def _boundary(study: Study) -> Iterator[str]:
+def _boundary(study: Table) -> Iterator[str]:
     edge = {number(s["rho"]) for s, _ in study.settings()
             if s["eigenvalue"] < 0 and s["drift"] == "plain" and abs(s["rho"] * s["eigenvalue"] + 1) < EDGE}
     if edge:

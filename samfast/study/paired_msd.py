@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from . import theory
-from .checks import choice, numbers
-from .closed_form import NOISES, Model, Values
+from .. import theory
+from ..checks import choice, numbers
+from ..model import losses, observe
+from ..model.paired import paired
+from ..simulation.progress import Progress
+from ..simulation.simulate import simulate
 from .comparison import Comparison, comparison
-from .grid import Plan, plan
-from .model import losses, observe
-from .model.paired import paired
-from .simulation.progress import Progress
-from .simulation.simulate import simulate
+from .plan import Plan, plan
+from .process import NOISES, Model, Values
 
 LEVEL = 3.0         # standard deviations at which `needed` resolves the difference
 

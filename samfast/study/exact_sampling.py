@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from . import theory
-from .checks import check, choice
-from .closed_form import Model
-from .model.observer import Observer
-from .simulation.gaussian_chain import gaussian_chain, root
-from .simulation.progress import Progress
-from .simulation.run import Run
+from .. import theory
+from ..checks import check, choice
+from ..model.observer import Observer
+from ..simulation.gaussian_chain import gaussian_chain, root
+from ..simulation.progress import Progress
+from ..simulation.run import Run
+from .process import Model
 
 LAWS = ("sde", "em", "algorithm")
 HUGE = 1e300            # a coefficient beyond float64: such a path counts as diverged

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .grid import CHOICES, PARAMETERS, Plan
+from .plan import CHOICES, PARAMETERS, Plan
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,9 +81,9 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
     import scipy
     import xarray
 
-    from . import cache
-    from .backends.cuda import gpu
-    from .machine import host, toolchain
+    from .. import cache
+    from ..backends.cuda import gpu
+    from ..machine import host, toolchain
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}

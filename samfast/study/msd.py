@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from . import law, theory
+from .. import theory
+from ..checks import DivergenceWarning
+from ..model import losses, observe
+from ..simulation.progress import Progress
+from ..simulation.schedule import Interrupted
+from ..simulation.simulate import simulate
+from . import exact_sampling
 from .batches import Batches, Begin, More, Seen, further
-from .checks import DivergenceWarning
-from .closed_form import Model
-from .grid import METHODS, Plan, plan
-from .model import losses, observe
-from .simulation.progress import Progress
-from .simulation.schedule import Interrupted
-from .simulation.simulate import simulate
+from .plan import METHODS, Plan, plan
+from .process import Model
 from .study import Study, StudyInterrupted
 
 
@@ -66,8 +67,9 @@ def _source(todo: Plan, model: Model, device: str, executor: Executor | None) ->
     values, given = todo.values, todo.given
     how = {k: given[k] for k in ("seed", "dtype")} | {"device": device, "executor": executor}
     if model.method == "exact":
-        return (lambda paths, progress: law.sample(model, values, todo.instants, law="sde", paths=paths, kind=given["kind"],
-                                                   progress=progress, **how), partial(further, executor=executor))
+        return (lambda paths, progress: exact_sampling.sample(model, values, todo.instants, law="sde", paths=paths,
+                                                              kind=given["kind"], progress=progress, **how),
+                partial(further, executor=executor))
     rule, loss = model.rule(values, given["kind"]), losses.quadratic(values["eigenvalue"][..., None])
     return (lambda paths, progress: simulate(loss, rule, [0.0], record=np.unique(todo.steps), paths=paths,
                                              observe=observe.msd(), state=False, progress=progress, **how),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import theory
-from .model import noise as noises
-from .model import rules
-from .model.rule import Rule
+from .. import theory
+from ..model import noise as noises
+from ..model import rules
+from ..model.rule import Rule
 
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}    # names in theory
 THEOREMS = ("corrected", "printed")

@@ -13,27 +13,26 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .atomic import beside
-from .checks import check, choice
-from .grid import CHOICES, PARAMETERS
-from .study import rows
+from ..atomic import beside
+from ..checks import check, choice
+from .figures import draw
+from .plan import CHOICES, PARAMETERS
+from .table import Table, rows
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from .study import Study
 
 FORMATS = ("csv", "json", "nc", "png")
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", "z", "count")
 
 
-def save(study: Study, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
+def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
     """Write study.csv, .json, .nc and the pictures; what fails leaves the older file as it was."""
     from .dataset import fingerprint
     for kind in formats:
         choice("formats", kind, FORMATS)
     pictures = {("study.png" if kind == "time" else f"study-{kind}.png"): kind for kind in plots if "png" in formats}
-    figures = {file: study.plot(kind=kind) for file, kind in pictures.items()}       # before anything is written
+    figures = {file: draw(study, kind) for file, kind in pictures.items()}       # before anything is written
     ds = study.dataset.assign_attrs(numbers=fingerprint(study.dataset))     # which may be a part of what msd gave
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
         "csv": lambda f: f.write(_csv(study).encode()),
@@ -90,7 +89,7 @@ def _netcdf(ds: xr.Dataset) -> bytes:
         return file.read_bytes()
 
 
-def _csv(study: Study) -> str:
+def _csv(study: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [p for p in (*CHOICES, *PARAMETERS) if p != "dt" or "dt" in study.dataset.coords]

@@ -3,39 +3,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-FAULT = 5.0         # |z| above it by chance: 6e-7 per comparison
+from .table import Compared
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Compared):
     """Simulated numbers, their standard errors and the exact values, for a grid of settings.
 
     dataset: an xarray.Dataset whose dimensions are the arguments that were given as sequences (and `time`); its variables
     say by `long_name` what they are. z = (simulated - exact)/se.
     """
 
-    dataset: xr.Dataset
-
-    @property
-    def worst(self) -> float:
-        """The largest |z|; nan if there is nothing to compare."""
-        z = np.abs(np.asarray(self.dataset["z"], float))
-        return float(np.max(z[np.isfinite(z)])) if np.isfinite(z).any() else float("nan")
-
     def summary(self) -> str:
         """The verdict in one line."""
-        a, z = self.dataset.attrs, np.asarray(self.dataset["z"], float)
-        verdict = "nothing to compare" if np.isnan(self.worst) else (
-            "simulation and exact values agree" if self.worst < FAULT else "simulation and exact values DISAGREE")
-        return (f"{a['title']}: largest |z| {self.worst:.2f} of {np.isfinite(z).sum()}: {verdict} ({a['paths']:,} paths, "
-                f"{a['drift']} drift, {a['noise']} noise, seed {a['seed']})")
+        a = self.dataset.attrs
+        return (f"{a['title']}: {self.verdict()} ({a['paths']:,} paths, {a['drift']} drift, {a['noise']} noise, "
+                f"seed {a['seed']})")
 
     def __repr__(self) -> str:
         return f"Comparison({self.summary()})"

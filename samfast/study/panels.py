@@ -1,4 +1,4 @@
-"""The picture of a study over time, and what it shares with the other pictures of a study."""
+"""Panels: what the pictures of a study share, headline, points with bars, axis of z, legend."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .grid import CHOICES, PARAMETERS
-from .plotting import GREY, MARKS, TIME, around_one, colour, dashed, drawn, log_axes, pale
-from .study import FAULT, Study, name, number
+from ..plotting import GREY, drawn, pale
+from .plan import CHOICES, PARAMETERS
+from .table import FAULT, Table, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,43 +23,7 @@ MSD = r"$\langle (w(t)-w(0))^2\rangle$  (length²)"
 OUTSIDE = "outside the range where it is within 15 %"
 
 
-def over_time(study: Study) -> Figure:
-    """Three panels over time: MSD with its interval, exact and theorem; z; theorem/exact."""
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9.6, 8.0), layout="constrained")
-    msd, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.6, 1, 1])
-    settings = list(study.settings())
-    for i, (setting, part) in enumerate(settings):
-        look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
-        _curves(msd, ratio, study, setting, look["color"])
-        _points(msd, ratio, part, look, name(setting, study.varied))
-        z.plot(np.asarray(part["time"]) * aside(i, len(settings)), part["z"], linestyle="none", markersize=4, **look)
-    title(msd, study, "Mean squared displacement from " + _point(study))
-    msd.set_ylabel(MSD)
-    doubt = "" if bool(study.dataset["valid"].all()) else f";  open: {OUTSIDE}"
-    ratio.set_title(f"theorem / exact{doubt}", loc="left", fontsize=9, color=GREY)
-    ratio.set_xlabel(TIME)
-    _axes(msd, z, ratio, study)
-    wide = ", band of 2 standard deviations" if study.dataset.attrs["kind"] == "normal" else ""
-    legend(figure, msd, len(settings), lines(study, f"exact{wide}"))
-    return figure
-
-
-def _curves(msd: Axes, ratio: Axes, study: Study, setting: dict[str, Any], c: Any) -> None:
-    """The closed forms at whole steps, close enough for smooth lines."""
-    model, (n, t) = study.model(setting), whole_steps(study, setting)
-    with np.errstate(all="ignore"):
-        exact, theorem = model.exact(setting, n), model.theorem(setting, t)
-        good = model.valid(setting, t, theorem / exact)
-        msd.plot(t, drawn(exact), "-", color=c, linewidth=1.4)
-        if study.dataset.attrs["kind"] == "normal":     # chi-square: where the simulated values belong
-            wide = 2 * np.sqrt(2 / study.dataset.attrs["paths"])
-            msd.fill_between(t, drawn(exact * (1 - wide)), drawn(exact * (1 + wide)), color=c, alpha=0.2, linewidth=0)
-        dashed(msd, t, theorem, good, c)
-        dashed(ratio, t, theorem / exact, good, c)
-
-
-def whole_steps(study: Study, setting: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def whole_steps(study: Table, setting: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of steps for a smooth line over the times of a study (see `Model.at`), and their times."""
     times = np.asarray(study.dataset["time"])
     ends = times[times > 0]
@@ -74,15 +38,6 @@ def whole_steps(study: Study, setting: dict[str, Any]) -> tuple[np.ndarray, np.n
     return n, n * step
 
 
-def _points(msd: Axes, ratio: Axes, part: Any, look: dict[str, Any], label: str) -> None:
-    t, value = np.asarray(part["time"], float), np.asarray(part["msd"], float)
-    bars(msd, t, value, part["ci"], look, label)
-    good = np.asarray(part["valid"])
-    for where, face in ((good, look["color"]), (~good, "white")):
-        ratio.plot(t[where], drawn(np.asarray(part["ratio"], float)[where]), linestyle="none", markersize=4,
-                   **{**look, "markerfacecolor": face})
-
-
 def bars(axes: Axes, x: np.ndarray, value: np.ndarray, interval: Any, look: dict[str, Any], label: str) -> None:
     """Simulated values with their confidence interval."""
     low, high = (np.asarray(interval.sel(bound=end), float) for end in ("low", "high"))
@@ -90,12 +45,7 @@ def bars(axes: Axes, x: np.ndarray, value: np.ndarray, interval: Any, look: dict
     axes.errorbar(x, drawn(value), error, linestyle="none", markersize=5, elinewidth=1.2, capsize=2, label=label, **look)
 
 
-def _point(study: Study) -> str:
-    values = study.dataset["eigenvalue"]
-    return "the saddle" if bool((values < 0).all()) else "the minimum" if bool((values > 0).all()) else "the critical point"
-
-
-def title(axes: Axes, study: Study, text: str, but: Sequence[str] = ()) -> None:
+def title(axes: Axes, study: Table, text: str, but: Sequence[str] = ()) -> None:
     """A headline, and below it what all settings share."""
     a, ds = study.dataset.attrs, study.dataset
     fixed = [f"{p.replace('_', ' ')} {number(ds[p].values.flat[0])}" for p in PARAMETERS
@@ -108,12 +58,6 @@ def title(axes: Axes, study: Study, text: str, but: Sequence[str] = ()) -> None:
         below.append("theorems as printed: chain drift, unit noise, C2 = lr/t")
     axes.set_title(text, loc="left", fontsize=14, fontweight="bold", pad=10 + 14 * len(below))
     axes.text(0, 1.02, "\n".join(below).replace(" -", " \N{MINUS SIGN}"), transform=axes.transAxes, color=GREY, va="bottom")
-
-
-def _axes(msd: Axes, z: Axes, ratio: Axes, study: Study) -> None:
-    log_axes(msd, study.dataset["time"].values, study.dataset["msd"].values)
-    z_axis(z, study.worst)
-    around_one(ratio, drawn(study.dataset["ratio"].values))
 
 
 def aside(i: int, many: int) -> float:
@@ -133,7 +77,7 @@ def z_axis(axes: Axes, worst: float) -> None:
         axes.set_yticks([y for y in (-8, -6, -4, -2, 0, 2, 4, 6, 8) if abs(y) < height])
 
 
-def lines(study: Study, exact: str) -> dict[str, Any]:
+def lines(study: Table, exact: str) -> dict[str, Any]:
     """What the lines of a picture mean: label -> look."""
     moving = np.atleast_1d(study.dataset["momentum"].values) > 0
     theorem = "Theorem 3" if moving.all() else "Theorem 2 (3 with momentum)" if moving.any() else "Theorem 2"

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import law, theory
-from .checks import check
-from .closed_form import Model, Values
-from .grid import CHOICES, PARAMETERS
+from .. import theory
+from ..checks import check
+from . import exact_sampling
+from .plan import CHOICES, PARAMETERS
+from .process import Model, Values
+from .table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from .study import Study
 
 NOTHING = 1e-14     # of the variances' squares: a variance of the difference below it is rounding
 ABOUT = {"difference": "MSD of SGD - MSD of SAM, simulated on common noise",
@@ -23,7 +23,7 @@ ABOUT = {"difference": "MSD of SGD - MSD of SAM, simulated on common noise",
          "ratio": "printed / exact", "valid": "whether the printed term is within 15 % of exact"}
 
 
-def difference(study: Study) -> xr.Dataset:
+def difference(study: Table) -> xr.Dataset:
     r"""Return Delta_SGD - Delta_SAM of a study whose rho holds 0 and others, for each of the others.
 
     Its standard error is that of pairs (X, Y) on the same noise, :math:`\sqrt{2(\sigma_X^4+\sigma_Y^4-2c^2)/N}` with
@@ -80,9 +80,9 @@ def spread(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
 
 def _of_jumps(model: Model, v: Values, w: Values, instants: np.ndarray) -> np.ndarray:
     """<X Y> where both jump from time to time by their own law, on the same normal numbers."""
-    (a, s), (b, r) = (law.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, instants, law="sde")
+    (a, s), (b, r) = (exact_sampling.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, instants, law="sde")
                       for one in (v, w))
-    left, right = law.root(s), law.root(r)
+    left, right = exact_sampling.root(s), exact_sampling.root(r)
     total, out = np.zeros(()), []
     for i in range(len(instants)):
         noise = left[..., i, :, :] @ np.swapaxes(right[..., i, :, :], -1, -2)

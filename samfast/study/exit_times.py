@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from . import theory
-from . import tracing as T
-from .checks import check, choice, integer, numbers
-from .closed_form import NOISES, Model
+from .. import theory
+from .. import tracing as T
+from ..checks import check, choice, integer, numbers
+from ..model import losses, observe
+from ..model.observer import Observer, Seen
+from ..model.rule import Oracle, Rule
+from ..simulation.progress import Progress
+from ..simulation.run import Run
+from ..simulation.simulate import resume, simulate
 from .comparison import Comparison, comparison
-from .grid import BOUNDS, axes
-from .model import losses, observe
-from .model.observer import Observer, Seen
-from .model.rule import Oracle, Rule
-from .simulation.progress import Progress
-from .simulation.run import Run
-from .simulation.simulate import resume, simulate
+from .plan import BOUNDS, axes
+from .process import NOISES, Model
 
 MOST = 10 ** 8      # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4           # the first round lasts so many mean exit times of the slowest setting, further ones double it

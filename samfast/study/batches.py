@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .codegen.program import BLOCK
-from .grid import Plan
-from .simulation.schedule import Interrupted
-from .simulation.simulate import resume
+from ..codegen.program import BLOCK
+from ..simulation.schedule import Interrupted
+from ..simulation.simulate import resume
+from .plan import Plan
 
 if TYPE_CHECKING:
-    from .simulation.run import Run
+    from ..simulation.run import Run
 
 Begin = Callable[[int, Any], "Run"]                 # (paths, progress): the first batch
 More = Callable[["Run", int, Any], "Run"]           # (run, paths, progress): the next paths of a run

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check, choice, integer, numbers
-from .closed_form import NOISES, THEOREMS, Model
-from .model import parameters
-from .model.noise import KINDS
+from ..checks import check, choice, integer, numbers
+from ..model import parameters
+from ..model.noise import KINDS
+from .process import NOISES, THEOREMS, Model
 
 BOUNDS: dict[str, dict[str, Any]] = {
     "eigenvalue": {"example": -1.0}, **{p: parameters.BOUNDS[p] for p in ("lr", "rho", "momentum", "dampening")},

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import theory
-from .checks import check, choice
-from .grid import PARAMETERS
-from .plot import FINE, MSD, OUTSIDE, aside, bars, legend, lines, over_time, title, whole_steps, z_axis
-from .plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
-from .study import Study, name, number
+from .. import theory
+from ..checks import check, choice
+from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
+from .difference import difference
+from .panels import FINE, MSD, OUTSIDE, aside, bars, legend, lines, title, whole_steps, z_axis
+from .plan import PARAMETERS
+from .table import Table, name, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ LABELS = {"eigenvalue": "eigenvalue (1/lengthÂ²)", "lr": "learning rate (lengthÂ
 LOG = ("lr", "batch_size", "dt")
 
 
-def draw(study: Study, kind: str, time: float | None = None) -> Figure:
+def draw(study: Table, kind: str, time: float | None = None) -> Figure:
     """The picture of this kind."""
     import matplotlib
     choice("kind", kind, KINDS)
@@ -33,13 +34,13 @@ def draw(study: Study, kind: str, time: float | None = None) -> Figure:
         return _difference(study) if kind == "difference" else _against(study, kind, time)
 
 
-def _difference(study: Study) -> Figure:
+def _difference(study: Table) -> Figure:
     """Three panels over time: MSD of SGD - MSD of SAM; z; printed/exact."""
     from matplotlib.figure import Figure
-    d = study.difference()      # first: it may be impossible
+    d = difference(study)      # first: it may be impossible
     figure = Figure(figsize=(9.6, 8.0), layout="constrained")
     top, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1.2])
-    settings = list(Study(d).settings())
+    settings = list(Table(d).settings())
     for i, (setting, part) in enumerate(settings):
         look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
         _difference_curves(top, ratio, study, setting, look["color"])
@@ -67,7 +68,7 @@ def _difference(study: Study) -> Figure:
     return figure
 
 
-def _difference_curves(top: Axes, ratio: Axes, study: Study, setting: dict[str, Any], c: Any) -> None:
+def _difference_curves(top: Axes, ratio: Axes, study: Table, setting: dict[str, Any], c: Any) -> None:
     model, (n, t) = study.model(setting), whole_steps(study, setting)
     with np.errstate(all="ignore"):
         exact = model.exact({**setting, "rho": 0.0}, n) - model.exact(setting, n)
@@ -81,7 +82,7 @@ def _difference_curves(top: Axes, ratio: Axes, study: Study, setting: dict[str, 
         dashed(ratio, t, printed / exact, good, c)
 
 
-def _against(study: Study, parameter: str, time: float | None) -> Figure:
+def _against(study: Table, parameter: str, time: float | None) -> Figure:
     """The MSD against one parameter, at one time: a curve for each combination of the others."""
     from matplotlib.figure import Figure
     ds = study.dataset
@@ -89,10 +90,10 @@ def _against(study: Study, parameter: str, time: float | None) -> Figure:
     at = float(ds["time"][-1]) if time is None else time
     check(bool(np.isclose(ds["time"].values, at, rtol=1e-9).any()), f"time={time!r}: this study has the times "
           f"{', '.join(map(number, ds['time'].values))}; choose one of them")
-    whole = Study(ds.sel(time=[at], method="nearest"))
+    whole = Table(ds.sel(time=[at], method="nearest"))
     figure = Figure(figsize=(9.6, 6.4), layout="constrained")
     axes = figure.subplots()
-    others = list(Study(whole.dataset.isel({parameter: [0]})).settings())
+    others = list(Table(whole.dataset.isel({parameter: [0]})).settings())
     for i, (setting, part) in enumerate(others):
         look = {"color": colour(i, len(others)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
         line = ds.sel({d: part[d].item() for d in study.swept if d != parameter}).sel(time=at, method="nearest")
@@ -110,14 +111,14 @@ def _against(study: Study, parameter: str, time: float | None) -> Figure:
     return figure
 
 
-def _label(setting: dict[str, Any], parameter: str, study: Study) -> str:
+def _label(setting: dict[str, Any], parameter: str, study: Table) -> str:
     """The setting, but for the parameter on the axis."""
     hidden = {**setting, parameter: 0.0} if parameter in ("rho", "momentum") else setting
     text = name(hidden, tuple(v for v in study.varied if v != parameter))
     return text.replace("SGD", "SAM", 1) if parameter == "rho" else text
 
 
-def _parameter_curves(axes: Axes, study: Study, setting: dict[str, Any], parameter: str, at: float, c: Any) -> None:
+def _parameter_curves(axes: Axes, study: Table, setting: dict[str, Any], parameter: str, at: float, c: Any) -> None:
     values = np.asarray(study.dataset[parameter], float)
     ends = float(values.min()), float(values.max())
     x = np.geomspace(*ends, FINE) if parameter in LOG else np.linspace(*ends, FINE)
@@ -130,3 +131,59 @@ def _parameter_curves(axes: Axes, study: Study, setting: dict[str, Any], paramet
         exact, theorem = model.exact(v, model.at(v, t)), model.theorem(v, t)
         axes.plot(x, drawn(exact), "-", color=c, linewidth=1.4)
         dashed(axes, x, theorem, model.valid(v, t, theorem / exact), c)
+
+
+def over_time(study: Table) -> Figure:
+    """Three panels over time: MSD with its interval, exact and theorem; z; theorem/exact."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(9.6, 8.0), layout="constrained")
+    msd, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.6, 1, 1])
+    settings = list(study.settings())
+    for i, (setting, part) in enumerate(settings):
+        look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
+        _curves(msd, ratio, study, setting, look["color"])
+        _points(msd, ratio, part, look, name(setting, study.varied))
+        z.plot(np.asarray(part["time"]) * aside(i, len(settings)), part["z"], linestyle="none", markersize=4, **look)
+    title(msd, study, "Mean squared displacement from " + _point(study))
+    msd.set_ylabel(MSD)
+    doubt = "" if bool(study.dataset["valid"].all()) else f";  open: {OUTSIDE}"
+    ratio.set_title(f"theorem / exact{doubt}", loc="left", fontsize=9, color=GREY)
+    ratio.set_xlabel(TIME)
+    _axes(msd, z, ratio, study)
+    wide = ", band of 2 standard deviations" if study.dataset.attrs["kind"] == "normal" else ""
+    legend(figure, msd, len(settings), lines(study, f"exact{wide}"))
+    return figure
+
+
+def _curves(msd: Axes, ratio: Axes, study: Table, setting: dict[str, Any], c: Any) -> None:
+    """The closed forms at whole steps, close enough for smooth lines."""
+    model, (n, t) = study.model(setting), whole_steps(study, setting)
+    with np.errstate(all="ignore"):
+        exact, theorem = model.exact(setting, n), model.theorem(setting, t)
+        good = model.valid(setting, t, theorem / exact)
+        msd.plot(t, drawn(exact), "-", color=c, linewidth=1.4)
+        if study.dataset.attrs["kind"] == "normal":     # chi-square: where the simulated values belong
+            wide = 2 * np.sqrt(2 / study.dataset.attrs["paths"])
+            msd.fill_between(t, drawn(exact * (1 - wide)), drawn(exact * (1 + wide)), color=c, alpha=0.2, linewidth=0)
+        dashed(msd, t, theorem, good, c)
+        dashed(ratio, t, theorem / exact, good, c)
+
+
+def _points(msd: Axes, ratio: Axes, part: Any, look: dict[str, Any], label: str) -> None:
+    t, value = np.asarray(part["time"], float), np.asarray(part["msd"], float)
+    bars(msd, t, value, part["ci"], look, label)
+    good = np.asarray(part["valid"])
+    for where, face in ((good, look["color"]), (~good, "white")):
+        ratio.plot(t[where], drawn(np.asarray(part["ratio"], float)[where]), linestyle="none", markersize=4,
+                   **{**look, "markerfacecolor": face})
+
+
+def _point(study: Table) -> str:
+    values = study.dataset["eigenvalue"]
+    return "the saddle" if bool((values < 0).all()) else "the minimum" if bool((values > 0).all()) else "the critical point"
+
+
+def _axes(msd: Axes, z: Axes, ratio: Axes, study: Table) -> None:
+    log_axes(msd, study.dataset["time"].values, study.dataset["msd"].values)
+    z_axis(z, study.worst)
+    around_one(ratio, drawn(study.dataset["ratio"].values))

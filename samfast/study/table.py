@@ -1,0 +1,99 @@
+"""A table: a dataset of numbers for a grid of settings, and the words for a setting."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .plan import CHOICES, PARAMETERS
+from .process import Model
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FAULT = 5.0         # |z| above it by chance: 6e-7 per comparison
+Setting = Mapping[str, Any]         # parameter name -> number, and drift and noise
+
+
+def number(x: Any) -> str:
+    """Short and unambiguous: 0.1, 64, 1e-06."""
+    return f"{float(x):.6g}"
+
+
+def words(setting: Setting, names: Iterable[str]) -> list[str]:
+    """'lr 0.01', 'batch_size 64', 'chain drift'."""
+    return [f"{setting[p]} {p}" if p in CHOICES else f"{p} {number(setting[p])}" for p in names if p in setting]
+
+
+def name(setting: Setting, varied: tuple[str, ...] = ()) -> str:
+    """What a figure or table calls a setting: 'SGD', 'SAM rho=0.1 + momentum 0.9'."""
+    text = f"SAM rho={number(setting['rho'])}" if setting["rho"] else "SGD"
+    if setting["momentum"]:
+        text += f" + momentum {number(setting['momentum'])}"
+    others = [k for k in (*PARAMETERS, *CHOICES) if k in varied and k not in ("rho", "momentum")]
+    return ", ".join([text, *words(setting, others)]).replace("batch_size", "batch")
+
+
+def rows(part: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """The dataset of one setting, as plain numbers, one dictionary per time; the interval as low and high."""
+    names = ("time", "steps", "msd", "se", "exact", "theorem", "ratio", "valid", "z", "count")
+    columns = {c: np.asarray(part[c]).tolist() for c in names}
+    columns |= {str(end): part["ci"].sel(bound=end).values.tolist() for end in ("low", "high")}
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """Simulated numbers beside exact ones: `dataset` has z, the difference in standard errors."""
+
+    dataset: xr.Dataset
+
+    @property
+    def worst(self) -> float:
+        """The largest |z|; nan if there is nothing to compare."""
+        z = np.abs(np.asarray(self.dataset["z"], float))
+        return float(np.max(z[np.isfinite(z)], initial=0.0)) if np.isfinite(z).any() else float("nan")
+
+    def verdict(self) -> str:
+        """Whether simulation and exact values agree, and by how much."""
+        z = np.asarray(self.dataset["z"], float)
+        lost = "n_diverged" in self.dataset and int(self.dataset["n_diverged"].sum()) > 0
+        said = "nothing to compare" if np.isnan(self.worst) else (
+            "simulation and exact values agree" if self.worst < FAULT else
+            "simulation and exact values DISAGREE" + (", diverged paths were left out" if lost else ""))
+        return f"largest |z| {self.worst:.2f} of {np.isfinite(z).sum()}: {said}"
+
+
+@dataclass(frozen=True, repr=False)
+class Table(Compared):
+    """Numbers for a grid of settings, over time: what figures, discrepancies, differences and files work on."""
+
+    def settings(self) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
+        """Each setting of the grid: its parameters, and the dataset along time."""
+        dims = self.swept
+        for index in np.ndindex(*(self.dataset.sizes[d] for d in dims)):
+            part = self.dataset.isel(dict(zip(dims, index, strict=True)))
+            yield self._setting(part), part
+
+    def _setting(self, part: xr.Dataset) -> dict[str, Any]:
+        numbers = {p: float(part[p]) for p in PARAMETERS if p in part.coords}
+        return numbers | {c: str(part[c].values) if c in part.coords else self.dataset.attrs[c] for c in CHOICES}
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The parameters that were given as sequences."""
+        return tuple(p for p in (*CHOICES, *PARAMETERS) if p in self.dataset.dims)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The parameters with more than one value."""
+        return tuple(p for p in self.swept if self.dataset.sizes[p] > 1)
+
+    def model(self, setting: Setting) -> Model:
+        """The closed forms of one setting."""
+        a, ds = self.dataset.attrs, self.dataset
+        heavy = bool((ds["momentum"] > 0).any()) or bool((ds["dampening"] > 0).any())
+        return Model(setting["drift"], setting["noise"], a["method"], heavy, a["theorem"] == "printed")
