@@ -131,7 +131,7 @@ def test_trajectory_of_a_linear_flow():
 
 
 def test_a_flow_that_runs_away(monkeypatch):
-    monkeypatch.setattr("samfast.trajectories.MOST", 2000)
+    monkeypatch.setattr("samfast.landscape.flow.MOST", 2000)
     with pytest.raises(ValueError, match=r"time=-400.0: the integration needs more than 2,000 .* the flow runs away"):
         sf.Flow(WELL, sf.sam(lr=1, rho=1.5)).trajectory([0.1, 0.8], -400.0)
 

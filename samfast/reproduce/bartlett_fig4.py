@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import theory
-from ..landscape import sharpness
+from ..landscape.curvature import sharpness
 from ..model.losses import ravine
 from .bartlett_ravine import FEWER, LR, RADII, RHO, STEPS, columns, drift, picture, reached
 from .bartlett_tools import PAPER, ROUNDING

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import theory
-from ..landscape import sharpness
+from ..landscape.curvature import sharpness
 from ..model.losses import ravine
 from ..model.rules import sam
 from . import draw

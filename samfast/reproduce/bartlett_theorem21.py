@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import theory
-from ..landscape import sharpness
+from ..landscape.curvature import sharpness
 from ..model.loss import Loss
 from . import draw
 from .bartlett_tools import BOX, PAPER, ROUNDING

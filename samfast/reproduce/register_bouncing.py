@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import theory
-from ..landscape import sharpness
+from ..landscape.curvature import sharpness
 from ..model.losses import ravine
 from .bartlett_ravine import LR, RHO, reached
 from .bartlett_theorem3 import overshoots

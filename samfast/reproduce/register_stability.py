@@ -7,11 +7,11 @@ import numpy as np
 from scipy.integrate import quad
 
 from .. import theory
+from ..landscape.flow import Flow
 from ..model.critical_points import critical_points
 from ..model.losses import beale, saddle, toy_network
 from ..model.rules import sam
 from ..simulation.simulate import simulate
-from ..trajectories import Flow
 from . import beale as walks
 from .experiment import verdict
 from .register_entry import KIM, Entry, Means, Show, row

@@ -1,4 +1,4 @@
-"""Critical points of a loss, the basin of each attractor on a grid of starts, and maps of the curvature."""
+"""Which attractor each start of a grid reaches, and the share of the starts that each captures."""
 from __future__ import annotations
 
 import warnings
@@ -9,25 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import DivergenceWarning, check, integer, numbers
-from .model.critical_points import corners, critical_points
-from .model.loss import Loss, plain
-from .model.rule import Rule
+from ..checks import DivergenceWarning, check, integer, numbers
+from ..model.critical_points import corners, critical_points
+from ..model.loss import Loss
+from ..model.rule import Rule
+from ..simulation.simulate import simulate
+from .curvature import grid_axes
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-def sharpness(loss: Loss, w: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(lambda, e, slope): the largest eigenvalue of the Hessian at w (..., dim), its eigenvector and its gradient in w.
-
-    slope_i = D^3 loss(e, e, d_i) (Bartlett et al., Theorem 21), where the eigenvalue is simple.
-    """
-    plain(loss)
-    h = loss.hessian(w)
-    values, vectors = np.linalg.eigh((h + np.swapaxes(h, -1, -2)) / 2)
-    e = vectors[..., -1]
-    return values[..., -1], e, np.einsum("...ijk,...i,...j->...k", loss.third(w), e, e)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +60,8 @@ def basins(loss: Loss, rule: Rule, box: Any, *, shape: Sequence[int] = (1000, 10
     points found in the box. within: a path belongs to the nearest attractor if it ends closer than this; the others,
     and those that diverged, get -1.
     """
-    from .simulation.simulate import simulate
     low, high = corners(box, loss.dim)
-    axes = _axes(low, high, shape)
+    axes = grid_axes(low, high, shape)
     if attractors is None:
         found = critical_points(loss, box)
         check(len(found) > 0, "attractors: no critical point was found in the box; give attractors=")
@@ -92,28 +81,3 @@ def basins(loss: Loss, rule: Rule, box: Any, *, shape: Sequence[int] = (1000, 10
         away = np.stack([np.linalg.norm(end - c, axis=-1) for c in centres], -1)
     index = np.where(away.min(-1) < within, away.argmin(-1), -1)        # not a number is not within
     return Basins(index.reshape([len(a) for a in axes]), axes, centres, int(steps))
-
-
-def eigenvalue_map(loss: Loss, box: Any, *, rho: Any = 0.0, shape: Sequence[int] = (181, 181)) -> xr.DataArray:
-    """lambda + rho*lambda^2 for every eigenvalue lambda of the Hessian on a grid, lambda ascending (Kim et al., Fig. 6).
-
-    The eigenvalues of the Jacobian of the SAM flow at a critical point. Dimensions: rho (if a sequence), w0, w1, ...,
-    mode. Unit: 1/length^2.
-    """
-    import xarray as xr
-    plain(loss)
-    axes = _axes(*corners(box, loss.dim), shape)
-    radius = np.asarray(numbers("rho", rho, low=0.0), float)
-    check(radius.ndim <= 1, f"rho has shape {radius.shape}: give a number or a flat sequence")
-    values = np.linalg.eigvalsh(loss.hessian(np.stack(np.meshgrid(*axes, indexing="ij"), -1)))
-    moved = values + radius.reshape(-1, *(1,) * values.ndim) * values ** 2
-    names = [f"w{i}" for i in range(loss.dim)]
-    array = xr.DataArray(moved, {"rho": np.atleast_1d(radius), **dict(zip(names, axes, strict=True))},
-                         ("rho", *names, "mode"), "curvature", {"units": "1/length^2"})
-    return array if radius.ndim else array.isel(rho=0)
-
-
-def _axes(low: np.ndarray, high: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
-    check(np.ndim(shape) == 1 and len(shape) == len(low), f"shape={shape!r}: give one number of points for each of the "
-          f"{len(low)} coordinates")
-    return tuple(np.linspace(a, b, integer("shape", n, 2, 100)) for a, b, n in zip(low, high, shape, strict=True))

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from . import tracing as T
-from .checks import check, choice, numbers
-from .landscape import _axes
-from .model.critical_points import corners
-from .model.loss import Loss, plain
-from .model.parameters import Parameters
-from .model.rule import Oracle, Rule
+from .. import tracing as T
+from ..checks import check, choice, numbers
+from ..model.critical_points import corners
+from ..model.loss import Loss, plain
+from ..model.parameters import Parameters
+from ..model.rule import Oracle, Rule
+from .curvature import grid_axes
 
 OFFSET = 1e-5           # of a manifold's first point from the saddle, beside the size of the box
 STEEP = 1e100           # a slope beyond this is the kink of rho/|grad| at gradient 0
@@ -72,7 +72,7 @@ class Flow:
 
     def field(self, box: Any, shape: Sequence[int] = (25, 25)) -> tuple[np.ndarray, np.ndarray]:
         """(points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
-        points = np.stack(np.meshgrid(*_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
+        points = np.stack(np.meshgrid(*grid_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
         return points, self(points)
 
     def trajectory(self, start: Any, time: float, *, box: Any = None, points: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,2 @@
+"""The landscape of a loss: curvature on a grid, basins of attraction, paths of the flow.
+"""

@@ -1,0 +1,51 @@
+"""Curvature: the largest eigenvalue of the Hessian with its gradient, and maps of all eigenvalues."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..checks import check, integer, numbers
+from ..model.critical_points import corners
+from ..model.loss import Loss, plain
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def sharpness(loss: Loss, w: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(lambda, e, slope): the largest eigenvalue of the Hessian at w (..., dim), its eigenvector and its gradient in w.
+
+    slope_i = D^3 loss(e, e, d_i) (Bartlett et al., Theorem 21), where the eigenvalue is simple.
+    """
+    plain(loss)
+    h = loss.hessian(w)
+    values, vectors = np.linalg.eigh((h + np.swapaxes(h, -1, -2)) / 2)
+    e = vectors[..., -1]
+    return values[..., -1], e, np.einsum("...ijk,...i,...j->...k", loss.third(w), e, e)
+
+
+def eigenvalue_map(loss: Loss, box: Any, *, rho: Any = 0.0, shape: Sequence[int] = (181, 181)) -> xr.DataArray:
+    """lambda + rho*lambda^2 for every eigenvalue lambda of the Hessian on a grid, lambda ascending (Kim et al., Fig. 6).
+
+    The eigenvalues of the Jacobian of the SAM flow at a critical point. Dimensions: rho (if a sequence), w0, w1, ...,
+    mode. Unit: 1/length^2.
+    """
+    import xarray as xr
+    plain(loss)
+    axes = grid_axes(*corners(box, loss.dim), shape)
+    radius = np.asarray(numbers("rho", rho, low=0.0), float)
+    check(radius.ndim <= 1, f"rho has shape {radius.shape}: give a number or a flat sequence")
+    values = np.linalg.eigvalsh(loss.hessian(np.stack(np.meshgrid(*axes, indexing="ij"), -1)))
+    moved = values + radius.reshape(-1, *(1,) * values.ndim) * values ** 2
+    names = [f"w{i}" for i in range(loss.dim)]
+    array = xr.DataArray(moved, {"rho": np.atleast_1d(radius), **dict(zip(names, axes, strict=True))},
+                         ("rho", *names, "mode"), "curvature", {"units": "1/length^2"})
+    return array if radius.ndim else array.isel(rho=0)
+
+
+def grid_axes(low: np.ndarray, high: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
+    check(np.ndim(shape) == 1 and len(shape) == len(low), f"shape={shape!r}: give one number of points for each of the "
+          f"{len(low)} coordinates")
+    return tuple(np.linspace(a, b, integer("shape", n, 2, 100)) for a, b, n in zip(low, high, shape, strict=True))
