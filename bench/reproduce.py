@@ -22,7 +22,8 @@ import samfast as sf
 from samfast import machine
 from samfast.backends import cpu
 from samfast.backends.shard import Shard
-from samfast.reproduce import beale, kim_fig7
+from samfast.reproduce.kim import beale
+from samfast.reproduce.kim import fig7 as kim_fig7
 from samfast.simulation.prepare import prepare
 
 GOALS = {"released": 0.05, "fig7": 2.0, "basins": 30.0, "all": 120.0}

@@ -8,8 +8,7 @@ import pytest
 import samfast as sf
 from samfast import reproduce as R
 from samfast.reproduce import discrepancies as D
-from samfast.reproduce import register_bouncing, register_diffusion, register_stability
-from samfast.reproduce.register_entry import Means
+from samfast.reproduce.register.entry import Means
 
 SMALL = 0.1
 ONLY = "holds only if "
@@ -112,16 +111,16 @@ def test_verdicts_follow_the_numbers(monkeypatch):
 
 def test_a_wrong_simulation_changes_verdicts(monkeypatch):
     with monkeypatch.context() as m:
-        m.setattr(register_bouncing, "reached", lambda radii, start: np.full((len(radii), 1), 0.1))
+        m.setattr("samfast.reproduce.register.bouncing.reached", lambda radii, start: np.full((len(radii), 1), 0.1))
         assert shown("B12") == "holds"
     with monkeypatch.context() as m:
-        m.setattr(register_bouncing, "LOSSES", {"cubic": (sf.losses.quadratic([1.0, 0.0]), 2.0)})
+        m.setattr("samfast.reproduce.register.bouncing.LOSSES", {"cubic": (sf.losses.quadratic([1.0, 0.0]), 2.0)})
         assert shown("B9") == "holds"
     with monkeypatch.context() as m:
-        m.setattr(register_diffusion, "network_loss", lambda *a: np.array([2.5]))
+        m.setattr("samfast.reproduce.register.diffusion.network_loss", lambda *a: np.array([2.5]))
         assert shown("K14") == "does not hold"
     with monkeypatch.context() as m:
-        m.setattr(register_stability, "network_loss", lambda *a: np.linspace(2.5, 2.3, 6))
+        m.setattr("samfast.reproduce.register.stability.network_loss", lambda *a: np.linspace(2.5, 2.3, 6))
         assert shown("K20") == "does not hold"
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import samfast as sf
 from samfast import cli, reproduce
 from samfast.checks import choice
-from samfast.reproduce import files, verdicts
+from samfast.reproduce import verdicts
 from samfast.reproduce.experiment import Claim, Experiment, Outcome, verdict
 
 CLAIMS = (Claim("One is one.", "1", "holds", "theory.phi1"), Claim("Two is one.", "2 " * 60, "does not hold", "nowhere"),
@@ -97,13 +97,13 @@ def test_only_the_same_is_done_already(made, monkeypatch):
     sf.reproduce.run("cheap", made, size=0.5)
     assert sf.reproduce.done("cheap", made, size=0.5) and not sf.reproduce.done("cheap", made)
     assert not sf.reproduce.done("cheap", made, size=0.5, animate=True)
-    monkeypatch.setattr(files, "versions", lambda: {"samfast": "another"})
+    monkeypatch.setattr("samfast.reproduce.storage.versions", lambda: {"samfast": "another"})
     assert not sf.reproduce.done("cheap", made, size=0.5)
 
 
 def test_a_failure_while_writing_is_not_taken_for_an_outcome(made, monkeypatch):
     sf.reproduce.run("cheap", made)
-    monkeypatch.setattr(files, "_csv", lambda table: 1 / 0)
+    monkeypatch.setattr("samfast.reproduce.storage._csv", lambda table: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         sf.reproduce.run("cheap", made)
     assert sf.reproduce.done("cheap", made) is None

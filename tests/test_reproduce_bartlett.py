@@ -9,9 +9,9 @@ import pytest
 
 import samfast as sf
 from samfast import reproduce as R
-from samfast.reproduce import bartlett_fig1, bartlett_theorem1, bartlett_theorem3, bartlett_theorem21, bartlett_tools
-from samfast.reproduce import bartlett_ravine as valley
-from samfast.reproduce.files import plain
+from samfast.reproduce.bartlett import fig1, paths, theorem1, theorem3, theorem21
+from samfast.reproduce.bartlett import ravine as valley
+from samfast.reproduce.storage import plain
 
 SMALL = 0.1
 ONLY = "holds only if "
@@ -149,11 +149,11 @@ def test_theorem_21():
         assert (0 < p["remainder"]).all() and (p["remainder"] <= p["sharp"]).all() and (p["remainder"] <= p["theorem"]).all()
         assert (p["sharp"] < p["theorem"]).all() and n["remainder_over_theorem"][name] == (p["remainder"] / p["theorem"]).max()
         i = int(np.flatnonzero((p["lr"] == 0.2) & (p["side"] == -1))[-1])
-        loss, a = bartlett_theorem21.LOSSES[name][0], 0.2 * p["rho"][i] / 1.8
+        loss, a = theorem21.LOSSES[name][0], 0.2 * p["rho"][i] / 1.8
         w = np.array([-a, 0.0])
         g = loss.gradient(w)
         assert p["along"][i] == pytest.approx(-0.2 * loss.gradient(w + p["rho"][i] * g / np.linalg.norm(g))[1], rel=1e-12)
-        assert bound == bartlett_theorem21.LOSSES[name][1]
+        assert bound == theorem21.LOSSES[name][1]
 
 
 # --- a fault is noticed ----------------------------------------------------------------------------------------------------
@@ -185,13 +185,13 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
 def test_a_wrong_rule_changes_a_verdict(monkeypatch):
     """Without its radius SAM is gradient descent, which does not bounce."""
     from samfast.model.rules import sam
-    verdicts = changed(bartlett_tools, monkeypatch, "sam", lambda rho, **k: sam(rho=0.0, **k), "bartlett-fig1")
+    verdicts = changed(paths, monkeypatch, "sam", lambda rho, **k: sam(rho=0.0, **k), "bartlett-fig1")
     assert verdicts[:2] == ["does not hold"] * 2
 
 
 def test_the_printed_bound_of_lemma_11_can_fail_or_hold():
     """More steps than the bound refute it, a proof that reaches it would confirm it."""
-    judge = bartlett_theorem3._printed_bound
+    judge = theorem3._printed_bound
     assert judge(np.array([5]), np.array([4.0]), np.array([3.0])) == "does not hold"
     assert judge(np.array([2]), np.array([4.0]), np.array([3.0])) == "holds"
     assert judge(np.array([2]), np.array([4.0]), np.array([5.0])) == "open"
@@ -201,7 +201,7 @@ def test_lemma_5_with_a_wrong_constant_is_violated(monkeypatch):
     made = sf.theory.bounce_constants
     monkeypatch.setattr(sf.theory, "bounce_constants",
                         lambda *a, **k: made(*a, **k)._replace(beta=1.05 * made(*a, **k).beta))
-    assert bartlett_theorem1._lemma_5(2000)["beta"] > 20
+    assert theorem1._lemma_5(2000)["beta"] > 20
 
 
 # --- full size -----------------------------------------------------------------------------------------------------------
@@ -238,4 +238,4 @@ def test_full_size_fig_5():
     n = outcome("bartlett-fig5", 1.0).numbers
     assert [n["std_x"][0], n["std_y"][0], n["mean_abs_y"][0]] == pytest.approx([0.139, 0.187, 0.149], rel=0.02)
     assert n["sharpness"][0] == pytest.approx(1.967, abs=0.001) and n["sharpness"][0] < n["sam_sharpness"]
-    assert bartlett_fig1.STEPS == 30
+    assert fig1.STEPS == 30

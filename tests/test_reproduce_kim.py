@@ -10,9 +10,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import samfast as sf
-from samfast.reproduce import beale, kim_fig5, kim_fig7
-from samfast.reproduce.beale import CONSTANT, MINIMUM, NORMALIZED, RELEASED, SADDLE
-from samfast.reproduce.files import plain
+from samfast.reproduce.kim import beale, fig5, fig7
+from samfast.reproduce.kim.beale import CONSTANT, MINIMUM, NORMALIZED, RELEASED, SADDLE
+from samfast.reproduce.storage import plain
 
 NAMES = [n for n in sf.reproduce.names() if n.startswith("kim-")]
 GOLDEN = Path(__file__).parent / "reproduce_kim.json"
@@ -179,14 +179,14 @@ def test_fig_5_closed_form():
     for name, x, y in (("gd", 0.98, 1.02), ("half", 0.96, 1.0), ("sam", 0.94, 0.98)):
         np.testing.assert_allclose(t[f"{name}_x"], -3 * x ** t["step"], rtol=1e-12)
         np.testing.assert_allclose(t[f"{name}_y"], -0.01 * y ** t["step"], rtol=1e-12)
-    assert abs(t["gd_y"][250]) == pytest.approx(1.41, abs=0.005) and kim_fig5.STEPS == 500
+    assert abs(t["gd_y"][250]) == pytest.approx(1.41, abs=0.005) and fig5.STEPS == 500
 
 
 @pytest.mark.slow
 def test_fig_7_table():
     """Row 16: mean losses to 0.012, full-batch law to 0.01, larger batches help."""
     n = sf.reproduce.run("kim-fig7").numbers
-    at = [kim_fig7.RHO.index(r) for r in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)]
+    at = [fig7.RHO.index(r) for r in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)]
     for kind, loss in (("normalized", [2.291, 2.366, 2.441, 2.500, 2.500, 2.499, 2.499]),
                        ("constant", [2.291, 2.297, 2.318, 2.402, 2.484, 2.499, 2.500])):
         np.testing.assert_allclose(n[kind]["loss"][at], loss, atol=0.012)

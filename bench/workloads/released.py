@@ -1,4 +1,4 @@
-"""Setting E: what the authors' released code runs on Beale's function (THEORY 8.1; samfast.reproduce.beale.RELEASED)."""
+"""Setting E: what the authors' released code runs on Beale's function (THEORY 8.1; samfast.reproduce.kim.beale.RELEASED)."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import samfast as sf
-from samfast.reproduce.beale import MINIMUM, RELEASED, SADDLE
+from samfast.reproduce.kim.beale import MINIMUM, RELEASED, SADDLE
 
 from .. import check
 from ..backends import arrays, jax, ours

@@ -17,21 +17,21 @@ from .verdicts import table, total
 
 def run(name: str, folder: Any = None, *, size: float = 1.0, animate: bool = False, progress: Progress = None,
         executor: Executor | None = None) -> Outcome:
-    """Compute one experiment; its files are written to folder/name if a folder is given (see `files.write`).
+    """Compute one experiment; its files are written to folder/name if a folder is given (see `storage.write`).
 
     size: below 1 for fewer seeds, points or steps. animate: write animations too. progress, executor: as in `simulate`.
     """
     made, begun = get(name), time.perf_counter()
     outcome = made(size, progress, executor)
     if folder is not None:
-        from .files import write
+        from .storage import write
         write(Path(folder) / name, made, outcome, size, begun, animate)
     return outcome
 
 
 def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) -> dict[str, Any] | None:
     """The record of an experiment that was written to folder/name with these versions and this size; None if there is none."""
-    from .files import read, versions
+    from .storage import read, versions
     record = read(Path(folder) / name)
     same = record is not None and record["versions"] == versions() and record["size"] == size
     return record if same and record is not None and record["animate"] >= animate else None

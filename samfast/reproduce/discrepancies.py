@@ -35,12 +35,12 @@ import numpy as np
 from .. import theory
 from . import draw
 from .experiment import Outcome, Progress, experiment
-from .register_bouncing import ENTRIES as BOUNCING
-from .register_bouncing import NOT_SHOWN as NOT_OF_BARTLETT
-from .register_diffusion import ENTRIES as DIFFUSION
-from .register_entry import Entry, Means
-from .register_stability import ENTRIES as STABILITY
-from .register_stability import NOT_SHOWN as NOT_OF_KIM
+from .register.bouncing import ENTRIES as BOUNCING
+from .register.bouncing import NOT_SHOWN as NOT_OF_BARTLETT
+from .register.diffusion import ENTRIES as DIFFUSION
+from .register.entry import Entry, Means
+from .register.stability import ENTRIES as STABILITY
+from .register.stability import NOT_SHOWN as NOT_OF_KIM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

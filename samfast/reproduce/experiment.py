@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.animation import Animation
     from matplotlib.figure import Figure
 
-ORDER = ("kim_fig", "kim_theorem", "kim_corollary", "bartlett_fig", "bartlett_theorem", "discrepancies")
+ORDER = ("kim.fig", "kim.theorem", "kim.corollary", "bartlett.fig", "bartlett.theorem", "discrepancies")
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 ONLY = "holds only if "
 Progress = bool | Callable[[int, int], None] | None
@@ -81,8 +82,17 @@ def verdict(good: Any, condition: str | None = None, *, otherwise: str = FAILS) 
 
 def names() -> tuple[str, ...]:
     """All experiments, in the order of the papers; imports none of them."""
-    found = [m.name for m in iter_modules(import_module(__package__).__path__) if m.name.startswith(ORDER)]
-    return tuple(name.replace("_", "-") for name in sorted(found, key=_place))
+    found = [name for name in _modules() if name.startswith(ORDER)]
+    return tuple(name.replace(".", "-") for name in sorted(found, key=_place))
+
+
+def _modules() -> Iterator[str]:
+    """The files of this package and of its folders: kim/fig1.py is kim.fig1."""
+    for folder in import_module(__package__).__path__:
+        for top in iter_modules([folder]):
+            yield top.name
+            if top.ispkg:
+                yield from (f"{top.name}.{m.name}" for m in iter_modules([str(Path(folder) / top.name)]))
 
 
 def _place(module: str) -> tuple[int, int]:
@@ -93,6 +103,6 @@ def _place(module: str) -> tuple[int, int]:
 def get(name: str) -> Experiment:
     """The experiment of this name."""
     check(name in names(), f"experiment {name!r}: choose one of {names_of(names())}")
-    (made,) = (x for x in vars(import_module(f".{name.replace('-', '_')}", __package__)).values()
+    (made,) = (x for x in vars(import_module(f".{name.replace('-', '.')}", __package__)).values()
                if isinstance(x, Experiment) and x.name == name)
     return made

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from ..landscape.curvature import sharpness
-from ..model.losses import ravine
-from .bartlett_ravine import LR, RHO, reached
-from .bartlett_theorem3 import overshoots
-from .bartlett_theorem21 import CASE, LOSSES, step
-from .bartlett_tools import PAPER, ROUNDING, bounce
-from .experiment import OPEN, verdict
-from .register_entry import Entry, Means, Show, row, weaker
+from ... import theory
+from ...landscape.curvature import sharpness
+from ...model.losses import ravine
+from ..bartlett.paths import PAPER, ROUNDING, bounce
+from ..bartlett.ravine import LR, RHO, reached
+from ..bartlett.theorem3 import overshoots
+from ..bartlett.theorem21 import CASE, LOSSES, step
+from ..experiment import OPEN, verdict
+from .entry import Entry, Means, Show, row, weaker
 
 FLAT: dict[str, Any] = {"eigenvalues": (1.0, 0.2), "lr": 0.2, "rho": 1.0}
 SEED = 16

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from scipy.integrate import quad
 
-from .. import theory
-from ..landscape.flow import Flow
-from ..model.critical_points import critical_points
-from ..model.losses import beale, saddle, toy_network
-from ..model.rules import sam
-from ..simulation.simulate import simulate
-from . import beale as walks
-from .experiment import verdict
-from .register_entry import KIM, Entry, Means, Show, row
+from ... import theory
+from ...landscape.flow import Flow
+from ...model.critical_points import critical_points
+from ...model.losses import beale, saddle, toy_network
+from ...model.rules import sam
+from ...simulation.simulate import simulate
+from ..experiment import verdict
+from ..kim import beale as walks
+from .entry import KIM, Entry, Means, Show, row
 
 SADDLE = (0.0, 1.0)             # of Beale's function, eigenvalues -27.75 and 27.75
 RHO = 0.05

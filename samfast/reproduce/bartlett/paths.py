@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..model.loss import Loss
-from ..model.losses import quadratic
-from ..model.rule import Rule
-from ..model.rules import sam
-from ..simulation.simulate import simulate
-from . import draw
+from ...model.loss import Loss
+from ...model.losses import quadratic
+from ...model.rule import Rule
+from ...model.rules import sam
+from ...simulation.simulate import simulate
+from .. import draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

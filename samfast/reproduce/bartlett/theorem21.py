@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import theory
-from ..landscape.curvature import sharpness
-from ..model.loss import Loss
-from . import draw
-from .bartlett_tools import BOX, PAPER, ROUNDING
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from ...landscape.curvature import sharpness
+from ...model.loss import Loss
+from .. import draw
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import BOX, PAPER, ROUNDING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

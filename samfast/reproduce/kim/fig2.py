@@ -7,9 +7,9 @@ import numpy as np
 
 import samfast as sf
 
-from .. import theory
-from . import draw
-from .experiment import Claim, Outcome, experiment, verdict
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
 
 LR, STEPS, START = 0.01, 60_000, (0.1, 0.8)
 RHO = (0.0, 1.01, 1.5, 3.0)

@@ -13,7 +13,7 @@ import numpy as np
 
 import samfast as sf
 
-from . import draw
+from .. import draw
 
 SADDLE, MINIMUM = np.array([0.0, 1.0]), np.array([3.0, 0.5])
 BOX = [(-4.5, 4.5), (-4.5, 4.5)]

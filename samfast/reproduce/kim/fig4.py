@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from . import beale, draw
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
+from . import beale
 from .beale import CONSTANT, FINE, LATE, NORMALIZED, RELEASED, Setting, Walk
-from .experiment import Claim, Outcome, experiment, verdict
 
 SHOWN = 2               # rho = 0.5 in RELEASED
 FULL = 0.9              # a cosine beyond this on both sides sweeps the whole range

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import theory
-from ..landscape.curvature import sharpness
-from ..model.losses import ravine
-from ..model.noise import noisy
-from ..model.rules import gd
-from ..simulation.run import Run
-from ..simulation.simulate import simulate
-from . import draw
-from .bartlett_ravine import LR, RHO, Drift, drift
-from .bartlett_tools import BOX, PAPER, hills, travelled, two_cycle
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from ...landscape.curvature import sharpness
+from ...model.losses import ravine
+from ...model.noise import noisy
+from ...model.rules import gd
+from ...simulation.run import Run
+from ...simulation.simulate import simulate
+from .. import draw
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import BOX, PAPER, hills, travelled, two_cycle
+from .ravine import LR, RHO, Drift, drift
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from . import beale, draw
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
+from . import beale
 from .beale import CONSTANT, LATE, NORMALIZED, RELEASED, SADDLE, Walk
-from .experiment import Claim, Outcome, experiment, verdict
 
 SHOWN = 2               # rho = 0.5 in RELEASED
 STEPS = 40              # successive steps in the picture

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import theory
-from ..landscape.curvature import sharpness
-from ..model.losses import ravine
-from ..model.rules import sam
-from . import draw
-from .bartlett_tools import BOX, follow, hills, minimum, travelled, two_cycle
+from ... import theory
+from ...landscape.curvature import sharpness
+from ...model.losses import ravine
+from ...model.rules import sam
+from .. import draw
+from .paths import BOX, follow, hills, minimum, travelled, two_cycle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from ..landscape.curvature import sharpness
-from ..model.losses import ravine
-from .bartlett_ravine import FEWER, LR, RADII, RHO, STEPS, columns, drift, picture, reached
-from .bartlett_tools import PAPER, ROUNDING
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from ...landscape.curvature import sharpness
+from ...model.losses import ravine
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import PAPER, ROUNDING
+from .ravine import FEWER, LR, RADII, RHO, STEPS, columns, drift, picture, reached
 
 START = (1.0, 1.0)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import theory
-from ..model.losses import quadratic
-from . import draw
-from .bartlett_tools import BOX, PAPER, ROUNDING, bounce, hills, minimum, travelled, two_cycle
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from ...model.losses import quadratic
+from .. import draw
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import BOX, PAPER, ROUNDING, bounce, hills, minimum, travelled, two_cycle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,11 @@ import numpy as np
 
 import samfast as sf
 
-from .. import theory
-from . import beale, draw
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
+from . import beale
 from .beale import BOX
-from .experiment import Claim, Outcome, experiment, verdict
 
 RHO = (0.0, 0.03, 0.04, 0.05, 0.1, 0.5)
 SHOWN = (0.0, 0.05, 0.5)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import theory
-from . import draw
-from .bartlett_tools import BOX, PAPER, bounce
-from .experiment import OPEN, Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from .. import draw
+from ..experiment import OPEN, Claim, Outcome, Progress, experiment, verdict
+from .paths import BOX, PAPER, bounce
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

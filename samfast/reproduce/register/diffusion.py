@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from ..model.losses import quadratic
-from ..model.noise import noisy
-from ..model.observe import msd
-from ..model.rules import sam
-from ..simulation.simulate import simulate
-from .experiment import verdict
-from .register_entry import KIM, SLIDES, Entry, Means, Show, row, weaker
-from .register_stability import network_loss
+from ... import theory
+from ...model.losses import quadratic
+from ...model.noise import noisy
+from ...model.observe import msd
+from ...model.rules import sam
+from ...simulation.simulate import simulate
+from ..experiment import verdict
+from .entry import KIM, SLIDES, Entry, Means, Show, row, weaker
+from .stability import network_loss
 
 SADDLE: dict[str, Any] = {"eigenvalue": -1.0, "lr": 1e-3}
 ERRORS = 5.0            # standard errors; chance of a false alarm 6e-7

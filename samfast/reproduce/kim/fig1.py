@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from . import beale, draw
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
+from . import beale
 from .beale import CONSTANT, MINIMUM, NORMALIZED, RELEASED, Setting, Walk
-from .experiment import Claim, Outcome, experiment, verdict
 
 TRAPPED = 0.005         # distance from the saddle that a trapped walk keeps
 DESCENT = Setting(CONSTANT.lr, (0.0, 0.0), (CONSTANT.starts[0], NORMALIZED.starts[0]), 100_000, False)

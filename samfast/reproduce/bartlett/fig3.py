@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from .bartlett_ravine import FEWER, LR, RADII, STEPS, columns, drift, largest_radius, picture, reached
-from .bartlett_tools import PAPER, ROUNDING
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import PAPER, ROUNDING
+from .ravine import FEWER, LR, RADII, STEPS, columns, drift, largest_radius, picture, reached
 
 START = (0.1, 0.1)
 

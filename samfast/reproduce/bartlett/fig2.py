@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import theory
-from . import draw
-from .bartlett_tools import BOX, PAPER, ROUNDING, bounce, hills, travelled
-from .experiment import Claim, Outcome, Progress, experiment, verdict
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from .paths import BOX, PAPER, ROUNDING, bounce, hills, travelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

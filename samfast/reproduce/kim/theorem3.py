@@ -7,9 +7,9 @@ import numpy as np
 
 import samfast as sf
 
-from .. import theory
-from . import draw
-from .experiment import Claim, Outcome, experiment, verdict
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
 
 LR, EIGENVALUE, RHO = 0.001, -1.0, 0.1
 MOMENTUM, BATCHES = (0.0, 0.5, 0.9, 0.95), (16, 64, 256)

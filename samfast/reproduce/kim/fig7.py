@@ -8,9 +8,9 @@ import numpy as np
 
 import samfast as sf
 
-from .. import theory
-from . import draw
-from .experiment import Claim, Outcome, experiment, verdict
+from ... import theory
+from .. import draw
+from ..experiment import Claim, Outcome, experiment, verdict
 
 LR, STEPS, SEEDS, SPREAD = 0.01, 10_000, 1000, 0.1
 RHO = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.2, 0.5)

@@ -1,0 +1,2 @@
+"""Bartlett et al.: their figures and theorems, computed again.
+"""

@@ -1,0 +1,2 @@
+"""Kim et al.: their figures and theorems, computed again.
+"""

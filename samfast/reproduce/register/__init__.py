@@ -1,0 +1,2 @@
+"""The entries of the register of discrepancies, by topic.
+"""
