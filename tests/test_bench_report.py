@@ -8,7 +8,7 @@ from samfast.bench import charts, page, report, scaling
 from samfast.bench.work import Row
 from samfast.bench.workloads import every
 
-from samfast import cli
+from samfast.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def sample():
 
 def test_the_command_prints_tables_and_writes_files(tiny, capsys, tmp_path):
     out = tmp_path / "made" / "b.json"
-    assert cli.main(["bench", "--only", "statistics", "--json", str(out), "--plot", str(tmp_path)]) == 0
+    assert main(["bench", "--only", "statistics", "--json", str(out), "--plot", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "statistics: Four moments" in text and "correct (moments within" in text and "written: " in text
     found = report.Report.load(out)
@@ -45,19 +45,19 @@ def test_the_command_prints_tables_and_writes_files(tiny, capsys, tmp_path):
 
 
 def test_the_command_lists_and_refuses(capsys, tmp_path):
-    assert cli.main(["bench", "--list"]) == 0
+    assert main(["bench", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(every())
-    assert cli.main(["bench", "--only", "liner"]) == 2
+    assert main(["bench", "--only", "liner"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("samfast: error: --only liner: choose one of linear, ") and error.count("\n") == 1
-    assert cli.main(["bench", "--json", str(tmp_path)]) == 2 and "it is a folder; give a file" in capsys.readouterr().err
+    assert main(["bench", "--json", str(tmp_path)]) == 2 and "it is a folder; give a file" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    assert cli.main(["bench", "--plot", str(tmp_path / "file")]) == 2 and "give a folder" in capsys.readouterr().err
+    assert main(["bench", "--plot", str(tmp_path / "file")]) == 2 and "give a folder" in capsys.readouterr().err
 
 
 def test_a_wrong_answer_is_the_exit_status(monkeypatch, capsys):
     monkeypatch.setattr(report, "run", lambda names, **how: sample())
-    assert cli.main(["bench", "--only", "linear"]) == 1
+    assert main(["bench", "--only", "linear"]) == 1
     assert "2 rows correct, 1 wrong; 1 of 1 goals met" in capsys.readouterr().out
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import samfast as sf
-from samfast import cli, cli_study
+from samfast.cli import cache
+from samfast.cli import msd as msd_module
+from samfast.cli.main import main
 from samfast.study import msd as study_msd
 
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
@@ -27,7 +29,7 @@ def one_line(text):
 
 
 def test_msd_prints_the_table_writes_files_and_names_the_call(capsys, tmp_path):
-    assert cli.main(SMALL) == 0
+    assert main(SMALL) == 0
     out = capsys.readouterr().out
     for part in ("SGD ", "SGD + momentum 0.9", "SAM rho=0.5 + momentum 0.9", "values agree", "samfast-msd/"):
         assert part in out
@@ -35,14 +37,14 @@ def test_msd_prints_the_table_writes_files_and_names_the_call(capsys, tmp_path):
     call = re.search(r"the same in Python: (.*)", out)[1]
     again = eval(call, {"sf": sf}).dataset
     np.testing.assert_array_equal(again["msd"], sf.Study.load("samfast-msd").dataset["msd"])
-    assert cli.main([*SMALL, "--save-format", "csv"]) == 0 and "study.csv in samfast-msd-2/" in capsys.readouterr().out
+    assert main([*SMALL, "--save-format", "csv"]) == 0 and "study.csv in samfast-msd-2/" in capsys.readouterr().out
 
 
 def test_msd_alone_is_the_study_of_the_readme(monkeypatch, capsys):
     """A million paths of SGD and SAM, without and with momentum, to 1000 updates."""
     asked, msd = [], study_msd.msd
     monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
-    assert cli.main(["msd", "--save-format", "nc"]) == 0
+    assert main(["msd", "--save-format", "nc"]) == 0
     assert asked == [{"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
     ds = sf.Study.load("samfast-msd").dataset
     assert int(ds["steps"].max()) == 1000 and study_msd.msd.__code__ is not msd.__code__
@@ -56,7 +58,7 @@ def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
              "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
              "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
              "--theorem printed --save-format nc,png --plot batch_size --plot time")
-    assert cli.main(words.split()) == 0
+    assert main(words.split()) == 0
     (given,) = asked
     assert given.pop("executor")._max_workers == 1 and callable(given.pop("progress"))
     assert given == {"eigenvalue": [-1, -2, 3], "rho": 0, "momentum": 0.5, "lr": 0.1, "batch_size": [32, 64],
@@ -70,26 +72,26 @@ def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
 
 
 def test_show_prints_a_saved_study_and_draws(capsys, tmp_path):
-    assert cli.main([*SMALL, "--out", "a", "--save-format", "json"]) == 0
+    assert main([*SMALL, "--out", "a", "--save-format", "json"]) == 0
     table = capsys.readouterr().out.partition("written")[0]
-    assert cli.main(["show", "a"]) == 0 and capsys.readouterr().out == table
-    assert cli.main(["show", "a/study.json", "--plot", "momentum"]) == 0
+    assert main(["show", "a"]) == 0 and capsys.readouterr().out == table
+    assert main(["show", "a/study.json", "--plot", "momentum"]) == 0
     assert "written: study-momentum.png in a/" in capsys.readouterr().out
-    assert cli.main(["show", "a", "--plot", "time", "--out", "b"]) == 0
+    assert main(["show", "a", "--plot", "time", "--out", "b"]) == 0
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["study.png"]
 
 
 def test_the_options_are_those_of_msd():
     """No argument of msd without an option, no word that it does not take."""
-    options = {*cli_study.LISTS, *cli_study.WORDS, *cli_study.CHOICES, "paths", "until", "seed", "confidence"}
+    options = {*msd_module.LISTS, *msd_module.WORDS, *msd_module.CHOICES, "paths", "until", "seed", "confidence"}
     assert options | {"executor", "progress"} == set(study_msd.msd.__kwdefaults__)
-    for name, (words, _) in {**cli_study.WORDS, **cli_study.CHOICES}.items():
+    for name, (words, _) in {**msd_module.WORDS, **msd_module.CHOICES}.items():
         for word in words:
             given = {**study_msd.msd.__kwdefaults__, name: word, "times": [0.1]}
             assert study_msd.plan(given, (*study_msd.METHODS, "exact")).paths == 10 ** 6
     from samfast.study.figures import KINDS
     from samfast.study.storage import FORMATS
-    assert set(cli_study.PLOTS) == set(KINDS) and cli_study.FORMATS == FORMATS
+    assert set(msd_module.PLOTS) == set(KINDS) and msd_module.FORMATS == FORMATS
 
 
 @pytest.mark.parametrize("words, message", [
@@ -108,7 +110,7 @@ def test_the_options_are_those_of_msd():
 def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
     (tmp_path / "file").write_text("")
     try:
-        status = cli.main(words.split())
+        status = main(words.split())
     except SystemExit as stop:
         status = stop.code
     assert status == 2
@@ -118,7 +120,7 @@ def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
 
 
 def test_a_warning_is_one_line(capsys):
-    assert cli.main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 50 --rho 0 "
+    assert main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 50 --rho 0 "
                     "--save-format csv".split()) == 0
     assert one_line(capsys.readouterr().err).startswith("samfast: warning: 200 of 200 paths diverged")
 
@@ -127,7 +129,7 @@ def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):
     def stop(**_):
         raise sf.Interrupted(None)
     monkeypatch.setattr("samfast.study.msd.msd", stop)
-    assert cli.main([*SMALL, "--progress"]) == 130
+    assert main([*SMALL, "--progress"]) == 130
     assert capsys.readouterr().err.strip("\r\n ").endswith("samfast: interrupted")
     assert not list(tmp_path.iterdir())
 
@@ -139,7 +141,7 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
             raise KeyboardInterrupt
     msd = study_msd.msd
     monkeypatch.setattr("samfast.study.msd.msd", lambda **k: msd(**{**k, "progress": stop}))
-    assert cli.main([*SMALL, "--paths", "30000", "--progress", "--save-format", "csv,nc"]) == 130
+    assert main([*SMALL, "--paths", "30000", "--progress", "--save-format", "csv,nc"]) == 130
     out, err = capsys.readouterr()
     done = int(re.search(r"interrupted; ([\d,]+) paths were finished", err)[1].replace(",", ""))
     assert "INTERRUPTED" in out and "written: study.csv" in out
@@ -184,14 +186,15 @@ def test_module_and_version_and_a_closed_pipe(tmp_path):
 
 
 def test_help_loads_nothing_heavy():
-    code = ("import sys; sys.argv = ['samfast', '--help']\nfrom samfast.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = ("import sys; sys.argv = ['samfast', '--help']\nfrom samfast.cli.main import main\n"
+            "try: main()\nexcept SystemExit: pass\n"
             "print({'numpy', 'numba', 'matplotlib', 'xarray', 'scipy'} & set(sys.modules))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
     assert done.stdout.endswith("set()\n") and "msd" in done.stdout
 
 
 def test_info(capsys):
-    assert cli.main(["info"]) == 0
+    assert main(["info"]) == 0
     out = capsys.readouterr().out
     for part in (f"samfast    {sf.__version__}", "numba ", "llvmlite ", "bits, with", "threads", "MB)", "gpu        none: "):
         assert part in out
@@ -199,23 +202,23 @@ def test_info(capsys):
 
 def test_cache_commands(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path / "cache"))
-    assert cli.main(["cache", "list"]) == 0
+    assert main(["cache", "list"]) == 0
     assert f"0 programs, 0.0 MB in {tmp_path / 'cache'}" in capsys.readouterr().out
     (tmp_path / "cache" / f"samfast_cpu_{'0' * 24}.py").write_text("x" * 1000)
     (tmp_path / "cache" / "other.txt").write_text("")
-    assert cli.main(["cache", "list"]) == 0 and "1.0 kB" in capsys.readouterr().out
-    assert cli.main(["cache", "prune"]) == 0 and "removed 0 programs, 0.0 MB; 1 left" in capsys.readouterr().out
-    assert cli.main(["cache", "prune", "--max-bytes", "10"]) == 0 and "removed 1 programs" in capsys.readouterr().out
-    assert cli.main(["cache", "clear"]) == 0 and "removed 0 programs" in capsys.readouterr().out
+    assert main(["cache", "list"]) == 0 and "1.0 kB" in capsys.readouterr().out
+    assert main(["cache", "prune"]) == 0 and "removed 0 programs, 0.0 MB; 1 left" in capsys.readouterr().out
+    assert main(["cache", "prune", "--max-bytes", "10"]) == 0 and "removed 1 programs" in capsys.readouterr().out
+    assert main(["cache", "clear"]) == 0 and "removed 0 programs" in capsys.readouterr().out
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["other.txt"]
 
 
 def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
     runs, simulate = [], study_msd.simulate
     monkeypatch.setattr("samfast.study.msd.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
-    monkeypatch.setattr(cli, "CHOICES", {**cli.CHOICES, "method": (("em",), "")})
-    assert cli.main(["cache", "warm"]) == 0
+    monkeypatch.setattr("samfast.cli.cache.CHOICES", {**cache.CHOICES, "method": (("em",), "")})
+    assert main(["cache", "warm"]) == 0
     assert "em, grid" in capsys.readouterr().out
     warmed = {run.job.program.text for run in runs}
-    cli.main([*SMALL, "--save-format", "csv"])
+    main([*SMALL, "--save-format", "csv"])
     assert runs[-1].job.program.text in warmed

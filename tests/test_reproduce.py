@@ -9,8 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import samfast as sf
-from samfast import cli, reproduce
+from samfast import reproduce
 from samfast.checks import choice
+from samfast.cli.main import main
 from samfast.reproduce import verdicts
 from samfast.reproduce.experiment import Claim, Experiment, Outcome, verdict
 
@@ -122,28 +123,28 @@ def test_the_table_says_everything():
 
 
 def test_the_command_lists_runs_and_resumes(made, capsys):
-    assert cli.main(["reproduce"]) == 0
+    assert main(["reproduce"]) == 0
     assert capsys.readouterr().out.splitlines() == ["cheap                Costs nothing", "stopped              Ctrl-C"]
     for again, calls, text in (([], 1, " s)"), ([], 1, "written before)"), (["--again"], 2, " s)"), (["--animate"], 3, " s)")):
-        assert cli.main(["reproduce", "cheap", "--no-progress", *again]) == 0
+        assert main(["reproduce", "cheap", "--no-progress", *again]) == 0
         out = capsys.readouterr().out
         assert len(CALLS) == calls and text in out.splitlines()[0] and "written: samfast-reproduce/" in out
     assert (made / "samfast-reproduce" / "cheap" / "picture.gif").exists()
 
 
 def test_ctrl_c_leaves_what_is_finished(made, capsys):
-    assert cli.main(["reproduce", "all", "--out", "here", "--size", "0.5", "--threads", "1"]) == 130
+    assert main(["reproduce", "all", "--out", "here", "--size", "0.5", "--threads", "1"]) == 130
     out = capsys.readouterr()
     assert "4 claims" in out.out and "samfast: interrupted" in out.err and CALLS == [0.5]
     assert [p.name for p in (made / "here").iterdir()] == ["cheap"] and sf.reproduce.done("cheap", "here", size=0.5)
-    assert cli.main(["reproduce", "stopped", "--out", "there"]) == 130 and not (made / "there").exists()
+    assert main(["reproduce", "stopped", "--out", "there"]) == 130 and not (made / "there").exists()
 
 
 @pytest.mark.parametrize("words, text", [(["nothing"], "choose one of"), (["cheap", "--threads", "0"], "at least 1"),
                                          (["cheap", "--out", "file"], "give a folder"), (["cheap", "--size", "0"], "size=0")])
 def test_the_command_reports_errors_in_one_line(made, capsys, words, text):
     (made / "file").write_text("")
-    assert cli.main(["reproduce", *words]) == 2
+    assert main(["reproduce", *words]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and text in error
     assert [p.name for p in made.iterdir()] == ["file"]

@@ -5,12 +5,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from .cli_study import _bar, _folder, _remove_if_empty, count
+from .options import count
+from .session import bar, remove_if_empty, workers, writing_to
 
 FOLDER = "samfast-reproduce"
 ALL = "all"
@@ -29,7 +29,7 @@ def reproduce_options(p: argparse.ArgumentParser) -> None:
 
 
 def _reproduce(args: argparse.Namespace) -> None:
-    from . import reproduce
+    from .. import reproduce
     if not args.names:
         for name in reproduce.names():
             print(f"{name:<20} {reproduce.get(name).title}")
@@ -37,7 +37,7 @@ def _reproduce(args: argparse.Namespace) -> None:
     chosen = list(dict.fromkeys(n for name in args.names for n in (reproduce.names() if name == ALL else (name,))))
     for name in chosen:
         reproduce.get(name)                 # a wrong name is reported before anything is computed
-    folder, begun, claims = _folder(args.out or Path(FOLDER)), time.perf_counter(), []
+    folder, begun, claims = writing_to(args.out or Path(FOLDER)), time.perf_counter(), []
     try:
         for name in chosen:
             record = _one(name, folder, args)
@@ -47,32 +47,19 @@ def _reproduce(args: argparse.Namespace) -> None:
     finally:
         if claims:
             print(f"{reproduce.total(claims)} ({time.perf_counter() - begun:.1f} s)\nwritten: {folder}{os.sep}")
-        _remove_if_empty(folder)
+        remove_if_empty(folder)
 
 
 def _one(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The record of one experiment, computed unless it is there."""
-    from . import reproduce
+    from .. import reproduce
     options = {"size": args.size, "animate": args.animate}
     record = None if args.again else reproduce.done(name, folder, **options)
     if record is not None:
         return {**record, "skipped": True}
     shown = args.progress if args.progress is not None else sys.stderr.isatty()
-    with _executor(args.threads) as executor, _bar() if shown else nullcontext() as progress:
+    with workers(args.threads) as executor, bar() if shown else nullcontext() as progress:
         reproduce.run(name, folder, progress=progress, executor=executor, **options)
     record = reproduce.done(name, folder, **options)
     assert record is not None
     return {**record, "skipped": False}
-
-
-@contextmanager
-def _executor(threads: int | None) -> Iterator[Any]:
-    if threads is None:
-        yield None
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    from .checks import check
-    check(threads >= 1, f"--threads {threads}: give at least 1")
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool

@@ -4,13 +4,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-FOLDER = "samfast-msd"
-INTERRUPTED, FAILED = 130, 2
+from .options import INTERRUPTED, count, joined, numbers, one_of, option
+from .session import FOLDER, bar, remove_if_empty, writing_to
+
 STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}     # `samfast msd`: SGD and SAM, without and with momentum
 LISTS = {"eigenvalue": "eigenvalue of the Hessian; negative at a saddle (-1)", "lr": "learning rate (1e-3)",
          "rho": "SAM's constant radius; 0 is SGD (0,0.5)", "momentum": "heavy-ball momentum (0,0.9)",
@@ -29,19 +30,19 @@ FORMATS, PLOTS = ("csv", "json", "nc", "png"), ("time", "difference", *(p for p 
 def msd_options(p: argparse.ArgumentParser) -> None:
     """The options of samfast msd."""
     for name, text in LISTS.items():
-        p.add_argument(_option(name), action="append", type=_numbers, metavar="X,...", help=text)
+        p.add_argument(option(name), action="append", type=numbers, metavar="X,...", help=text)
     for name, (words, text) in WORDS.items():
-        p.add_argument(_option(name), action="append", type=_words(words), metavar="WORD,...",
+        p.add_argument(option(name), action="append", type=one_of(words), metavar="WORD,...",
                        help=f"{text}; {', '.join(words)}")
     p.add_argument("--paths", type=count, metavar="N", help="number of paths (1000000), or their limit with --until")
     p.add_argument("--until", type=float, metavar="X", help="add paths until se/MSD is below this, e.g. 0.001, everywhere")
     p.add_argument("--seed", type=count, metavar="N", help="seed of the noise (0)")
     for name, (words, text) in CHOICES.items():
-        p.add_argument(_option(name), choices=words, help=text)
+        p.add_argument(option(name), choices=words, help=text)
     p.add_argument("--confidence", type=float, metavar="X", help="level of the intervals (0.95)")
     p.add_argument("--threads", type=count, metavar="N", help="threads (all processors)")
     p.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar on stderr (if it is a terminal)")
-    p.add_argument("--save-format", action="append", type=_words(FORMATS), metavar="FORMAT,...",
+    p.add_argument("--save-format", action="append", type=one_of(FORMATS), metavar="FORMAT,...",
                    help=f"files to write: {', '.join(FORMATS)} (all)")
     _plot_option(p)
     p.add_argument("--out", type=Path, metavar="FOLDER", help=f"where the files go ({FOLDER}, or {FOLDER}-2, ... if that "
@@ -58,49 +59,9 @@ def show_options(p: argparse.ArgumentParser) -> None:
 
 
 def _plot_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--plot", action="append", type=_words(PLOTS), metavar="KIND,...",
+    p.add_argument("--plot", action="append", type=one_of(PLOTS), metavar="KIND,...",
                    help="pictures: time; difference (Corollary 1: SGD - SAM); or the MSD against a parameter that has several "
                    f"values: {', '.join(PLOTS[2:])} (time)")
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(x) for x in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: give numbers, e.g. 0,0.1") from None
-
-
-def _words(options: Sequence[str]) -> Callable[[str], list[str]]:
-    def read(text: str) -> list[str]:
-        words = text.split(",")
-        for word in words:
-            if word not in options:
-                raise argparse.ArgumentTypeError(f"{word!r}: choose from {', '.join(options)}")
-        return words
-    return read
-
-
-def _flat(lists: list[list[Any]] | None, default: tuple[str, ...] = ()) -> list[Any]:
-    return list(dict.fromkeys(x for part in lists for x in part)) if lists is not None else list(default)
-
-
-def count(text: str) -> int:
-    """1000, 1_000 or 1e3."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-        if value.is_integer():
-            return int(value)
-    except (ValueError, OverflowError):
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, e.g. 1000 or 1e6")
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -116,21 +77,21 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _msd(args: argparse.Namespace) -> int:
-    given, plots = _given(args), _flat(args.plot, ("time",))
-    formats = _flat(args.save_format, FORMATS)
+    given, plots = _given(args), joined(args.plot, ("time",))
+    formats = joined(args.save_format, FORMATS)
     _check_plots(plots, given)
-    folder = _folder(args.out)
+    folder = writing_to(args.out)
     with ExitStack() as stack:
-        stack.callback(_remove_if_empty, folder)
+        stack.callback(remove_if_empty, folder)
         if args.threads is not None:
             from concurrent.futures import ThreadPoolExecutor
 
-            from .checks import check
+            from ..checks import check
             check(args.threads >= 1, f"--threads {args.threads}: give at least 1")
             given["executor"] = stack.enter_context(ThreadPoolExecutor(args.threads))
         with ExitStack() as shown:
             if args.progress if args.progress is not None else sys.stderr.isatty():
-                given["progress"] = shown.enter_context(_bar())
+                given["progress"] = shown.enter_context(bar())
             study, status = _run(given)
         print(study)
         written = study.save(folder, formats=formats, plots=plots)
@@ -141,8 +102,8 @@ def _msd(args: argparse.Namespace) -> int:
 
 def _run(given: dict[str, Any]) -> tuple[Any, int]:
     """The study and the exit status; after Ctrl-C, that of the paths that were finished."""
-    from .study import msd
-    from .study.study import StudyInterrupted
+    from ..study import msd
+    from ..study.study import StudyInterrupted
     try:
         return msd.msd(**given), 0
     except StudyInterrupted as stop:
@@ -154,58 +115,20 @@ def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
     """Before the simulation, not after it."""
     import numpy as np
 
-    from .checks import check
+    from ..checks import check
     for kind in plots:
         radii = np.ravel(given["rho"])
         check(kind != "difference" or bool((radii == 0).any() and (radii > 0).any()), f"--plot difference: it needs SGD and "
               f"SAM, here rho={given['rho']}; give e.g. --rho 0,0.5")
         check(kind not in LISTS or np.size(given.get(kind, 0)) > 1, f"--plot {kind}: it needs several values; give "
-              f"{_option(kind)} a list")
+              f"{option(kind)} a list")
 
 
 def _show(args: argparse.Namespace) -> None:
-    from .study.study import Study
+    from ..study.study import Study
     study = Study.load(args.study)
     print(study)
-    if plots := _flat(args.plot):
+    if plots := joined(args.plot):
         folder = args.out or (args.study if args.study.is_dir() else args.study.parent)
         written = study.save(folder, formats=("png",), plots=plots)
         print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar that is removed at the end, also when the run is interrupted."""
-    from tqdm import tqdm
-    with tqdm(unit="path", unit_scale=True, leave=False, mininterval=0.1, desc="compiling, once per machine") as shown:
-        def step(done: int, total: int) -> None:
-            if shown.total != total:
-                shown.reset(total)
-                shown.set_description_str("simulating", refresh=False)
-            shown.update(done - shown.n)
-        yield step
-
-
-def _folder(given: Path | None) -> Path:
-    """A folder that exists and can be written: found out before the simulation, not after it."""
-    def used(path: Path) -> bool:
-        return path.exists() and (not path.is_dir() or any(path.iterdir()))
-    folder, number = given or Path(FOLDER), 1
-    while given is None and used(folder):
-        number += 1
-        folder = Path(f"{FOLDER}-{number}")
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"--out {folder}: this is a file; give a folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(f"--out {folder}: it cannot be created ({error.strerror}); give another folder") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"--out {folder}: it cannot be written; give another folder")
-    return folder
-
-
-def _remove_if_empty(folder: Path) -> None:
-    """After an error or an interrupt."""
-    with suppress(OSError):
-        folder.rmdir()

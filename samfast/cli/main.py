@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import __version__
-from .cli_bench import bench_options
-from .cli_reproduce import reproduce_options
-from .cli_study import CHOICES, FAILED, INTERRUPTED, STUDY, count, msd_options, show_options
+from .. import __version__
+from .bench import bench_options
+from .cache import cache_options
+from .msd import msd_options, show_options
+from .options import FAILED, INTERRUPTED
+from .reproduce import reproduce_options
 
 DESCRIPTION = """\
 Monte Carlo and exact mathematics of SAM and heavy-ball dynamics, side by side.
@@ -64,19 +66,8 @@ def parser() -> argparse.ArgumentParser:
                                       "checked first, then timed in turns with the others that are installed."))
     info = commands.add_parser("info", help="versions, processor, cache")
     info.set_defaults(run=_info)
-    _cache_options(commands.add_parser("cache", help="the compiled programs: list, prune, clear, warm"))
+    cache_options(commands.add_parser("cache", help="the compiled programs: list, prune, clear, warm"))
     return top
-
-
-def _cache_options(p: argparse.ArgumentParser) -> None:
-    actions = p.add_subparsers(metavar="action", required=True)
-    actions.add_parser("list", help="every compiled program").set_defaults(run=_cache_list)
-    prune = actions.add_parser("prune", help="remove what was not used lately")
-    prune.add_argument("--max-bytes", type=count, default=500_000_000, metavar="N", help="largest size (500000000)")
-    prune.add_argument("--max-age-days", type=float, default=90.0, metavar="X", help="longest time without use (90)")
-    prune.set_defaults(run=_cache_prune)
-    actions.add_parser("clear", help="remove everything").set_defaults(run=_cache_clear)
-    actions.add_parser("warm", help="compile what samfast msd needs, now").set_defaults(run=_cache_warm)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -96,40 +87,5 @@ def _warn(message: Any, *_: Any, **__: Any) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
-    from .info import report
+    from ..info import report
     print(report())
-
-
-def _cache_list(args: argparse.Namespace) -> None:
-    from . import cache
-    entries = cache.entries()
-    for entry in entries:
-        print(entry)
-    print(f"{len(entries)} programs, {sum(e.bytes for e in entries) / 1e6:.1f} MB in {cache.directory()}")
-
-
-def _cache_prune(args: argparse.Namespace) -> None:
-    from . import cache
-    _removed(cache.prune(args.max_bytes, args.max_age_days))
-
-
-def _cache_clear(args: argparse.Namespace) -> None:
-    from . import cache
-    _removed(cache.clear())
-
-
-def _removed(entries: Sequence[Any]) -> None:
-    from . import cache
-    left = len(cache.entries())
-    print(f"removed {len(entries)} programs, {sum(e.bytes for e in entries) / 1e6:.1f} MB; {left} left")
-
-
-def _cache_warm(args: argparse.Namespace) -> None:
-    from .study.msd import msd
-    small: dict[str, Any] = {"paths": 64, "times": [1e-3], "lr": 1e-3}
-    for method in CHOICES["method"][0]:
-        grids: dict[str, dict[str, Any]] = {"grid": STUDY, "one setting": {"rho": 0.5},
-                                            "one setting, momentum": {"momentum": 0.9}}
-        for what, grid in grids.items():
-            study = msd(**{**grid, **small, "method": method})
-            print(f"{method + ', ' + what:<34} {study.dataset.attrs['wall_seconds']:.1f} s")

@@ -21,9 +21,9 @@ SCALING = "scaling"
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from .bench import charts, report
-    from .bench.workloads import every
-    from .checks import check, names_of
+    from ..bench import charts, report
+    from ..bench.workloads import every
+    from ..checks import check, names_of
     chosen = [name for words in args.only or [] for name in words.split(",")]
     for name in chosen:
         check(name in every() or name == SCALING, f"--only {name}: choose one of {names_of([*every(), SCALING])}")
@@ -44,13 +44,13 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _tell(workload: Any, rows: Any) -> None:
-    from .bench import report
+    from ..bench import report
     print(report.table(workload, rows), flush=True)
 
 
 def _writable(args: argparse.Namespace) -> None:
     """Before minutes are spent."""
-    from .checks import check
+    from ..checks import check
     check(args.json is None or not args.json.is_dir(), f"--json {args.json}: it is a folder; give a file, e.g. --json "
           "bench.json")
     check(args.plot is None or not args.plot.exists() or args.plot.is_dir(), f"--plot {args.plot}: it is a file; give a folder")

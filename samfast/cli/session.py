@@ -1,0 +1,61 @@
+"""What the verbs share while they run: a folder for the results, a bar, an executor."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+FOLDER = "samfast-msd"
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar that is removed at the end, also when the run is interrupted."""
+    from tqdm import tqdm
+    with tqdm(unit="path", unit_scale=True, leave=False, mininterval=0.1, desc="compiling, once per machine") as shown:
+        def step(done: int, total: int) -> None:
+            if shown.total != total:
+                shown.reset(total)
+                shown.set_description_str("simulating", refresh=False)
+            shown.update(done - shown.n)
+        yield step
+
+
+def writing_to(given: Path | None) -> Path:
+    """A folder that exists and can be written: found out before the simulation, not after it."""
+    def used(path: Path) -> bool:
+        return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    folder, number = given or Path(FOLDER), 1
+    while given is None and used(folder):
+        number += 1
+        folder = Path(f"{FOLDER}-{number}")
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"--out {folder}: this is a file; give a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"--out {folder}: it cannot be created ({error.strerror}); give another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {folder}: it cannot be written; give another folder")
+    return folder
+
+
+def remove_if_empty(folder: Path) -> None:
+    """After an error or an interrupt."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+@contextmanager
+def workers(threads: int | None) -> Iterator[Any]:
+    if threads is None:
+        yield None
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ..checks import check
+    check(threads >= 1, f"--threads {threads}: give at least 1")
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool
