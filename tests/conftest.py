@@ -2,4 +2,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))      # tests/programs.py and the like
+for folder in ("stats", "helpers"):     # tests on a GPU take the cases of stats/test_stats_device.py
+    sys.path.insert(0, str(Path(__file__).parent / folder))

@@ -20,8 +20,10 @@ BOX = [(-3.3, 3.3), (-2.2, 2.2)]
 def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcome:
     """All settings in one pass: radii 0 (GD), the threshold 1/2, and 1; each beside its closed form."""
     loss, rho, record = sf.losses.saddle(), [0.0, THRESHOLD, RHO], np.arange(STEPS + 1)
-    walk = sf.simulate(loss, sf.sam(lr=LR, rho=rho), START, record=record, dtype="float64", values=True,
-                       progress=progress, executor=executor).values[:, :, 0]
+    values = sf.simulate(loss, sf.sam(lr=LR, rho=rho), START, record=record, dtype="float64", values=True,
+                         progress=progress, executor=executor).values
+    assert values is not None
+    walk = values[:, :, 0]
     factor = 1 - LR * np.stack([theory.curvature(e, rho=np.array(rho)) for e in (2.0, -2.0)], -1)
     exact = np.array(START) * factor[:, None] ** record[:, None]
     error = float(np.abs(walk / exact - 1).max())

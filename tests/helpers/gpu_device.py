@@ -212,9 +212,9 @@ def compiled():
 
 def second_process(tmp_path):
     """[programs compiled, hash of the values] of two processes that share a cache."""
-    here = Path(__file__).parent
+    root = Path(__file__).parents[2]
     env = {**os.environ, "SAMFAST_CACHE_DIR": str(tmp_path),
-           "PYTHONPATH": os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])}
+           "PYTHONPATH": os.pathsep.join([str(root / "tests" / "helpers"), str(root), os.environ.get("PYTHONPATH", "")])}
     found = []
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=300, env=env)

@@ -161,7 +161,7 @@ def test_the_boundary_is_the_tangent_of_the_stable_manifold():
 
 def test_benchmark_checks_itself(monkeypatch):
     """At a tiny size; times are not looked at."""
-    spec = importlib.util.spec_from_file_location("bench_reproduce", Path(__file__).parent.parent / "bench" / "reproduce.py")
+    spec = importlib.util.spec_from_file_location("bench_reproduce", Path(__file__).parents[2] / "bench" / "reproduce.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "bench_reproduce", module)
     spec.loader.exec_module(module)

@@ -10,7 +10,7 @@ from samfast.bench.workloads import every
 
 from samfast.cli.main import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -242,8 +242,8 @@ CTRL_C = """
 def test_ctrl_c_in_a_long_run(tmp_path):
     """A real signal, while the main thread waits: soon (2 s are promised, 20 allowed to a busy machine), nothing is lost."""
     simulate()                                                  # the program is compiled
-    here = Path(__file__).parent
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "tests" / "helpers"), str(root)])}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(CTRL_C)], env=env, capture_output=True, text=True,
                           timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

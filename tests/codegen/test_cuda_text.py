@@ -160,8 +160,8 @@ def test_the_simulator_of_numba_cuda_agrees():
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     pytest.importorskip("cuda.bindings")
     names = ["linear", "linear-sign", "beale-noise", "wide12"]
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root / "tests" / "helpers"), str(root), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run([sys.executable, "-c", SIMULATE, *names], capture_output=True, text=True, timeout=300,
                           env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": path})
     if "row_stack" in done.stderr:

@@ -15,7 +15,7 @@ import pytest
 from samfast import cache
 from samfast.cache import files, sharing
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
 from numba import njit
 
