@@ -1,4 +1,5 @@
 """Two pictures: ratios of the backends, workload by workload; throughput over the sizes."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,10 +8,19 @@ from typing import Any
 from .report import Report, number
 from .work import Row
 
-COLOURS = {"samfast": "#C0392B", "C++": "#555555", "NumPy": "#2E86C1", "JAX": "#7D3C98", "PyTorch": "#D35400",
-           "CuPy": "#117A65", "diffrax": "#B7950B", "torchsde": "#839192", "heyoka": "#1E8449"}
+COLOURS = {
+    "samfast": "#C0392B",
+    "C++": "#555555",
+    "NumPy": "#2E86C1",
+    "JAX": "#7D3C98",
+    "PyTorch": "#D35400",
+    "CuPy": "#117A65",
+    "diffrax": "#B7950B",
+    "torchsde": "#839192",
+    "heyoka": "#1E8449",
+}
 
-LEAST = 0.1         # ratios below this are cut off: an import is no rival
+LEAST = 0.1  # ratios below this are cut off: an import is no rival
 
 
 def colour(backend: str) -> str:
@@ -28,6 +38,7 @@ def draw(report: Report, folder: Path) -> list[Path]:
 
 def _ratios(report: Report) -> Any:
     from matplotlib.figure import Figure
+
     rows = [r for r in report.rows if r.correct and r.ratio is not None]
     lines: list[Row | str] = []
     for name in dict.fromkeys(r.workload for r in rows):
@@ -38,31 +49,52 @@ def _ratios(report: Report) -> Any:
         if isinstance(r, str):
             axes.text(-0.01, i, r, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8, weight="bold")
             continue
-        spread = [[max(0.0, r.ratio - r.low)], [max(0.0, r.high - r.ratio)]]      # type: ignore[operator]
+        spread = [[max(0.0, r.ratio - r.low)], [max(0.0, r.high - r.ratio)]]  # type: ignore[operator]
         axes.barh(i, r.ratio - 1, left=1, color=colour(r.backend), height=0.75)
         axes.errorbar(r.ratio, i, xerr=spread, color="black", linewidth=0.8)
         axes.text(-0.01, i, r.backend, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=7)
-        axes.text(1.01, i, f"{number(r.ratio)}   {number(r.value)} {r.unit}", transform=axes.get_yaxis_transform(), va="center",
-                  fontsize=7)
+        axes.text(
+            1.01,
+            i,
+            f"{number(r.ratio)}   {number(r.value)} {r.unit}",
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=7,
+        )
     axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set(xscale="log", xlim=(LEAST, None), ylim=(len(lines) - 0.5, -0.5), yticks=[],
-             title=f"{report.machine['processor']}, one thread unless named",
-             xlabel="time / time of samfast (lines: quartiles)")
+    axes.set(
+        xscale="log",
+        xlim=(LEAST, None),
+        ylim=(len(lines) - 0.5, -0.5),
+        yticks=[],
+        title=f"{report.machine['processor']}, one thread unless named",
+        xlabel="time / time of samfast (lines: quartiles)",
+    )
     return figure
 
 
 def _scaling(report: Report) -> Any:
     from matplotlib.figure import Figure
+
     axes_of = list(dict.fromkeys(p.axis for p in report.points))
-    dimension = [(int(r.workload.split("-")[1]), r) for r in report.rows
-                 if r.workload.startswith("quadratic-") and r.backend == "samfast" and r.value is not None]
+    dimension = [
+        (int(r.workload.split("-")[1]), r)
+        for r in report.rows
+        if r.workload.startswith("quadratic-") and r.backend == "samfast" and r.value is not None
+    ]
     figure = Figure(figsize=(14, 3.6), layout="constrained")
     panels = figure.subplots(1, len(axes_of) + bool(dimension), squeeze=False)[0]
     for axes, axis in zip(panels, axes_of, strict=False):
         for name in dict.fromkeys(p.backend for p in report.points if p.axis == axis):
             line = sorted((p.x, p.value) for p in report.points if p.axis == axis and p.backend == name)
-            axes.plot(*zip(*line, strict=True), marker="o", markersize=3, color=colour(name), label=name,
-                      linestyle="--" if "all threads" in name else ":" if "CUDA" in name else "-")
+            axes.plot(
+                *zip(*line, strict=True),
+                marker="o",
+                markersize=3,
+                color=colour(name),
+                label=name,
+                linestyle="--" if "all threads" in name else ":" if "CUDA" in name else "-",
+            )
         axes.set(xlabel=axis, xscale="linear" if axis == "threads" else "log")
         if axis == "paths":
             axes.set(yscale="log")
@@ -73,8 +105,10 @@ def _scaling(report: Report) -> Any:
     panels[0].set_ylabel("ns per path-step")
     panels[0].legend(fontsize=7)
     if dimension:
-        panels[-1].plot([d for d, _ in dimension], [r.value for _, r in dimension], marker="o", markersize=3,
-                        color=colour("samfast"))
-        panels[-1].set(xlabel="dimension, normalised SAM", xscale="log", ylim=(0, None),
-                       ylabel="ns per path-step and coordinate")
+        panels[-1].plot(
+            [d for d, _ in dimension], [r.value for _, r in dimension], marker="o", markersize=3, color=colour("samfast")
+        )
+        panels[-1].set(
+            xlabel="dimension, normalised SAM", xscale="log", ylim=(0, None), ylabel="ns per path-step and coordinate"
+        )
     return figure

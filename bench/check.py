@@ -1,4 +1,5 @@
 """Checks of answers: against exact moments within random error, against high precision within rounding."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,7 +8,7 @@ import numpy as np
 
 from .work import WrongError
 
-ERRORS = 5.0        # standard errors: false alarms below 1e-5 for the moments checked here
+ERRORS = 5.0  # standard errors: false alarms below 1e-5 for the moments checked here
 
 
 def near(name: str, got: Any, want: Any, allowed: float) -> str:

@@ -3,6 +3,7 @@
 python -m samfast.bench.counted [--json PATH]: compiles programs for sm_90 (no GPU is needed; numba-cuda and NVIDIA's nvdisasm
 are), follows the loop of steps, and divides. A count, not a measurement: it assumes full overlap and full occupancy.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,13 +23,19 @@ from samfast.backends import nvidia
 from samfast.cache import load
 from samfast.codegen.render import render
 
-PHILOX = "-0x2daee0ad"                         # its first multiplier, as the disassembler writes it
-HOPPER, SMS, CLOCK = (9, 0), 132, 1.7e9         # H100 SXM
+PHILOX = "-0x2daee0ad"  # its first multiplier, as the disassembler writes it
+HOPPER, SMS, CLOCK = (9, 0), 132, 1.7e9  # H100 SXM
 # Results per clock of one multiprocessor: CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions"
 RATES = {"issue": 128, "fma": 128, "integer multiply": 64, "logic": 64, "double": 64, "special": 16}
-PIPES = (("U|R2UR", "uniform"), ("IMAD", "integer multiply"), ("FFMA|FMUL|FADD|HFMA2", "fma"),
-         ("DFMA|DMUL|DADD|DSETP", "double"), ("MUFU|F2F|I2F\\.|F2I|POPC", "special"),
-         ("BRA|BSSY|BSYNC|CALL|EXIT|NOP|WARPSYNC", "branch"), ("LD|ST|S2", "memory"))
+PIPES = (
+    ("U|R2UR", "uniform"),
+    ("IMAD", "integer multiply"),
+    ("FFMA|FMUL|FADD|HFMA2", "fma"),
+    ("DFMA|DMUL|DADD|DSETP", "double"),
+    ("MUFU|F2F|I2F\\.|F2I|POPC", "special"),
+    ("BRA|BSSY|BSYNC|CALL|EXIT|NOP|WARPSYNC", "branch"),
+    ("LD|ST|S2", "memory"),
+)
 
 
 def programs() -> list[tuple[str, Any, Any, Any]]:
@@ -36,12 +43,14 @@ def programs() -> list[tuple[str, Any, Any, Any]]:
     line, beale = sf.losses.quadratic([-1.0]), sf.losses.beale()
     sam = sf.sam(lr=1e-2, rho=0.1)
     normalised = sf.sam(lr=1e-3, rho=1e-3, normalize=True)
-    return [("linear SAM diffusion", line, sf.diffusion(sam, sigma=0.1), sf.observe.msd()),
-            ("the same, two-point noise", line, sf.diffusion(sam, sigma=0.1, kind="sign"), sf.observe.msd()),
-            ("noisy heavy ball", line, sf.noisy(sf.gd(lr=1e-2, momentum=0.9), sigma=0.1), sf.observe.msd()),
-            ("Beale SAM", beale, sf.sam(lr=1e-3, rho=1e-3), sf.observe.position()),
-            ("Beale normalised SAM", beale, normalised, sf.observe.position()),
-            ("Beale normalised SAM with noise", beale, sf.noisy(normalised, sigma=0.1), sf.observe.position())]
+    return [
+        ("linear SAM diffusion", line, sf.diffusion(sam, sigma=0.1), sf.observe.msd()),
+        ("the same, two-point noise", line, sf.diffusion(sam, sigma=0.1, kind="sign"), sf.observe.msd()),
+        ("noisy heavy ball", line, sf.noisy(sf.gd(lr=1e-2, momentum=0.9), sigma=0.1), sf.observe.msd()),
+        ("Beale SAM", beale, sf.sam(lr=1e-3, rho=1e-3), sf.observe.position()),
+        ("Beale normalised SAM", beale, normalised, sf.observe.position()),
+        ("Beale normalised SAM with noise", beale, sf.noisy(normalised, sigma=0.1), sf.observe.position()),
+    ]
 
 
 def disassembled(cubin: bytes) -> tuple[list[str], dict[str, int]]:
@@ -69,6 +78,7 @@ def steps_loops(code: Sequence[str], labels: dict[str, int]) -> tuple[list[str],
 
     The loop of steps is the longest one without a barrier or another loop inside.
     """
+
     def target(x: str) -> int | None:
         m = re.search(r"BRA.*`\((\.L_x_\d+)\)", x)
         return labels[m[1]] if m else None
@@ -78,11 +88,12 @@ def steps_loops(code: Sequence[str], labels: dict[str, int]) -> tuple[list[str],
         while at != end:
             path.append(code[at])
             to, sure = target(code[at]), not code[at].startswith("@")
-            ahead = code[at + 1:at + 6]         # over the slow ways of roots and divisions, which are calls
+            ahead = code[at + 1 : at + 6]  # over the slow ways of roots and divisions, which are calls
             until = next((k for k, y in enumerate(ahead) if "BRA" in y), len(ahead))
             jump = to is not None and (sure or any("CALL" in y for y in ahead[:until]))
             at = to if jump and to is not None else at + 1
         return [*path, code[end]]
+
     back = [(t, i) for i, x in enumerate(code) if (t := target(x)) is not None and t < i]
     free = [(t, i) for t, i in back if not any("BAR." in x for x in code[t:i])]
     inner = max((x for x in free if not any(x[0] <= a and b < x[1] for a, b in back if (a, b) != x)), key=lambda x: x[1] - x[0])
@@ -101,26 +112,37 @@ def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[
     module = load(program)
     code = nvidia.compile(program, module, HOPPER)
     inner, around = steps_loops(*disassembled(code.cubin))
-    if program.calls and not any(PHILOX in x for x in inner):       # several turns of the loop of steps use one draw
+    if program.calls and not any(PHILOX in x for x in inner):  # several turns of the loop of steps use one draw
         inner = around + inner * (program.served // module.CHAIN - 1)
     units = Counter(pipe(x) for x in inner)
     steps = program.served * program.group
     total = sum(units.values())
     busy = {"issue": total, **{u: units[u] for u in RATES if u != "issue"}}
-    busy["fma"] += units["integer multiply"]            # one unit does both
+    busy["fma"] += units["integer multiply"]  # one unit does both
     times = {u: busy[u] / RATES[u] for u in RATES}
     bound = max(times, key=lambda u: times[u])
-    return {"mode": mode, "configurations": program.group, "registers": code.registers, "spill_bytes": code.spills,
-            "instructions_per_step": round(total / steps, 2), "by_unit": {u: round(n / steps, 2) for u, n in units.items()},
-            "bound": bound, "path_steps_per_second": float(f"{SMS * CLOCK * steps / times[bound]:.3g}")}
+    return {
+        "mode": mode,
+        "configurations": program.group,
+        "registers": code.registers,
+        "spill_bytes": code.spills,
+        "instructions_per_step": round(total / steps, 2),
+        "by_unit": {u: round(n / steps, 2) for u, n in units.items()},
+        "bound": bound,
+        "path_steps_per_second": float(f"{SMS * CLOCK * steps / times[bound]:.3g}"),
+    }
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| program | mode | configurations per thread | registers | instructions per path-step | "
-             "counted limit, path-steps/s |",
-             "|---|---|---|---|---|---|"]
-    lines += [f"| {r['name']} | {r['mode']} | {r['configurations']} | {r['registers']} | {r['instructions_per_step']:.1f} | "
-              f"{r['path_steps_per_second']:.1e} ({r['bound']}) |" for r in rows]
+    lines = [
+        "| program | mode | configurations per thread | registers | instructions per path-step | counted limit, path-steps/s |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['name']} | {r['mode']} | {r['configurations']} | {r['registers']} | {r['instructions_per_step']:.1f} | "
+        f"{r['path_steps_per_second']:.1e} ({r['bound']}) |"
+        for r in rows
+    ]
     return "\n".join(lines)
 
 
@@ -138,9 +160,14 @@ def main() -> None:
     print(table(rows))
     if args.json:
         from importlib.metadata import version
+
         tools = {p: version(p) for p in ("numba-cuda", "nvidia-nvjitlink", "nvidia-nvvm")}
-        about = {"target": "sm_90", "assumed": {"multiprocessors": SMS, "clock_hz": CLOCK, "results_per_clock": RATES},
-                 "versions": {"samfast": sf.__version__, **tools}, "kind": "counted from machine code, not measured"}
+        about = {
+            "target": "sm_90",
+            "assumed": {"multiprocessors": SMS, "clock_hz": CLOCK, "results_per_clock": RATES},
+            "versions": {"samfast": sf.__version__, **tools},
+            "kind": "counted from machine code, not measured",
+        }
         args.json.write_text(json.dumps({**about, "programs": rows}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 Every answer is checked before it is timed. Entries of a contest run in turns, A B A B, between CUDA events; medians and
 quartiles. `--dry-run` goes the same way without a GPU: peers with NumPy or on the host, sources and programs compiled.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,7 +26,7 @@ from .report import number
 from .work import Run, Work, WrongError
 
 ROUNDS, LEAST = 15, 3
-SHARE = 12.0            # seconds of the rounds of one contest
+SHARE = 12.0  # seconds of the rounds of one contest
 FORMAT = 1
 
 
@@ -67,18 +68,26 @@ def _first(contest: Contest, work: Work, entry: Entry, place: Any, row: dict[str
         return run
     except WrongError as error:
         row["check"] = f"wrong: {error}"
-    except Exception as error:          # whatever another library raises is its row, not the end of the run
+    except Exception as error:  # whatever another library raises is its row, not the end of the run
         row["check"] = f"did not run: {type(error).__name__}: {' '.join(str(error).split())}"[:300]
     return None
 
 
-def _fill(row: dict[str, Any], times: Sequence[tuple[float, float | None]], first: Sequence[tuple[float, float | None]],
-          units: float) -> None:
+def _fill(
+    row: dict[str, Any], times: Sequence[tuple[float, float | None]], first: Sequence[tuple[float, float | None]], units: float
+) -> None:
     """Medians and quartiles; ratio: time of the row / time of the contest's first row, round by round."""
     seconds = np.array([t for t, _ in times])
     low, middle, high = (float(x) for x in np.quantile(seconds, [0.25, 0.5, 0.75]))
-    row.update(rounds=len(times), units=units, seconds=middle, seconds_low=low, seconds_high=high, rate=units / middle,
-               ratio=float(np.median(seconds / np.array([t for t, _ in first]))))
+    row.update(
+        rounds=len(times),
+        units=units,
+        seconds=middle,
+        seconds_low=low,
+        seconds_high=high,
+        rate=units / middle,
+        ratio=float(np.median(seconds / np.array([t for t, _ in first]))),
+    )
     kernels = [k for _, k in times if k is not None]
     if kernels:
         row.update(kernel_seconds=float(np.median(kernels)), kernel_rate=units / float(np.median(kernels)))
@@ -109,9 +118,11 @@ def against_limits(rows: Iterable[dict[str, Any]], entries: Iterable[Entry], cou
 
 def table(found: dict[str, Any]) -> str:
     """For reading on a terminal."""
-    lines = [f"{found['device']['name']}: {found['note']}",
-             f"{'contest':<18}{'row':<34}{'rate':>10} {'unit':<20}{'quartiles, ms':>18}{'ratio':>7}{'kernel':>10}{'limit':>7}"
-             "  check"]
+    lines = [
+        f"{found['device']['name']}: {found['note']}",
+        f"{'contest':<18}{'row':<34}{'rate':>10} {'unit':<20}{'quartiles, ms':>18}{'ratio':>7}{'kernel':>10}{'limit':>7}"
+        "  check",
+    ]
     for r in found["rows"]:
         head = f"{r['contest']:<18}{r['entry']:<34}"
         if "rate" not in r:
@@ -120,8 +131,10 @@ def table(found: dict[str, Any]) -> str:
         spread = f"{number(1e3 * r['seconds_low'])} - {number(1e3 * r['seconds_high'])}"
         kernel = f"{r['kernel_rate']:.2e}" if "kernel_rate" in r else ""
         limit = f"{100 * r['of_limit']:.0f} %" if "of_limit" in r else ""
-        lines.append(f"{head}{r['rate']:>10.2e} {r['unit']:<20}{spread:>18}{number(r['ratio']):>7}{kernel:>10}{limit:>7}  "
-                     f"{r['check']} ({r['detail']})")
+        lines.append(
+            f"{head}{r['rate']:>10.2e} {r['unit']:<20}{spread:>18}{number(r['ratio']):>7}{kernel:>10}{limit:>7}  "
+            f"{r['check']} ({r['detail']})"
+        )
     late = [f"{r['contest']}: {r['entry']}" for r in found["rows"] if r["check"].endswith("no time was left")]
     if late:
         lines.append(f"no time was left for {len(late)} rows: {'; '.join(late)}")
@@ -139,9 +152,17 @@ def run(place: Any, seconds: float, only: Sequence[str], tell: Callable[[dict[st
 
     def left() -> float:
         return seconds - (time.perf_counter() - begun)
+
     todo = [c for c in contests() if not only or c.name in only]
-    found: dict[str, Any] = {"format": FORMAT, "device": place.about(), "machine": machine.about(), "budget": seconds,
-                             "note": "", "titles": {c.name: c.title for c in todo}, "rows": []}
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "device": place.about(),
+        "machine": machine.about(),
+        "budget": seconds,
+        "note": "",
+        "titles": {c.name: c.title for c in todo},
+        "rows": [],
+    }
     if not place.dry:
         found["note"] = _compiled(todo, place, left)
     counted = limits()
@@ -189,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{found['seconds']:6.1f} s  {last['contest']}", flush=True)
         if path:
             save(found, path)
+
     found = run(place, args.seconds, args.only, tell)
     print(table(found))
     if path:

@@ -1,4 +1,5 @@
 """A CUDA C kernel by hand for the linear diffusion, on stream v1: the practical limit of one GPU."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import samfast as sf
 from .work import Run, Work, WrongError
 from .workloads import linear
 
-SHOWN = 256         # paths that are compared bit by bit
+SHOWN = 256  # paths that are compared bit by bit
 OPTIONS = ("--fmad=false",)
 SOURCE = r"""
 typedef unsigned int u32;
@@ -89,6 +90,7 @@ def coefficients(mode: str) -> tuple[Any, Any]:
 def machine_code(text: str, options: Sequence[str] = OPTIONS, cc: tuple[int, int] = (9, 0)) -> bytes:
     """CUDA C compiled by NVRTC; needs no GPU."""
     from cuda.bindings import nvrtc
+
     error, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
     words = [o.encode() for o in (*options, f"--gpu-architecture=sm_{cc[0]}{cc[1]}")]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
@@ -112,6 +114,7 @@ def prepare(cp: Any, work: Work, mode: str) -> Run:
     def run() -> dict[str, Any]:
         launch()
         return {"first": out.mean(1, dtype=np.float64), "second": (out * out).mean(1, dtype=np.float64)}
+
     launch()
     loss, rule, start, given = linear.build(work)
     same = sf.simulate(loss, rule, start, record=work.record, paths=min(n, SHOWN), values=True, dtype=mode, **given)

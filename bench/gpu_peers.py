@@ -1,4 +1,5 @@
 """The same work by other libraries on the same GPU, whole arrays at once. Without a GPU they run on the host, for a dry run."""
+
 from __future__ import annotations
 
 import os
@@ -11,12 +12,13 @@ from .backends.arrays import begin
 from .work import Answer, MissingError, Run, Work
 from .workloads.linear import A, C
 
-UNROLL = 8          # steps of one turn of a compiled loop
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")     # JAX would take three quarters of the memory
+UNROLL = 8  # steps of one turn of a compiled loop
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take three quarters of the memory
 
 
 def cupy(kind: str) -> Callable[[Any, Work], Run]:
     """The linear diffusion. kind: the source of normals and the update: "cuRAND", "Generator", "fused"."""
+
     def prepare(cp: Any, work: Work) -> Run:
         def run() -> Answer:
             draw, w, sums = _normals(cp, kind, work.paths), cp.zeros(work.paths, np.float32), []
@@ -26,7 +28,9 @@ def cupy(kind: str) -> Callable[[Any, Work], Run]:
                 if k % work.every == 0:
                     sums.append((w.mean(dtype=np.float64), (w * w).mean(dtype=np.float64)))
             return {"first": cp.stack([a for a, _ in sums]), "second": cp.stack([b for _, b in sums])}
+
         return run
+
     return prepare
 
 
@@ -50,9 +54,11 @@ def _in_place(z: Any, a: Any, c: Any, w: Any) -> None:
 
 def jax(dtype: str = "float32", unroll: int = 1, numbers: str = "threefry2x32") -> Callable[[Any, Work], Run]:
     """One jit; loops whose length the compiler knows, so that nothing waits for the host between steps."""
+
     def prepare(cp: Any, work: Work) -> Run:
         import jax as library
         import jax.numpy as jnp
+
         if cp is not np and library.default_backend() != "gpu":
             raise MissingError(f"this JAX runs on {library.default_backend()}: install jax[cuda13]")
         library.config.update("jax_enable_x64", True)
@@ -64,20 +70,25 @@ def jax(dtype: str = "float32", unroll: int = 1, numbers: str = "threefry2x32") 
 
             def interval(s: Any, i: Any) -> Any:
                 s = library.lax.fori_loop(0, work.every, lambda k, s: one(i * work.every + k, s), s, unroll=unroll)
-                f = work.feature(jnp, s).astype(dtype)      # type: ignore[misc]
+                f = work.feature(jnp, s).astype(dtype)  # type: ignore[misc]
                 return s, (f.mean(-1, dtype=jnp.float64), (f * f).mean(-1, dtype=jnp.float64))
+
             first, second = library.lax.scan(interval, s, jnp.arange(work.times))[1]
             return {"first": first, "second": second}
+
         start = tuple(jnp.asarray(x) for x in begin(work, np, 0, work.paths, dtype))
         compiled, key = library.jit(go), library.random.key(0, impl=numbers)
         return lambda: library.block_until_ready(compiled(start, key))
+
     return prepare
 
 
 def torch(compiled: bool) -> Callable[[Any, Work], Run]:
     """float32; compiled: UNROLL steps at a time, their normals drawn inside."""
+
     def prepare(cp: Any, work: Work) -> Run:
         import torch as library
+
         if cp is not np and not library.cuda.is_available():
             raise MissingError("this PyTorch has no CUDA")
         where = "cpu" if cp is np else "cuda"
@@ -87,6 +98,7 @@ def torch(compiled: bool) -> Callable[[Any, Work], Run]:
                 z = library.randn((work.draws, work.paths), dtype=library.float32, device=where)
                 s = work.step(library, s, z, work.gradient)
             return s
+
         advance = library.compile(steps, dynamic=False) if compiled else steps
 
         @library.no_grad()
@@ -97,10 +109,12 @@ def torch(compiled: bool) -> Callable[[Any, Work], Run]:
             for _ in range(work.times):
                 for _ in range(work.every // UNROLL):
                     s = advance(s)
-                f = work.feature(library, s).double()       # type: ignore[misc]
+                f = work.feature(library, s).double()  # type: ignore[misc]
                 sums.append((f.mean(-1), (f * f).mean(-1)))
             if where == "cuda":
                 library.cuda.synchronize()
             return {"first": library.stack([a for a, _ in sums]), "second": library.stack([b for _, b in sums])}
+
         return run
+
     return prepare

@@ -1,4 +1,5 @@
 """Where bench.gpu measures: on the current GPU, or nowhere, for a dry run."""
+
 from __future__ import annotations
 
 import gc
@@ -20,7 +21,7 @@ from samfast.codegen.program import Program
 from . import gpu_kernel, machine
 from .work import Answer
 
-TINY = 2.0 ** -10       # scale of a dry run
+TINY = 2.0**-10  # scale of a dry run
 HOPPER = (9, 0)
 
 
@@ -31,17 +32,25 @@ class Gpu:
 
     def __init__(self) -> None:
         import cupy
+
         self.cp = cupy
         digits = cupy.cuda.Device().compute_capability
         self.cc = int(digits[:-1]), int(digits[-1])
 
     def about(self) -> dict[str, Any]:
         runtime, device = self.cp.cuda.runtime, self.cp.cuda.Device()
-        clocks = machine._first_line("nvidia-smi", "--query-gpu=clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu",
-                                     "--format=csv,noheader")
-        return {"name": runtime.getDeviceProperties(device.id)["name"].decode(), "compute_capability": list(self.cc),
-                "memory": device.mem_info[1], "driver": runtime.driverGetVersion(), "runtime": runtime.runtimeGetVersion(),
-                "cupy": self.cp.__version__, "clocks, power, temperature": clocks}
+        clocks = machine._first_line(
+            "nvidia-smi", "--query-gpu=clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu", "--format=csv,noheader"
+        )
+        return {
+            "name": runtime.getDeviceProperties(device.id)["name"].decode(),
+            "compute_capability": list(self.cc),
+            "memory": device.mem_info[1],
+            "driver": runtime.driverGetVersion(),
+            "runtime": runtime.runtimeGetVersion(),
+            "cupy": self.cp.__version__,
+            "clocks, power, temperature": clocks,
+        }
 
     def timed(self, call: Callable[[], Any]) -> tuple[float, float | None]:
         """(seconds, seconds of samfast's kernels alone)."""
@@ -108,7 +117,8 @@ def launches(event: Any) -> Iterator[list[tuple[Any, Any]]]:
         launch(*args)
         after.record()
         pairs.append((before, after))
-    cuda._launch = watched      # type: ignore[assignment]
+
+    cuda._launch = watched  # type: ignore[assignment]
     try:
         yield pairs
     finally:
@@ -117,5 +127,6 @@ def launches(event: Any) -> Iterator[list[tuple[Any, Any]]]:
 
 def fetch(answer: Answer) -> Answer:
     """NumPy arrays, whosever they are."""
-    return {k: x.get() if hasattr(x, "get") else x.cpu().numpy() if hasattr(x, "cpu") else np.asarray(x)
-            for k, x in answer.items()}
+    return {
+        k: x.get() if hasattr(x, "get") else x.cpu().numpy() if hasattr(x, "cpu") else np.asarray(x) for k, x in answer.items()
+    }

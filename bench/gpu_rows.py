@@ -1,4 +1,5 @@
 """What bench.gpu measures: contests, each with a work, a check and the entries that do it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -17,10 +18,10 @@ from .backends import ours
 from .work import Answer, Run, Work, WrongError
 from .workloads import beale, every, linear, quadratic, recording, sweep, two_point
 
-PATHS, STEPS = 2 ** 22, 1024
-SIZES = tuple(2 ** k for k in (10, 13, 16, 19, 22, 25, 27))
-SAMPLES = 10 ** 8
-SHOWN = 1024        # paths that are run again on the CPU
+PATHS, STEPS = 2**22, 1024
+SIZES = tuple(2**k for k in (10, 13, 16, 19, 22, 25, 27))
+SAMPLES = 10**8
+SHOWN = 1024  # paths that are run again on the CPU
 MODES = ("float32", "mixed", "float64")
 
 
@@ -55,6 +56,7 @@ class Contest:
 
 def mine(name: str, build: ours.Build, dtype: str, counted: str = "", shared: bool = False, **change: Any) -> Entry:
     """samfast as a user calls it, from a start on the GPU where each path has its own. change: of the work."""
+
     def options(work: Work) -> tuple[Any, Any, Any, dict[str, Any]]:
         loss, rule, start, given = build(work)
         return loss, rule, start, {"dtype": dtype, "state": work.keep == "state", "values": work.keep == "values", **given}
@@ -68,12 +70,14 @@ def mine(name: str, build: ours.Build, dtype: str, counted: str = "", shared: bo
         if np.ndim(start) == 2:
             start = cp.asarray(start)
         return ours.simulated(lambda _: (loss, rule, start, given), device="cuda")(replace(work, **change))
+
     return Entry(name, prepare, program, (counted, dtype, shared) if counted else None, host=False)
 
 
 def by_hand(mode: str) -> Entry:
-    return Entry(f"CUDA C by hand, {mode}", lambda cp, work: gpu_kernel.prepare(cp, work, mode),
-                 text=gpu_kernel.source(mode), host=False)
+    return Entry(
+        f"CUDA C by hand, {mode}", lambda cp, work: gpu_kernel.prepare(cp, work, mode), text=gpu_kernel.source(mode), host=False
+    )
 
 
 # the linear diffusion -----------------------------------------------------------------------------------------------------
@@ -86,37 +90,67 @@ def line(paths: int, steps: int = STEPS) -> Callable[[float], Work]:
 
 
 def sizes() -> list[Contest]:
-    return [Contest(f"linear-{paths}", f"linear SAM diffusion, mixed: {paths:,} paths x {STEPS} steps", line(paths),
-                    linear.right, (mine("samfast", linear.build, "mixed", LINEAR),)) for paths in SIZES]
+    return [
+        Contest(
+            f"linear-{paths}",
+            f"linear SAM diffusion, mixed: {paths:,} paths x {STEPS} steps",
+            line(paths),
+            linear.right,
+            (mine("samfast", linear.build, "mixed", LINEAR),),
+        )
+        for paths in SIZES
+    ]
 
 
 def modes() -> Contest:
-    return Contest("linear", f"linear SAM diffusion: {PATHS:,} paths x {STEPS} steps", line(PATHS), linear.right, (
-        *(mine(f"samfast {mode}", linear.build, mode, LINEAR) for mode in MODES),
-        *(mine(f"samfast {mode}, two-point noise", two_point.build, mode, TWO) for mode in MODES[:2]),
-        by_hand("float32"), by_hand("mixed"),
-        *(Entry(f"CuPy, {kind}", gpu_peers.cupy(kind), host=kind != "fused") for kind in ("fused", "cuRAND", "Generator")),
-        Entry("JAX float32", gpu_peers.jax()), Entry("JAX float32, 8 steps unrolled", gpu_peers.jax(unroll=gpu_peers.UNROLL)),
-        Entry("JAX float32, rbg", gpu_peers.jax(numbers="rbg")), Entry("JAX float64", gpu_peers.jax("float64")),
-        Entry("PyTorch float32", gpu_peers.torch(False)),
-        Entry("PyTorch float32, compiled", gpu_peers.torch(True), host=False)))
+    return Contest(
+        "linear",
+        f"linear SAM diffusion: {PATHS:,} paths x {STEPS} steps",
+        line(PATHS),
+        linear.right,
+        (
+            *(mine(f"samfast {mode}", linear.build, mode, LINEAR) for mode in MODES),
+            *(mine(f"samfast {mode}, two-point noise", two_point.build, mode, TWO) for mode in MODES[:2]),
+            by_hand("float32"),
+            by_hand("mixed"),
+            *(Entry(f"CuPy, {kind}", gpu_peers.cupy(kind), host=kind != "fused") for kind in ("fused", "cuRAND", "Generator")),
+            Entry("JAX float32", gpu_peers.jax()),
+            Entry("JAX float32, 8 steps unrolled", gpu_peers.jax(unroll=gpu_peers.UNROLL)),
+            Entry("JAX float32, rbg", gpu_peers.jax(numbers="rbg")),
+            Entry("JAX float64", gpu_peers.jax("float64")),
+            Entry("PyTorch float32", gpu_peers.torch(False)),
+            Entry("PyTorch float32, compiled", gpu_peers.torch(True), host=False),
+        ),
+    )
 
 
 def settings() -> Contest:
-    return Contest("sweep", "32 settings on common noise: 1,048,576 paths x 512 steps, each setting counted",
-                   lambda scale: sweep.make(32 * scale), sweep.right, (
-                       mine("samfast mixed", sweep.build, "mixed", "the same, a sweep", True),
-                       mine("samfast float32", sweep.build, "float32", "the same, a sweep", True),
-                       Entry("JAX float32", gpu_peers.jax())))
+    return Contest(
+        "sweep",
+        "32 settings on common noise: 1,048,576 paths x 512 steps, each setting counted",
+        lambda scale: sweep.make(32 * scale),
+        sweep.right,
+        (
+            mine("samfast mixed", sweep.build, "mixed", "the same, a sweep", True),
+            mine("samfast float32", sweep.build, "float32", "the same, a sweep", True),
+            Entry("JAX float32", gpu_peers.jax()),
+        ),
+    )
 
 
 def recorded() -> Contest:
-    return Contest("recording", "mean and mean square at each of 128 steps, 1,048,576 paths",
-                   lambda scale: linear.make(8 * scale, every=1, times=recording.STEPS), either, (
-                       mine("samfast, recorded once", linear.build, "mixed", every=recording.STEPS, times=1),
-                       mine("samfast, every step", linear.build, "mixed"),
-                       mine("samfast float32, every step", linear.build, "float32"),
-                       mine("samfast float32, every value kept", linear.build, "float32", keep="values")))
+    return Contest(
+        "recording",
+        "mean and mean square at each of 128 steps, 1,048,576 paths",
+        lambda scale: linear.make(8 * scale, every=1, times=recording.STEPS),
+        either,
+        (
+            mine("samfast, recorded once", linear.build, "mixed", every=recording.STEPS, times=1),
+            mine("samfast, every step", linear.build, "mixed"),
+            mine("samfast float32, every step", linear.build, "float32"),
+            mine("samfast float32, every value kept", linear.build, "float32", keep="values"),
+        ),
+    )
 
 
 def either(work: Work, answer: Answer) -> str:
@@ -132,6 +166,7 @@ def either(work: Work, answer: Answer) -> str:
 # paths from starts of their own -------------------------------------------------------------------------------------------
 def as_on_cpu(build: ours.Build) -> Callable[[Work, Answer], str]:
     """The first paths again on the CPU: the same bits."""
+
     def right(work: Work, answer: Answer) -> str:
         got = np.asarray(answer["w"])[:, :SHOWN]
         loss, rule, start, given = build(work)
@@ -140,6 +175,7 @@ def as_on_cpu(build: ours.Build) -> Callable[[Work, Answer], str]:
         if differ:
             raise WrongError(f"{differ} of {got.size} coordinates are not the CPU's, bit by bit")
         return f"{got.shape[1]} paths equal the CPU's, bit by bit"
+
     return right
 
 
@@ -152,30 +188,49 @@ def beales() -> list[Contest]:
     of = {name: every()[f"beale-{name}"] for name in ("sam", "normalised")}
 
     def contest(name: str, title: str, build: ours.Build, right: Callable[[Work, Answer], str]) -> Contest:
-        return Contest(f"beale-{name}", f"{title}: 2,097,152 paths x 256 steps", lambda scale: of["sam"].make(16 * scale),
-                       right, tuple(mine(f"samfast {mode}", build, mode, title) for mode in ("float64", "float32")))
+        return Contest(
+            f"beale-{name}",
+            f"{title}: 2,097,152 paths x 256 steps",
+            lambda scale: of["sam"].make(16 * scale),
+            right,
+            tuple(mine(f"samfast {mode}", build, mode, title) for mode in ("float64", "float32")),
+        )
 
     def plain(name: str) -> ours.Build:
         return lambda work: (sf.losses.beale(), beale.RULES[name], np.stack(work.start, -1), {})
-    return [contest("sam", "Beale SAM", plain("sam"), of["sam"].check),
-            contest("normalised", "Beale normalised SAM", plain("normalised"), of["normalised"].check),
-            contest("noise", "Beale normalised SAM with noise", noisy, as_on_cpu(noisy))]
+
+    return [
+        contest("sam", "Beale SAM", plain("sam"), of["sam"].check),
+        contest("normalised", "Beale normalised SAM", plain("normalised"), of["normalised"].check),
+        contest("noise", "Beale normalised SAM with noise", noisy, as_on_cpu(noisy)),
+    ]
 
 
 def coordinates(dim: int) -> Contest:
     of = quadratic.workload(dim)
 
     def build(work: Work) -> Any:
-        return (sf.losses.quadratic(np.linspace(-0.5, 2, dim)),
-                sf.sam(lr=quadratic.LR, rho=quadratic.RHO, normalize=True), work.start[0].T, {})
-    return Contest(of.name, f"normalised SAM on a quadratic of {dim} coordinates: {2 ** 24 // dim:,} paths x 64 steps",
-                   lambda scale: of.make(16 * scale), of.check, (mine("samfast float64", build, "float64"),),
-                   unit="coordinate-steps/s")
+        return (
+            sf.losses.quadratic(np.linspace(-0.5, 2, dim)),
+            sf.sam(lr=quadratic.LR, rho=quadratic.RHO, normalize=True),
+            work.start[0].T,
+            {},
+        )
+
+    return Contest(
+        of.name,
+        f"normalised SAM on a quadratic of {dim} coordinates: {2**24 // dim:,} paths x 64 steps",
+        lambda scale: of.make(16 * scale),
+        of.check,
+        (mine("samfast float64", build, "float64"),),
+        unit="coordinate-steps/s",
+    )
 
 
 # statistics ---------------------------------------------------------------------------------------------------------------
 def stored(call: Callable[[Any, Any], Answer]) -> Callable[[Any, Work], Run]:
     """call(cupy, displacements of all paths)."""
+
     def prepare(cp: Any, work: Work) -> Run:
         if cp is np:
             x = np.random.default_rng(0).standard_normal(work.paths) * float(np.sqrt(linear.exact(work)[-1]))
@@ -183,6 +238,7 @@ def stored(call: Callable[[Any, Any], Answer]) -> Callable[[Any, Work], Run]:
             loss, rule, start, given = linear.build(work)
             x = sf.simulate(loss, rule, start, record=work.record, paths=work.paths, device="cuda", **given).final()[:, 0]
         return lambda: call(cp, x)
+
     return prepare
 
 
@@ -194,6 +250,7 @@ def moments_of(order: int, shift: float | None) -> Callable[[Any, Any], Answer]:
     def call(cp: Any, x: Any) -> Answer:
         m = stats.moments(x, order, shift=shift)
         return {"mean": m.mean, "var": m.var}
+
     return call
 
 
@@ -220,14 +277,24 @@ def of_samples(work: Work, answer: Answer) -> str:
 
 def samples() -> Contest:
     """The first entry is the measure of the others: what the memory gives."""
-    calls = {"copy": copied, "CuPy mean and var": lambda cp, x: {"mean": x.mean(), "var": x.var()},
-             "moments to order 2, shift given": moments_of(2, 0.0), "moments to order 2": moments_of(2, None),
-             "moments to order 4, shift given": moments_of(4, 0.0), "histogram, 64 bins": counted, "median": median}
-    return Contest("statistics", "samfast.stats of 100,000,000 stored float64 numbers",
-                   lambda scale: linear.make(1.0, max(256, int(SAMPLES * scale)), 4, 1), of_samples,
-                   tuple(Entry(name, stored(call), linear_program if name == "copy" else None)
-                         for name, call in calls.items()),
-                   unit="bytes/s", size=lambda work: 8.0 * work.paths)
+    calls = {
+        "copy": copied,
+        "CuPy mean and var": lambda cp, x: {"mean": x.mean(), "var": x.var()},
+        "moments to order 2, shift given": moments_of(2, 0.0),
+        "moments to order 2": moments_of(2, None),
+        "moments to order 4, shift given": moments_of(4, 0.0),
+        "histogram, 64 bins": counted,
+        "median": median,
+    }
+    return Contest(
+        "statistics",
+        "samfast.stats of 100,000,000 stored float64 numbers",
+        lambda scale: linear.make(1.0, max(256, int(SAMPLES * scale)), 4, 1),
+        of_samples,
+        tuple(Entry(name, stored(call), linear_program if name == "copy" else None) for name, call in calls.items()),
+        unit="bytes/s",
+        size=lambda work: 8.0 * work.paths,
+    )
 
 
 def linear_program(work: Work) -> Program:

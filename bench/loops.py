@@ -4,6 +4,7 @@
 
 Counts, not times: how often a loop runs, and how many paths one turn serves, is seen in its text (--text).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -20,13 +21,18 @@ from samfast import cache
 from . import yardstick
 from .workloads import every
 
-KINDS = (("multiplications", r"vf?n?m(add|sub|ul)\w*p[sd]"), ("additions", r"v(add|sub)p[sd]"),
-         ("roots, divisions", r"v(sqrt|div)p"), ("choices, shuffles, conversions", r"v\w*(blend|shuf|perm|unpck|cvt|extract)"),
-         ("integer", r"vp(add|sub|mul|xor|and|or|s[lr][la])|v(xor|and|or)p"), ("moves between registers", r"vmov[^(]*$"),
-         ("loads, stores", r"vmov|vpmov|vbroadcast"))
+KINDS = (
+    ("multiplications", r"vf?n?m(add|sub|ul)\w*p[sd]"),
+    ("additions", r"v(add|sub)p[sd]"),
+    ("roots, divisions", r"v(sqrt|div)p"),
+    ("choices, shuffles, conversions", r"v\w*(blend|shuf|perm|unpck|cvt|extract)"),
+    ("integer", r"vp(add|sub|mul|xor|and|or|s[lr][la])|v(xor|and|or)p"),
+    ("moves between registers", r"vmov[^(]*$"),
+    ("loads, stores", r"vmov|vpmov|vbroadcast"),
+)
 VECTOR = re.compile(r"%[yz]mm")
 KERNEL = "samfast kernel"
-LEAST = 5               # vector instructions: not the copying of a tail
+LEAST = 5  # vector instructions: not the copying of a tail
 
 
 def loops(code: Sequence[tuple[str, str]]) -> list[list[str]]:
@@ -36,7 +42,7 @@ def loops(code: Sequence[tuple[str, str]]) -> list[list[str]]:
     for i, (_, text) in enumerate(code):
         jump = re.match(r"j\w+\s+(\S+)", text)
         if jump and place.get(jump[1], i) < i:
-            body = [t for _, t in code[place[jump[1]]:i + 1]]
+            body = [t for _, t in code[place[jump[1]] : i + 1]]
             if sum(t[0] == "j" for t in body) == 1 and sum(bool(VECTOR.search(t)) for t in body) >= LEAST:
                 found.append(body)
     return found
@@ -74,7 +80,7 @@ def from_objdump(text: str) -> dict[str, list[tuple[str, str]]]:
 def ours(name: str) -> str:
     """The assembly of a workload's program, compiled anew: code from the cache comes without it."""
     workload = every()[name]
-    kernel, = (b for b in workload.backends if b.name == KERNEL)
+    (kernel,) = (b for b in workload.backends if b.name == KERNEL)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SAMFAST_CACHE_DIR"] = folder
         run = kernel.prepare(workload.make(0.01))
@@ -97,19 +103,21 @@ def show(title: str, code: Sequence[tuple[str, str]], text: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     with_kernel = [name for name, w in every().items() if any(b.name == KERNEL for b in w.backends)]
-    parser = argparse.ArgumentParser(prog="python -m samfast.bench.loops", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m samfast.bench.loops", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("workloads", nargs="+", choices=with_kernel, metavar="WORKLOAD")
     parser.add_argument("--text", action="store_true", help="the instructions too")
     given = parser.parse_args(arguments)
     for name in given.workloads:
         show(name, from_compiler(ours(name)), given.text)
     if shutil.which("objdump"):
-        disassembled = subprocess.run(["objdump", "-dC", "--no-show-raw-insn", yardstick.load().path], capture_output=True,
-                                      text=True, check=True).stdout
+        disassembled = subprocess.run(
+            ["objdump", "-dC", "--no-show-raw-insn", yardstick.load().path], capture_output=True, text=True, check=True
+        ).stdout
         for function, code in from_objdump(disassembled).items():
             function = function.split(" [clone")[0]
-            name = re.sub(r" __vector\((\d+)\)", r" x \1", function)        # float __vector(8): a register
+            name = re.sub(r" __vector\((\d+)\)", r" x \1", function)  # float __vector(8): a register
             show("C++ " + re.sub(r"(?<=[\w>])\([^()]*\)$", "", name).removeprefix("void "), code, given.text)
 
 

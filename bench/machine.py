@@ -1,4 +1,5 @@
 """What was measured on, and with which versions."""
+
 from __future__ import annotations
 
 import os
@@ -15,13 +16,30 @@ PEERS = ("jax", "jaxlib", "torch", "diffrax", "torchsde", "heyoka", "cupy", "num
 def about() -> dict[str, Any]:
     """Hardware and versions of a measurement."""
     from samfast.info import info
+
     i = info()
     versions = {name: v for name in PEERS if (v := _version(name))}
-    return {"processor": i["processor"], "compiled_for": i["name"], "vector_bits": i["vector_bits"], "fma": i["fma"],
-            "processors": os.cpu_count(), "system": i["system"], "gpu": _gpu(), "load": _load(),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(),
-            "versions": {"samfast": i["samfast"], "python": platform.python_version(), "numpy": i["numpy"],
-                         "numba": i["numba"], "llvmlite": i["llvmlite"], **versions, "compiler": _compiler()}}
+    return {
+        "processor": i["processor"],
+        "compiled_for": i["name"],
+        "vector_bits": i["vector_bits"],
+        "fma": i["fma"],
+        "processors": os.cpu_count(),
+        "system": i["system"],
+        "gpu": _gpu(),
+        "load": _load(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": {
+            "samfast": i["samfast"],
+            "python": platform.python_version(),
+            "numpy": i["numpy"],
+            "numba": i["numba"],
+            "llvmlite": i["llvmlite"],
+            **versions,
+            "compiler": _compiler(),
+        },
+    }
 
 
 def _version(name: str) -> str:

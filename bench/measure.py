@@ -1,4 +1,5 @@
 """Run one workload on its backends: correctness first, then time."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -21,8 +22,15 @@ def fetch(answer: dict[str, Any]) -> dict[str, Any]:
     return {k: x.get() if hasattr(x, "get") else np.asarray(x) for k, x in answer.items()}
 
 
-def measure(workload: Workload, *, scale: float = 1.0, repeats: int = 15, seconds: float = 10.0, full: bool = False,
-            only: Callable[[Backend], bool] = lambda backend: True) -> list[Row]:
+def measure(
+    workload: Workload,
+    *,
+    scale: float = 1.0,
+    repeats: int = 15,
+    seconds: float = 10.0,
+    full: bool = False,
+    only: Callable[[Backend], bool] = lambda backend: True,
+) -> list[Row]:
     """The rows of a workload. A wrong answer is reported and not timed; what would take longer than `seconds` is left out.
 
     seconds: for all backends together from the first answer on, so without the compilation of samfast's program; full=True
@@ -49,9 +57,11 @@ def measure(workload: Workload, *, scale: float = 1.0, repeats: int = 15, second
 
 def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> tuple[Run, timing.Times] | None:
     """Prepare, call, check the answer; fills the row. (run, the first call's times), or None if there is nothing to time."""
+
     def run() -> Any:
         with timing.processors(backend.threads):
             return inner()
+
     try:
         with timing.processors(backend.threads):
             inner, row.prepare, _ = timing.timed(lambda: backend.prepare(work))
@@ -65,13 +75,21 @@ def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> tuple[R
         return run, timing.Times([first], [cpu], [0])
     except WrongError as error:
         row.check = f"wrong: {error}"
-    except Exception as error:          # whatever another library raises is its row, not the end of the run
+    except Exception as error:  # whatever another library raises is its row, not the end of the run
         row.check = f"did not run: {' '.join(str(error).split()) or type(error).__name__}"[:300]
     return None
 
 
-def _time(workload: Workload, works: dict[str, Any], rows: dict[str, Row], runs: dict[str, Callable[[], Any]], repeats: int,
-          seconds: float, firsts: dict[str, timing.Times] | None, full: bool) -> None:
+def _time(
+    workload: Workload,
+    works: dict[str, Any],
+    rows: dict[str, Row],
+    runs: dict[str, Callable[[], Any]],
+    repeats: int,
+    seconds: float,
+    firsts: dict[str, timing.Times] | None,
+    full: bool,
+) -> None:
     """Fill in the times. firsts: what counts as the first round of a slow workload."""
     named, first = {b.name: b for b in workload.backends}, workload.backends[0].name
     against = {name: named[name].against or first for name in runs}
@@ -84,7 +102,7 @@ def _time(workload: Workload, works: dict[str, Any], rows: dict[str, Row], runs:
         row.value = float(np.median(t.of(clock))) / units * workload.scale
         row.share = units / works[first].units
         row.memory = memory.get(name)
-        if against[name] in times:          # else there is nothing to compare with
+        if against[name] in times:  # else there is nothing to compare with
             r = timing.ratios(t, times[against[name]], clock) / (units / works[against[name]].units)
             row.low, row.ratio, row.high = (float(x) for x in np.quantile(r, [0.25, 0.5, 0.75]))
             goal: Goal | None = workload.goals.get(name)

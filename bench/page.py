@@ -1,8 +1,9 @@
 """docs/benchmarks.md and a part of README.md, made from bench/results/*.json; no figure is written by hand.
 
-    python -m samfast.bench.page            writes both, in a checkout
-    python -m samfast.bench.page --check    exit status 1 if a documented figure is not that of the results
+python -m samfast.bench.page            writes both, in a checkout
+python -m samfast.bench.page --check    exit status 1 if a documented figure is not that of the results
 """
+
 from __future__ import annotations
 
 import sys
@@ -33,10 +34,15 @@ a figure here is not in those files. Nothing is compared across machines.
 * Slow libraries run a part of the paths; the column "paths" says which. Compilation (first call), preparation (imports
   included), copying of the answer and peak memory of a call stand apart.
 """
-SHOWN = {"linear": ("samfast", "C++", "NumPy", "PyTorch float32", "JAX float32", "JAX float64", "diffrax", "torchsde"),
-         "beale-sam": ("samfast", "C++", "JAX float64", "JAX float64, derived gradient"), "recording": ("samfast, every step",),
-         "law": ("samfast, times 1,000,000 steps apart",), "flow": ("heyoka, batches", "JAX float64"),
-         "one-path": ("samfast kernel",), "first-result": ("samfast, empty cache", "samfast, cached")}
+SHOWN = {
+    "linear": ("samfast", "C++", "NumPy", "PyTorch float32", "JAX float32", "JAX float64", "diffrax", "torchsde"),
+    "beale-sam": ("samfast", "C++", "JAX float64", "JAX float64, derived gradient"),
+    "recording": ("samfast, every step",),
+    "law": ("samfast, times 1,000,000 steps apart",),
+    "flow": ("heyoka, batches", "JAX float64"),
+    "one-path": ("samfast kernel",),
+    "first-result": ("samfast, empty cache", "samfast, cached"),
+}
 
 
 def reports() -> list[Report]:
@@ -51,14 +57,26 @@ def page(found: list[Report]) -> str:
 def _one(report: Report) -> str:
     m = report.machine
     versions = ", ".join(f"{k} {v}" for k, v in m["versions"].items())
-    out = [f"## {m['processor']}, {m['processors']} processors, GPU: {m['gpu']}", "",
-           f"{m['date']}, commit {m['commit']}, load {m['load']} at the start, compiled for {m['compiled_for']} "
-           f"({m['vector_bits']} bits); {versions}.", ""]
+    out = [
+        f"## {m['processor']}, {m['processors']} processors, GPU: {m['gpu']}",
+        "",
+        f"{m['date']}, commit {m['commit']}, load {m['load']} at the start, compiled for {m['compiled_for']} "
+        f"({m['vector_bits']} bits); {versions}.",
+        "",
+    ]
     for name in dict.fromkeys(r.workload for r in report.rows):
         out += _table(name, report.titles[name], report.of(name))
     if report.points:
-        out += ["### Scaling", "", "Linear diffusion, ns per path-step.", "", *_points(report), "",
-                *(f"* {s}" for s in sentences(report.points)), ""]
+        out += [
+            "### Scaling",
+            "",
+            "Linear diffusion, ns per path-step.",
+            "",
+            *_points(report),
+            "",
+            *(f"* {s}" for s in sentences(report.points)),
+            "",
+        ]
     for what, names in (("Not installed", report.absent), ("Not measured for lack of time", report.skipped)):
         if names:
             out += [f"{what}: {', '.join(names)}.", ""]
@@ -66,9 +84,15 @@ def _one(report: Report) -> str:
 
 
 def _table(name: str, titles: list[str], rows: list[Row]) -> list[str]:
-    head = [f"### {name}", "", f"{titles[0]}. Answer: {titles[1]}.", "",
-            f"| backend | {rows[0].unit} | ratio | quartiles | goal | check | paths | wall s | CPU s | compile s | prepare s | "
-            "copy s | MB |", "|---|" + "---:|" * 3 + "---|---|" + "---:|" * 7]
+    head = [
+        f"### {name}",
+        "",
+        f"{titles[0]}. Answer: {titles[1]}.",
+        "",
+        f"| backend | {rows[0].unit} | ratio | quartiles | goal | check | paths | wall s | CPU s | compile s | prepare s | "
+        "copy s | MB |",
+        "|---|" + "---:|" * 3 + "---|---|" + "---:|" * 7,
+    ]
     return [*head, *(_line(r) for r in rows), ""]
 
 
@@ -76,8 +100,16 @@ def _line(r: Row) -> str:
     if r.value is None:
         return f"| {r.backend} | | | | | {r.check} | | | | | | | |"
     goal = f"{r.goal}, {'met' if r.met else 'missed'}" if r.goal else ""
-    cells = [r.backend + note(r), number(r.value), number(r.ratio), f"{number(r.low)} - {number(r.high)}", goal,
-             f"{r.check}: {r.detail}", number(r.share), *map(number, (r.wall, r.cpu, r.compile, r.prepare, r.fetch, r.memory))]
+    cells = [
+        r.backend + note(r),
+        number(r.value),
+        number(r.ratio),
+        f"{number(r.low)} - {number(r.high)}",
+        goal,
+        f"{r.check}: {r.detail}",
+        number(r.share),
+        *map(number, (r.wall, r.cpu, r.compile, r.prepare, r.fetch, r.memory)),
+    ]
     return f"| {' | '.join(cells).replace('|z|', '&#124;z&#124;')} |"
 
 
@@ -93,8 +125,7 @@ def readme_part(report: Report) -> str:
     """A few rows, goals beside figures."""
     m = report.machine
     where = f"{m['processor']} ({m['compiled_for']}), one thread of a shared machine, load {m['load']} at the start:"
-    out = [BEGIN, "", where, "",
-           "| work | row | figure | ratio | goal |", "|---|---|---:|---:|---|"]
+    out = [BEGIN, "", where, "", "| work | row | figure | ratio | goal |", "|---|---|---:|---:|---|"]
     for r in report.rows:
         if r.backend in SHOWN.get(r.workload, ()) and r.value is not None:
             out.append(f"| {r.workload} | {r.backend + note(r)} | {number(r.value)} {r.unit} | {number(r.ratio)} | {r.goal} |")

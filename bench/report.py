@@ -1,4 +1,5 @@
 """A whole measurement: rows, scaling, machine; printed and kept."""
+
 from __future__ import annotations
 
 import json
@@ -13,10 +14,10 @@ from .measure import installed, measure
 from .work import Row, Workload
 from .workloads import every
 
-SECONDS = 95.0                  # of a default run, charts and start apart
-FULL = 30.0                     # for the rounds of one workload of a full run, about
-SCALING = 0.1                   # share of it
-WEIGHTS = {"linear": 4.0, "beale-sam": 2.0, "first-result": 2.0}     # of a workload's share; 1 for the others
+SECONDS = 95.0  # of a default run, charts and start apart
+FULL = 30.0  # for the rounds of one workload of a full run, about
+SCALING = 0.1  # share of it
+WEIGHTS = {"linear": 4.0, "beale-sam": 2.0, "first-result": 2.0}  # of a workload's share; 1 for the others
 FORMAT = 1
 
 
@@ -25,13 +26,13 @@ class Report:
     """What one run of samfast bench found, on one machine."""
 
     machine: dict[str, Any]
-    one_processor: bool             # whether one-thread rows were held on one processor
+    one_processor: bool  # whether one-thread rows were held on one processor
     full: bool
     rows: list[Row] = field(default_factory=list)
     points: list[scaling.Point] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)         # packages that are not installed
-    skipped: list[str] = field(default_factory=list)        # workloads for which no time was left
-    titles: dict[str, list[str]] = field(default_factory=dict)      # workload -> what it was and how the answer is distributed
+    absent: list[str] = field(default_factory=list)  # packages that are not installed
+    skipped: list[str] = field(default_factory=list)  # workloads for which no time was left
+    titles: dict[str, list[str]] = field(default_factory=dict)  # workload -> what it was and how the answer is distributed
     seconds: float = 0.0
 
     def of(self, workload: str) -> list[Row]:
@@ -53,8 +54,15 @@ class Report:
         return Report(**{**d, "rows": [Row(**r) for r in d["rows"]], "points": [scaling.Point(**p) for p in d["points"]]})
 
 
-def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, scale: float = 1.0, repeats: int = 15,
-        tell: Callable[[Workload, list[Row]], None] = lambda workload, rows: None) -> Report:
+def run(
+    names: Iterable[str],
+    *,
+    full: bool = False,
+    with_scaling: bool = True,
+    scale: float = 1.0,
+    repeats: int = 15,
+    tell: Callable[[Workload, list[Row]], None] = lambda workload, rows: None,
+) -> Report:
     """Measure the named workloads one after another, each within its share of SECONDS unless full."""
     begun, todo = time.perf_counter(), [every()[name] for name in names]
     absent = sorted({b.needs for w in todo for b in w.backends if not installed(b)})
@@ -66,8 +74,13 @@ def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, 
                 report.skipped.append(workload.name)
                 continue
             weights = [WEIGHTS.get(w.name, 1.0) for w in todo[i:]]
-            rows = measure(workload, scale=scale, repeats=repeats, full=full,
-                           seconds=FULL if full else max(1.0, left * weights[0] / sum(weights)))
+            rows = measure(
+                workload,
+                scale=scale,
+                repeats=repeats,
+                full=full,
+                seconds=FULL if full else max(1.0, left * weights[0] / sum(weights)),
+            )
             report.rows += rows
             report.titles[workload.name] = [workload.title, workload.law]
             tell(workload, rows)
@@ -79,9 +92,15 @@ def run(names: Iterable[str], *, full: bool = False, with_scaling: bool = True, 
 
 def table(workload: Workload, rows: list[Row]) -> str:
     """For reading on a terminal."""
-    return "\n".join([f"{workload.name}: {workload.title}", f"  answer: {workload.law}",
-                      f"  {workload.unit:>50}{'ratio':>8}  {'quartiles':<19}{'goal':<19}",
-                      *(line(r) for r in rows), ""])
+    return "\n".join(
+        [
+            f"{workload.name}: {workload.title}",
+            f"  answer: {workload.law}",
+            f"  {workload.unit:>50}{'ratio':>8}  {'quartiles':<19}{'goal':<19}",
+            *(line(r) for r in rows),
+            "",
+        ]
+    )
 
 
 def line(r: Row) -> str:
@@ -89,8 +108,9 @@ def line(r: Row) -> str:
         return f"  {r.backend:<39} {r.check}"
     spread = "" if r.low is None else f"{number(r.low)} - {number(r.high)}"
     goal = f"{r.goal} {'met' if r.met else 'missed'}" if r.goal else ""
-    return (f"  {r.backend + note(r):<39}{number(r.value):>11}{number(r.ratio):>8}  {spread:<19}{goal:<19}  "
-            f"{r.check} ({r.detail})")
+    return (
+        f"  {r.backend + note(r):<39}{number(r.value):>11}{number(r.ratio):>8}  {spread:<19}{goal:<19}  {r.check} ({r.detail})"
+    )
 
 
 def note(r: Row) -> str:
@@ -108,19 +128,21 @@ def number(x: float | None) -> str:
 def summary(report: Report) -> str:
     """What holds for all rows."""
     m, goals = report.machine, [r for r in report.rows if r.met is not None]
-    out = ["Ratio: time of the row / time of samfast, in the same rounds, median and quartiles; above 1 samfast is faster.",
-           "* against the compiled program by itself, without the checks, tracing and scheduling around it.",
-           "Figures are CPU time of one thread; wall time for all threads, CUDA and processes.",
-           f"{m['processor']}, {m['processors']} processors, load {m['load']}, GPU {m['gpu']}; "
-           + ", ".join(f"{k} {v}" for k, v in m["versions"].items() if k != "compiler"),
-           f"{sum(r.correct for r in report.rows)} rows correct, {len(report.wrong)} wrong; "
-           f"{sum(bool(r.met) for r in goals)} of {len(goals)} goals met; {report.seconds:.0f} s"]
+    out = [
+        "Ratio: time of the row / time of samfast, in the same rounds, median and quartiles; above 1 samfast is faster.",
+        "* against the compiled program by itself, without the checks, tracing and scheduling around it.",
+        "Figures are CPU time of one thread; wall time for all threads, CUDA and processes.",
+        f"{m['processor']}, {m['processors']} processors, load {m['load']}, GPU {m['gpu']}; "
+        + ", ".join(f"{k} {v}" for k, v in m["versions"].items() if k != "compiler"),
+        f"{sum(r.correct for r in report.rows)} rows correct, {len(report.wrong)} wrong; "
+        f"{sum(bool(r.met) for r in goals)} of {len(goals)} goals met; {report.seconds:.0f} s",
+    ]
     if report.absent:
-        out.append(f"not installed, not compared: {', '.join(report.absent)} (pip install \"samfast[peers]\"; cupy needs a "
-                   "GPU)")
+        out.append(f'not installed, not compared: {", ".join(report.absent)} (pip install "samfast[peers]"; cupy needs a GPU)')
     if report.skipped:
-        out.append(f"no time was left for {', '.join(report.skipped)}: run it again, now that programs are compiled, or with "
-                   "--full")
+        out.append(
+            f"no time was left for {', '.join(report.skipped)}: run it again, now that programs are compiled, or with --full"
+        )
     if not report.one_processor:
         out.append("this system does not hold a process on one processor: libraries may have used more than one")
     return "\n".join([*scaling.sentences(report.points), *out])

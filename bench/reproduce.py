@@ -1,9 +1,10 @@
 """Speed of the experiments of the papers, each row beside its correctness check; seconds of wall time, goal / measured.
 
-    python bench/reproduce.py                 prints the table
-    python bench/reproduce.py --all           also `samfast reproduce all` with what is compiled, experiment by experiment
-    python bench/reproduce.py --json FILE     also writes it, with the machine's name
+python bench/reproduce.py                 prints the table
+python bench/reproduce.py --all           also `samfast reproduce all` with what is compiled, experiment by experiment
+python bench/reproduce.py --json FILE     also writes it, with the machine's name
 """
+
 from __future__ import annotations
 
 import argparse
@@ -27,8 +28,8 @@ from samfast.reproduce.kim import fig7 as kim_fig7
 from samfast.simulation.prepare import prepare
 
 GOALS = {"released": 0.05, "fig7": 2.0, "basins": 30.0, "all": 120.0}
-LOOP = 5000             # steps of the plain loop
-LOSSES = {0.0: 2.291, 0.01: 2.366, 0.02: 2.441, 0.05: 2.500, 0.1: 2.500}     # mean losses of Fig. 7, normalised rho
+LOOP = 5000  # steps of the plain loop
+LOSSES = {0.0: 2.291, 0.01: 2.366, 0.02: 2.441, 0.05: 2.500, 0.1: 2.500}  # mean losses of Fig. 7, normalised rho
 
 
 @dataclass
@@ -59,15 +60,20 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
     job = prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
     times = np.arange(steps + 1)
-    shard = Shard(job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False,
-                      machine.toolchain())
+    shard = Shard(
+        job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False, machine.toolchain()
+    )
     seconds, part = best(lambda: cpu.run_shard(shard), repeats)
-    free = part.values[0, :, :2, :2]                          # (time, feature, path) of gradient descent and rho = 0.1
+    free = part.values[0, :, :2, :2]  # (time, feature, path) of gradient descent and rho = 0.1
     slow = np.moveaxis(plain(s, min(steps, LOOP))[:, :2], 1, 2)
-    error = float(np.abs(free[:len(slow)] - slow).max())
+    error = float(np.abs(free[: len(slow)] - slow).max())
     assert error < 1e-10, f"the kernel and a plain loop differ by {error:.1e}"
-    return Row(f"released setting of Fig. 1: 4 radii x {steps:,} steps, all recorded", seconds, GOALS["released"],
-               f"plain loop within {error:.0e}")
+    return Row(
+        f"released setting of Fig. 1: 4 radii x {steps:,} steps, all recorded",
+        seconds,
+        GOALS["released"],
+        f"plain loop within {error:.0e}",
+    )
 
 
 def plain(s: beale.Setting, steps: int) -> np.ndarray:
@@ -89,30 +95,47 @@ def fig7(repeats: int = 3, seeds: int = kim_fig7.SEEDS) -> Row:
     allowed = 0.012 * max(1.0, (1000 / seeds) ** 0.5)
     off = max(abs(loss[kim_fig7.RHO.index(rho)] - x) for rho, x in LOSSES.items())
     assert off < allowed, f"mean losses differ by {off:.3f}"
-    return Row(f"Fig. 7: {seeds} seeds x {kim_fig7.STEPS:,} steps x {len(kim_fig7.RHO)} radii", seconds, GOALS["fig7"],
-               f"mean losses within {off:.3f}")
+    return Row(
+        f"Fig. 7: {seeds} seeds x {kim_fig7.STEPS:,} steps x {len(kim_fig7.RHO)} radii",
+        seconds,
+        GOALS["fig7"],
+        f"mean losses within {off:.3f}",
+    )
 
 
 def basins(side: int = 1000) -> Row:
     """Where SAM of constant rho 0.05 takes a square of starts on Beale's function in 10,000 steps; one run."""
+
     def go(shape: tuple[int, int], steps: int) -> sf.Basins:
-        return sf.basins(sf.losses.beale(), sf.sam(lr=1e-4, rho=0.05), [(-1.5, 1.5), (-0.5, 2.5)], shape=shape, steps=steps,
-                         attractors=[beale.SADDLE, beale.MINIMUM], within=beale.NEAR)
+        return sf.basins(
+            sf.losses.beale(),
+            sf.sam(lr=1e-4, rho=0.05),
+            [(-1.5, 1.5), (-0.5, 2.5)],
+            shape=shape,
+            steps=steps,
+            attractors=[beale.SADDLE, beale.MINIMUM],
+            within=beale.NEAR,
+        )
+
     go((20, 20), 10)
     begun = time.perf_counter()
     found = go((side, side), 10_000)
     seconds = time.perf_counter() - begun
     row, column = (int(np.abs(axis - x).argmin()) for axis, x in zip(found.axes, beale.CONSTANT.starts[0], strict=True))
     assert found.index[row, column] == 0, "the start of Fig. 1 does not reach the saddle"
-    return Row(f"basins on Beale's function: {side}x{side} starts x 10,000 steps", seconds, GOALS["basins"],
-               f"share of the saddle {found.fractions[0]:.4f}")
+    return Row(
+        f"basins on Beale's function: {side}x{side} starts x 10,000 steps",
+        seconds,
+        GOALS["basins"],
+        f"share of the saddle {found.fractions[0]:.4f}",
+    )
 
 
 def everything(size: float = 1.0, names: tuple[str, ...] | None = None) -> list[Row]:
     """Every experiment with its files; a claim that is not judged is a failure."""
     rows = []
     for name in names or sf.reproduce.names():
-        sf.reproduce.run(name, size=size)                     # compiles what is not yet
+        sf.reproduce.run(name, size=size)  # compiles what is not yet
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
             outcome = sf.reproduce.run(name, folder, size=size)

@@ -1,4 +1,5 @@
 """Throughput over paths, recorded times, threads and chunk size; where one backend overtakes another."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -21,7 +22,7 @@ from .work import Backend, Run, Work
 from .workloads import linear
 
 STEPS, REPEATS = 100, 3
-CLEAR = 0.1             # in the end one has to be faster by this much, in logarithms, to have overtaken
+CLEAR = 0.1  # in the end one has to be faster by this much, in logarithms, to have overtaken
 
 
 @dataclass
@@ -59,24 +60,25 @@ def _checked(backend: Backend, work: Work) -> Run | None:
     def run() -> Any:
         with timing.processors(backend.threads):
             return inner()
+
     try:
         inner = backend.prepare(work)
         run()
         linear.right(work, fetch(run()))
     except Exception:
-        return None                 # the tables say why
+        return None  # the tables say why
     return run
 
 
 def _plan(full: bool, scale: float) -> Iterator[tuple[str, int, tuple[Backend, ...], Callable[[], Work]]]:
     """(axis, x, backends, the work to be made)."""
     one, every, cuda = ours.backends(linear.build, "mixed")[:3]
-    most, slow = 10 ** 7 if full else 10 ** 6, 10 ** 6 if full else 10 ** 5
-    for n in (10 ** k for k in range(8)):
+    most, slow = 10**7 if full else 10**6, 10**6 if full else 10**5
+    for n in (10**k for k in range(8)):
         peers = (arrays.BACKENDS[0], jax.FLOATS[0]) if n <= slow else ()
         if n <= most * scale or n == 1:
             yield "paths", n, (one, every, cuda, *peers), lambda n=n: _work(n, STEPS, 1)
-    paths = max(256, int(10 ** 5 * scale))
+    paths = max(256, int(10**5 * scale))
     for times in (1, 8, 64, 512):
         yield "recorded times", times, (one,), lambda times=times: _work(paths, 512 // times, times)
     for count in range(1, (len(timing.ALL) or os.cpu_count() or 1) + 1):
@@ -95,20 +97,26 @@ def _threads(count: int) -> Backend:
 
         def run() -> Any:
             with ThreadPoolExecutor(count) as pool:
-                return ours.answer(sf.simulate(loss, rule, start, record=work.record, paths=work.paths, state=False,
-                                               executor=pool, **given), work.keep)
+                return ours.answer(
+                    sf.simulate(loss, rule, start, record=work.record, paths=work.paths, state=False, executor=pool, **given),
+                    work.keep,
+                )
+
         return run
+
     return Backend("samfast", prepare, clock="wall", threads=0)
 
 
 def _chunks(size: int) -> Backend:
     """The same paths cut into shards of another size, one after another."""
+
     class Cut(Job):
         def chunk(self, steps: int, times: int) -> int:
             return size
 
     def cut(job: Any) -> Any:
         return Cut(**{f.name: getattr(job, f.name) for f in dataclasses.fields(job)})
+
     return Backend("samfast kernel", ours.kernel(linear.build, cut, dtype="mixed"))
 
 
@@ -117,8 +125,10 @@ def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
 
     By the wall where their clocks differ.
     """
-    lines = {b: {p.x: p for p in points if p.axis == "paths" and p.backend == b}
-             for b in dict.fromkeys(p.backend for p in points if p.axis == "paths")}
+    lines = {
+        b: {p.x: p for p in points if p.axis == "paths" and p.backend == b}
+        for b in dict.fromkeys(p.backend for p in points if p.axis == "paths")
+    }
     found = []
     for a, first in lines.items():
         for b, second in lines.items():

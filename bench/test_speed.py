@@ -2,6 +2,7 @@
 
 Answers are checked before they are timed. Select with -k, e.g. -k "linear and samfast".
 """
+
 from __future__ import annotations
 
 import pytest
@@ -13,8 +14,12 @@ from samfast.bench.measure import fetch, installed
 from samfast.bench.work import MissingError
 from samfast.bench.workloads import every
 
-CASES = [pytest.param(w, b, id=f"{w.name}-{b.name}") for w in every().values() for b in w.backends
-         if installed(b) and not b.late and not w.slow]
+CASES = [
+    pytest.param(w, b, id=f"{w.name}-{b.name}")
+    for w in every().values()
+    for b in w.backends
+    if installed(b) and not b.late and not w.slow
+]
 
 
 @pytest.mark.parametrize("workload, backend", CASES)

@@ -1,4 +1,5 @@
 """Honest timing: interleaved, warm, CPU time beside wall time, one thread, peak memory."""
+
 from __future__ import annotations
 
 import ctypes
@@ -37,8 +38,14 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
     return result, wall, cpu
 
 
-def interleave(calls: Mapping[str, Callable[[], Any]], repeats: int, seconds: float, least: int = 3,
-               always: Container[str] = (), begun: dict[str, Times] | None = None) -> dict[str, Times]:
+def interleave(
+    calls: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    seconds: float,
+    least: int = 3,
+    always: Container[str] = (),
+    begun: dict[str, Times] | None = None,
+) -> dict[str, Times]:
     """A B A B ...: `least` rounds of all, further ones, if they fit, of those that have not used up their share of `seconds`.
 
     always: those that others are compared with, and which therefore take part in every round. begun: the times of a first

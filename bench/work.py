@@ -1,4 +1,5 @@
 """What is measured: a work, the backends that do it, and the goals."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-Answer = dict[str, Any]             # arrays by name, on the host or a device; "seconds" if the work timed itself
+Answer = dict[str, Any]  # arrays by name, on the host or a device; "seconds" if the work timed itself
 Run = Callable[[], Answer]
 
 
@@ -118,9 +119,9 @@ class Workload:
     backends: tuple[Backend, ...]
     goals: Mapping[str, Goal] = field(default_factory=dict)
     unit: str = "ns per path-step"
-    scale: float = 1e9          # from seconds per unit to `unit`
-    tiny: float = 0.02          # scale at which tests run it
-    slow: bool = False          # a call takes seconds, the first one too, which is checked and counts
+    scale: float = 1e9  # from seconds per unit to `unit`
+    tiny: float = 0.02  # scale at which tests run it
+    slow: bool = False  # a call takes seconds, the first one too, which is checked and counts
 
 
 @dataclass
@@ -129,12 +130,12 @@ class Row:
 
     workload: str
     backend: str
-    check: str                      # "correct", or what was found, or why it did not run
-    detail: str = ""                # how far off a correct answer is
-    value: float | None = None      # in `unit`
+    check: str  # "correct", or what was found, or why it did not run
+    detail: str = ""  # how far off a correct answer is
+    value: float | None = None  # in `unit`
     unit: str = ""
-    share: float = 1.0              # of the paths
-    against: str = ""               # the row that the ratio refers to
+    share: float = 1.0  # of the paths
+    against: str = ""  # the row that the ratio refers to
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -143,10 +144,10 @@ class Row:
     wall: float | None = None
     cpu: float | None = None
     clock: str = ""
-    prepare: float | None = None    # seconds: arrays and objects, imports included
-    compile: float | None = None    # of the first call beyond the second
-    fetch: float | None = None      # of copying the answer to NumPy
-    memory: float | None = None     # peak of a call beyond what was resident, MB
+    prepare: float | None = None  # seconds: arrays and objects, imports included
+    compile: float | None = None  # of the first call beyond the second
+    fetch: float | None = None  # of copying the answer to NumPy
+    memory: float | None = None  # peak of a call beyond what was resident, MB
     repeats: int = 0
 
     @property

@@ -3,6 +3,7 @@
 `load()` compiles it for this machine and returns a `Yardstick`, so that a benchmark can interleave it with
 samfast in one process; `python bench/yardstick.py` prints its speeds beside its checks.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -18,8 +19,16 @@ import numpy as np
 
 SOURCE = Path(__file__).with_name("yardstick.cpp")
 # Contraction is off because a*b + c must not become fma where the stream does not say so.
-FLAGS = ["-O3", "-march=native", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden", "-shared", "-fPIC",
-         "-w"]  # g++ 12 warns about its own AVX-512 headers
+FLAGS = [
+    "-O3",
+    "-march=native",
+    "-std=c++17",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-shared",
+    "-fPIC",
+    "-w",
+]  # g++ 12 warns about its own AVX-512 headers
 
 _POINTER, _COUNT, _WORD, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_double
 _RUN = [_WORD, _COUNT, _POINTER, _COUNT]
@@ -27,14 +36,20 @@ _LINEAR = [*_RUN, _REAL, _REAL, _REAL, _WORD, _POINTER, _POINTER]
 _BEALE = [_POINTER, _POINTER, _COUNT, _COUNT, _REAL, _REAL]
 _NORMALS = [_WORD, _COUNT, _COUNT, _WORD, _POINTER]
 _SIGNATURES = {
-    "linear_float32": _LINEAR, "linear_mixed": _LINEAR, "linear_float64": _LINEAR,
-    "two_point_float32": _LINEAR, "two_point_float64": _LINEAR,
+    "linear_float32": _LINEAR,
+    "linear_mixed": _LINEAR,
+    "linear_float64": _LINEAR,
+    "two_point_float32": _LINEAR,
+    "two_point_float64": _LINEAR,
     "heavy_ball_mixed": [*_RUN, _REAL, _REAL, _REAL, _REAL, _WORD, _POINTER, _POINTER],
     "settings_mixed": [*_RUN, _POINTER, _POINTER, _REAL, _WORD, _POINTER, _POINTER],
-    "beale_gd": _BEALE, "beale_sam": _BEALE, "beale_normalised": _BEALE,
+    "beale_gd": _BEALE,
+    "beale_sam": _BEALE,
+    "beale_normalised": _BEALE,
     "quadratic": [_POINTER, _COUNT, _COUNT, _COUNT, _POINTER, _REAL, _REAL],
     "words": [_WORD, _COUNT, _COUNT, _WORD, ctypes.c_uint32, _POINTER],
-    "normals_float32": _NORMALS, "normals_float64": _NORMALS,
+    "normals_float32": _NORMALS,
+    "normals_float64": _NORMALS,
 }
 
 
@@ -109,8 +124,9 @@ class Yardstick:
         if first >> 32 != (first + paths - 1) >> 32:
             raise ValueError("one call must not cross a path number that is a multiple of 2^32")
         one, two = np.zeros((2, *shape, record.size))
-        getattr(self._lib, name)(first, _check(paths), record.ctypes.data, record.size, *values, seed,
-                                 one.ctypes.data, two.ctypes.data)
+        getattr(self._lib, name)(
+            first, _check(paths), record.ctypes.data, record.size, *values, seed, one.ctypes.data, two.ctypes.data
+        )
         return one, two
 
 
@@ -126,8 +142,7 @@ def load(compiler: str = "g++") -> Yardstick:
     """Compile if needed (the file name tells source, flags, compiler version and CPU) and load."""
     command = [os.environ.get("CXX", compiler), *FLAGS]
     try:  # the predefined macros name the version of the compiler and all that -march=native found
-        macros = subprocess.run([*command, "-E", "-dM", "-x", "c++", os.devnull], check=True,
-                                capture_output=True)
+        macros = subprocess.run([*command, "-E", "-dM", "-x", "c++", os.devnull], check=True, capture_output=True)
     except FileNotFoundError:
         raise RuntimeError(f"the yardstick needs {command[0]}: install it or name another in CXX") from None
     except subprocess.CalledProcessError as error:
@@ -199,9 +214,15 @@ def check_linear(yard, kind):
     paths = 16 * PATHS
     z = yard.normals(208, 16, "float64" if kind == "float64" else "float32", seed=7)
     sums = yard.linear(kind, A, S, W0, [STEPS], paths, seed=7)
-    return _both(_check_spread(sums, paths, *_linear_moments()),
-                 _check_paths(lambda record, n: yard.linear(kind, A, S, W0, record, n, seed=7), _linear_step,
-                              z, limit=1e-4 if kind == "float32" else 1e-11))
+    return _both(
+        _check_spread(sums, paths, *_linear_moments()),
+        _check_paths(
+            lambda record, n: yard.linear(kind, A, S, W0, record, n, seed=7),
+            _linear_step,
+            z,
+            limit=1e-4 if kind == "float32" else 1e-11,
+        ),
+    )
 
 
 def check_two_point(yard, kind):
@@ -209,9 +230,15 @@ def check_two_point(yard, kind):
     words = yard.words(208, 2, seed=7)
     z = 1.0 - 2.0 * (words[:, :, None] >> np.arange(31, -1, -1, dtype=np.uint32) & 1).reshape(208, -1)
     sums = yard.two_point(kind, A, S, W0, [STEPS], paths, seed=7)
-    return _both(_check_spread(sums, paths, *_linear_moments()),
-                 _check_paths(lambda record, n: yard.two_point(kind, A, S, W0, record, n, seed=7),
-                              _linear_step, z, limit=1e-4 if kind == "float32" else 1e-11))
+    return _both(
+        _check_spread(sums, paths, *_linear_moments()),
+        _check_paths(
+            lambda record, n: yard.two_point(kind, A, S, W0, record, n, seed=7),
+            _linear_step,
+            z,
+            limit=1e-4 if kind == "float32" else 1e-11,
+        ),
+    )
 
 
 def check_heavy_ball(yard):
@@ -225,9 +252,12 @@ def check_heavy_ball(yard):
         return v, w + v
 
     sums = yard.heavy_ball(b, c, S, W0, [STEPS], paths, seed=7)
-    return _both(_check_spread(sums, paths, mean[1] - W0, cov[1, 1]),
-                 _check_paths(lambda record, n: yard.heavy_ball(b, c, S, W0, record, n, seed=7), step,
-                              yard.normals(208, 16, "float32", seed=7)))
+    return _both(
+        _check_spread(sums, paths, mean[1] - W0, cov[1, 1]),
+        _check_paths(
+            lambda record, n: yard.heavy_ball(b, c, S, W0, record, n, seed=7), step, yard.normals(208, 16, "float32", seed=7)
+        ),
+    )
 
 
 def check_settings(yard):
@@ -235,9 +265,10 @@ def check_settings(yard):
     a[5], s[5] = A, S
     z = yard.normals(208, 16, "float32", seed=7)
     sums = yard.settings(a, s, W0, [STEPS], PATHS, seed=7)
-    return _both(_check_spread(sums, PATHS, *_linear_moments(a, s)),
-                 _check_paths(lambda record, n: [x[5] for x in yard.settings(a, s, W0, record, n, seed=7)],
-                              _linear_step, z))
+    return _both(
+        _check_spread(sums, PATHS, *_linear_moments(a, s)),
+        _check_paths(lambda record, n: [x[5] for x in yard.settings(a, s, W0, record, n, seed=7)], _linear_step, z),
+    )
 
 
 def check_words(yard):
@@ -246,8 +277,9 @@ def check_words(yard):
     for seed, tag, first in rng.integers(0, 2**32, (5, 3), dtype=np.uint64):  # any key, tag, path
         seed, first = int(seed) * 0x100000001, int(first) * 2**32 + 5
         mine = yard.words(16, 3, first, seed, int(tag))
-        same &= all((mine[p, 4 * c:4 * c + 4] == _philox((c, int(tag), first + p), seed)).all()
-                    for p in range(16) for c in range(3))
+        same &= all(
+            (mine[p, 4 * c : 4 * c + 4] == _philox((c, int(tag), first + p), seed)).all() for p in range(16) for c in range(3)
+        )
     return bool(same), "known answer, and plain Python at random keys"
 
 
@@ -270,8 +302,9 @@ def check_normals(yard, dtype, limit):
     radius = np.sqrt(-2 * np.log(u)) * np.where(a >> 31, -1, 1)
     z = yard.normals(1024, 64, dtype, seed=3).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = max(np.nanmax(np.abs(z[:, i::2] - radius * f(np.pi / 2 * t)) / np.abs(radius))
-                    for i, f in enumerate((np.cos, np.sin)))
+        error = max(
+            np.nanmax(np.abs(z[:, i::2] - radius * f(np.pi / 2 * t)) / np.abs(radius)) for i, f in enumerate((np.cos, np.sin))
+        )
     return bool(error < limit), f"{error:.1e} of the radius"
 
 
@@ -322,25 +355,44 @@ def check_quadratic(yard):
 
 # -------------------------------------------------------------------------------------------------- table
 
+
 def workloads(yard):
     """name -> (call, path-steps per call, check); calls of a few milliseconds."""
     table = {}
     for kind in ("float32", "mixed", "float64"):
-        table[f"linear, {kind}"] = (partial(yard.linear, kind, A, S, W0, [512, 1024], 4096), 4096 * 1024,
-                                    partial(check_linear, yard, kind))
+        table[f"linear, {kind}"] = (
+            partial(yard.linear, kind, A, S, W0, [512, 1024], 4096),
+            4096 * 1024,
+            partial(check_linear, yard, kind),
+        )
     for kind in ("float32", "float64"):  # blocks of 96 lanes
-        table[f"two-point, {kind}"] = (partial(yard.two_point, kind, A, S, W0, [4096, 8192], 3840),
-                                       3840 * 8192, partial(check_two_point, yard, kind))
-    table["heavy ball, mixed"] = (partial(yard.heavy_ball, 0.9, 0.01, S, W0, [512, 1024], 4096), 4096 * 1024,
-                                  partial(check_heavy_ball, yard))
+        table[f"two-point, {kind}"] = (
+            partial(yard.two_point, kind, A, S, W0, [4096, 8192], 3840),
+            3840 * 8192,
+            partial(check_two_point, yard, kind),
+        )
+    table["heavy ball, mixed"] = (
+        partial(yard.heavy_ball, 0.9, 0.01, S, W0, [512, 1024], 4096),
+        4096 * 1024,
+        partial(check_heavy_ball, yard),
+    )
     a, s = np.linspace(0.9, 0.99, 32), np.linspace(0.05, 0.2, 32)
-    table["32 settings, mixed (each)"] = (partial(yard.settings, a, s, W0, [512, 1024], 1024),
-                                          32 * 1024 * 1024, partial(check_settings, yard))
+    table["32 settings, mixed (each)"] = (
+        partial(yard.settings, a, s, W0, [512, 1024], 1024),
+        32 * 1024 * 1024,
+        partial(check_settings, yard),
+    )
     for rule in ("gd", "sam", "normalised"):
-        table[f"Beale {rule}, float64"] = (partial(yard.beale, rule, *_box(4096), 1024, 1e-3, 1e-3),
-                                           4096 * 1024, partial(check_beale, yard, rule))
-    table["quadratic d=16, normalised"] = (partial(yard.quadratic, *_bowl(16, 1024), 1024, 1e-2, 1e-2),
-                                           1024 * 1024, partial(check_quadratic, yard))
+        table[f"Beale {rule}, float64"] = (
+            partial(yard.beale, rule, *_box(4096), 1024, 1e-3, 1e-3),
+            4096 * 1024,
+            partial(check_beale, yard, rule),
+        )
+    table["quadratic d=16, normalised"] = (
+        partial(yard.quadratic, *_bowl(16, 1024), 1024, 1e-2, 1e-2),
+        1024 * 1024,
+        partial(check_quadratic, yard),
+    )
     return table
 
 
@@ -358,8 +410,11 @@ def measure(calls, repeats=21):
 def main() -> int:
     yard = load()
     print(f"yardstick, {yard.isa}, one thread")
-    checks = {"words": check_words(yard), "normals, float32": check_normals(yard, "float32", 5e-7),
-              "normals, float64": check_normals(yard, "float64", 4e-11)}
+    checks = {
+        "words": check_words(yard),
+        "normals, float32": check_normals(yard, "float32", 5e-7),
+        "normals, float64": check_normals(yard, "float64", 4e-11),
+    }
     for name, (ok, text) in checks.items():
         print(f"  {name:<28}{'ok' if ok else 'WRONG':<7}{text}")
     table = workloads(yard)

@@ -1,4 +1,5 @@
 """samfast: brute-force Monte Carlo and exact mathematics of SAM and heavy-ball dynamics, side by side."""
+
 from __future__ import annotations
 
 import importlib
@@ -12,29 +13,64 @@ if not (Path(__file__).parent / "kernels").exists():
     __path__.append(str(Path(__file__).parent.parent))
 
 _PUBLIC = {
-    "simulate": "simulation.simulate", "resume": "simulation.simulate", "gpus": "backends.cuda", "Run": "simulation.run",
+    "simulate": "simulation.simulate",
+    "resume": "simulation.simulate",
+    "gpus": "backends.cuda",
+    "Run": "simulation.run",
     "Interrupted": "simulation.schedule",
     "StudyInterrupted": "study.study",
-    "loss": "model.loss", "Loss": "model.loss", "per_path": "model.parameters",
-    "rule": "model.rules", "Rule": "model.rule", "gd": "model.rules", "sam": "model.rules", "heavy_ball": "model.rules",
+    "loss": "model.loss",
+    "Loss": "model.loss",
+    "per_path": "model.parameters",
+    "rule": "model.rules",
+    "Rule": "model.rule",
+    "gd": "model.rules",
+    "sam": "model.rules",
+    "heavy_ball": "model.rules",
     "derivative": "model.rule",
-    "sampled": "model.sampling", "CriticalPoint": "model.critical_points", "critical_point": "model.loss",
+    "sampled": "model.sampling",
+    "CriticalPoint": "model.critical_points",
+    "critical_point": "model.loss",
     "critical_points": "model.loss",
-    "Basins": "landscape.basins", "basins": "landscape.basins", "eigenvalue_map": "landscape.curvature",
+    "Basins": "landscape.basins",
+    "basins": "landscape.basins",
+    "eigenvalue_map": "landscape.curvature",
     "sharpness": "landscape.curvature",
-    "Flow": "landscape.flow", "cases": "landscape.flow",
-    "noisy": "model.noise", "diffusion": "model.noise", "Observer": "model.observer", "msd": "study.msd",
+    "Flow": "landscape.flow",
+    "cases": "landscape.flow",
+    "noisy": "model.noise",
+    "diffusion": "model.noise",
+    "Observer": "model.observer",
+    "msd": "study.msd",
     "Study": "study.study",
-    "gaussian_chain": "simulation.gaussian_chain", "paired": "model.paired", "paired_msd": "study.paired_msd",
+    "gaussian_chain": "simulation.gaussian_chain",
+    "paired": "model.paired",
+    "paired_msd": "study.paired_msd",
     "Comparison": "study.comparison",
     "exit_times": "study.exit_times",
-    "CriticalPointError": "checks", "DivergenceWarning": "checks", "NoGpuError": "checks", "TraceError": "tracing",
-    "sqrt": "tracing", "exp": "tracing", "log": "tracing", "sin": "tracing", "cos": "tracing", "tanh": "tracing",
-    "absolute": "tracing", "where": "tracing", "minimum": "tracing", "maximum": "tracing", "total": "tracing",
-    "dot": "tracing", "norm": "tracing",
+    "CriticalPointError": "checks",
+    "DivergenceWarning": "checks",
+    "NoGpuError": "checks",
+    "TraceError": "tracing",
+    "sqrt": "tracing",
+    "exp": "tracing",
+    "log": "tracing",
+    "sin": "tracing",
+    "cos": "tracing",
+    "tanh": "tracing",
+    "absolute": "tracing",
+    "where": "tracing",
+    "minimum": "tracing",
+    "maximum": "tracing",
+    "total": "tracing",
+    "dot": "tracing",
+    "norm": "tracing",
 }
-_MODULES = {"losses": "model.losses", "observe": "model.observe",
-            **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")}}
+_MODULES = {
+    "losses": "model.losses",
+    "observe": "model.observe",
+    **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")},
+}
 __all__ = ["__version__", *_PUBLIC, *_MODULES]
 
 

@@ -1,4 +1,5 @@
 """The face of samfast for type checkers and editors; tests/test_layout.py compares it with the tables in __init__.py."""
+
 from . import cache as cache
 from . import reproduce as reproduce
 from . import stats as stats

@@ -1,4 +1,5 @@
 """python -m samfast: the same as the command samfast."""
+
 import sys
 
 from .cli.main import main

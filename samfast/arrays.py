@@ -1,11 +1,12 @@
 """Arrays from anywhere: NumPy, CuPy, JAX, PyTorch, and whatever speaks DLPack or `__cuda_array_interface__`. No copies."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-CUDA_DEVICES = (2, 13)      # of DLPack: memory of a GPU, and memory that host and GPU share
+CUDA_DEVICES = (2, 13)  # of DLPack: memory of a GPU, and memory that host and GPU share
 
 
 def kind_of(x: Any) -> str:
@@ -33,6 +34,7 @@ def on_gpu(x: Any) -> bool:
 def to_cupy(x: Any) -> Any:
     """A CuPy view of an array on a GPU; it is ordered after the work on the array's own stream."""
     import cupy
+
     if isinstance(x, cupy.ndarray):
         return x
     x = x.detach() if hasattr(x, "detach") else x
@@ -50,6 +52,7 @@ def module_of(x: Any) -> Any:
     """NumPy or CuPy, whichever the array is of."""
     if on_gpu(x):
         import cupy
+
         return cupy
     return np
 
@@ -78,10 +81,12 @@ def like(x: Any, kind: str) -> Any:
     """An array (NumPy's or CuPy's) as one of the library `kind`, without a copy."""
     if kind == "torch":
         import torch
+
         return torch.from_dlpack(x)
     if kind == "jax":
         import jax
-        with _x64(jax):             # otherwise JAX makes a copy in float32 of it, and says nothing
+
+        with _x64(jax):  # otherwise JAX makes a copy in float32 of it, and says nothing
             return jax.dlpack.from_dlpack(x)
     return x
 
@@ -91,4 +96,5 @@ def _x64(jax: Any) -> Any:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     from jax.experimental import enable_x64
+
     return enable_x64()

@@ -1,4 +1,5 @@
 """A file is written beside and renamed, so that no reader ever sees half of it."""
+
 from __future__ import annotations
 
 import os

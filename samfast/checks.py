@@ -1,4 +1,5 @@
 """Checks of what a user gave: one line that names the argument, its value and the remedy."""
+
 from __future__ import annotations
 
 import keyword
@@ -31,8 +32,10 @@ def names_of(names: Iterable[str]) -> str:
 
 
 def identifier(name: str) -> None:
-    check(name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"),
-          f"parameter name {name!r}: use a plain Python name that does not start with '_'")
+    check(
+        name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"),
+        f"parameter name {name!r}: use a plain Python name that does not start with '_'",
+    )
 
 
 def integer(name: str, value: Any, low: int, example: Any = None) -> int:
@@ -53,20 +56,22 @@ def choice(name: str, value: Any, options: Iterable[str]) -> Any:
     return value
 
 
-def numbers(name: str, value: Any, low: float | None = None, above: float | None = None,
-            below: float | None = None, example: Any = 0.1) -> Any:
+def numbers(
+    name: str, value: Any, low: float | None = None, above: float | None = None, below: float | None = None, example: Any = 0.1
+) -> Any:
     """A finite real number or array of them; bounds are checked for every entry. Returned as it came."""
     try:
         array = np.asarray(value, float)
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: give a number or a sequence of numbers, e.g. {name}={example}") from None
-    if array.size == 0:         # the value is written out only where it is wrong: that takes longer than all the checks
+    if array.size == 0:  # the value is written out only where it is wrong: that takes longer than all the checks
         raise ValueError(f"{name}={value!r}: give at least one number, e.g. {name}={example}")
     faults: list[tuple[Any, str]] = [
         (~np.isfinite(array), "every value must be a finite number"),
         (low is not None and array < low, f"give values of at least {low}"),
         (above is not None and array <= above, f"give values above {above}"),
-        (below is not None and array >= below, f"give values below {below}")]
+        (below is not None and array >= below, f"give values below {below}"),
+    ]
     for wrong, words in faults:
         if wrong is not False and wrong.any():
             raise ValueError(f"{name}={value!r}: {words}, e.g. {name}={example}")

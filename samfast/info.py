@@ -1,4 +1,5 @@
 """What samfast runs on: versions, processor, cache."""
+
 from __future__ import annotations
 
 import platform
@@ -17,20 +18,39 @@ def info() -> dict[str, Any]:
 
     from . import __version__, cache
     from .machine import host, threads
+
     entries = cache.entries()
-    return {"samfast": __version__, "python": f"{platform.python_version()} ({sys.implementation.name})",
-            "numba": numba.__version__, "llvmlite": llvmlite.__version__, "numpy": np.__version__,
-            "system": f"{platform.system()} {platform.machine()}", "processor": processor(), **host(),
-            "threads": threads(), "cache": str(cache.directory()), "cache_programs": len(entries),
-            "cache_bytes": sum(e.bytes for e in entries), "gpu": gpu()}
+    return {
+        "samfast": __version__,
+        "python": f"{platform.python_version()} ({sys.implementation.name})",
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        **host(),
+        "threads": threads(),
+        "cache": str(cache.directory()),
+        "cache_programs": len(entries),
+        "cache_bytes": sum(e.bytes for e in entries),
+        "gpu": gpu(),
+    }
 
 
 def report() -> str:
     """`info` for reading."""
     i = info()
-    rows = {"samfast": i["samfast"], "python": i["python"], "numba": i["numba"], "llvmlite": i["llvmlite"],
-            "numpy": i["numpy"], "system": i["system"], "processor": f"{i['processor']} (compiled for {i['name']})",
-            "vectors": f"{i['vector_bits']} bits, {'with' if i['fma'] else 'without'} fused multiply-add (FMA)",
-            "threads": i["threads"],
-            "cache": f"{i['cache']} ({i['cache_programs']} programs, {i['cache_bytes'] / 1e6:.1f} MB)", "gpu": i["gpu"]}
+    rows = {
+        "samfast": i["samfast"],
+        "python": i["python"],
+        "numba": i["numba"],
+        "llvmlite": i["llvmlite"],
+        "numpy": i["numpy"],
+        "system": i["system"],
+        "processor": f"{i['processor']} (compiled for {i['name']})",
+        "vectors": f"{i['vector_bits']} bits, {'with' if i['fma'] else 'without'} fused multiply-add (FMA)",
+        "threads": i["threads"],
+        "cache": f"{i['cache']} ({i['cache_programs']} programs, {i['cache_bytes'] / 1e6:.1f} MB)",
+        "gpu": i["gpu"],
+    }
     return "\n".join(f"{k:<10} {v}" for k, v in rows.items())

@@ -1,4 +1,5 @@
 """The machine: versions of what computes, the processor, the threads."""
+
 from __future__ import annotations
 
 import os
@@ -16,16 +17,17 @@ def toolchain() -> tuple[tuple[str, str], ...]:
     import numba
 
     from . import __version__
+
     return (("samfast", __version__), *((m.__name__, str(m.__version__)) for m in (numba, llvmlite, np)))
 
 
 def host() -> dict[str, Any]:
     """What the processor offers to the compiler."""
     from llvmlite import binding
+
     features = binding.get_host_cpu_features()
     width = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
-    return {"name": binding.get_host_cpu_name(), "fma": bool(features.get("fma") or features.get("neon")),
-            "vector_bits": width}
+    return {"name": binding.get_host_cpu_name(), "fma": bool(features.get("fma") or features.get("neon")), "vector_bits": width}
 
 
 def threads() -> int:

@@ -1,4 +1,5 @@
 """The look of every picture: colours, marks, axes. matplotlib's object interface only: any thread."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,18 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKS = "osD^vPX"
 GREY = "#666666"
-PALE = 0.72         # share of light grey in the colour of a theorem outside its range
-STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
-         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white"}
+PALE = 0.72  # share of light grey in the colour of a theorem outside its range
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+}
 TIME = "time t = learning rate \N{MULTIPLICATION SIGN} updates  (length²)"
 
 
@@ -23,12 +33,14 @@ def colour(i: int, many: int) -> Any:
     if many <= len(COLOURS):
         return COLOURS[i]
     from matplotlib import colormaps
+
     return colormaps["viridis"](0.92 * i / (many - 1))
 
 
 def pale(c: Any) -> Any:
     """Nearly grey: a theorem outside its range."""
     from matplotlib.colors import to_rgb
+
     return tuple(PALE * 0.76 + (1 - PALE) * x for x in to_rgb(c))
 
 
@@ -74,7 +86,8 @@ def around_one(axes: Axes, ratio: np.ndarray) -> None:
 def _plain_ticks(axes: Axes, low: float, high: float) -> None:
     """0.5, 1, 2, 5 where powers of ten would be too few."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
-    marks = [m * 10.0 ** e for e in range(-3, 4) for m in (1, 2, 5)]
+
+    marks = [m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5)]
     axes.yaxis.set_major_locator(FixedLocator([x for x in marks if low <= x <= high]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

@@ -1,4 +1,5 @@
 """The order of the packages, and the face that type checkers see."""
+
 import ast
 import tomllib
 from pathlib import Path
@@ -9,7 +10,8 @@ import samfast as sf
 
 ROOT = Path(sf.__file__).parent
 LAYERS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-    "contracts"][0]["layers"]           # from the top down; import-linter holds the same, and more
+    "contracts"
+][0]["layers"]  # from the top down; import-linter holds the same, and more
 LEVELS = [set(layer.split(" | ")) for layer in reversed(LAYERS)]
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -18,7 +20,7 @@ def imported(tree, package):
     """Absolute names of samfast's own modules that a file imports, wherever the import stands."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else []
             base = [*base, *(node.module or "").split(".")] if node.module else base
             yield from ([*base, a.name] for a in node.names) if base[:1] == ["samfast"] else ()
         elif isinstance(node, ast.Import):

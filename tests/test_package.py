@@ -1,4 +1,5 @@
 """The package as a whole: what an import costs, the public names, their docstrings, and where the kernels are found."""
+
 import importlib
 import inspect
 import json
@@ -26,10 +27,17 @@ def python(code, cwd, *path, **env):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("use", ["", "sf.losses.beale().hessian([3., .5])", "sf.noisy(sf.sam(lr=.1, rho=.1), sigma=.1)",
-                                 "[getattr(sf, n) for n in ('simulate', 'Run', 'Interrupted', 'observe', 'cache')]",
-                                 "sf.stats.moments([1., 2.]).std_error"],
-                         ids=["import", "loss", "rule", "engine", "moments"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "",
+        "sf.losses.beale().hessian([3., .5])",
+        "sf.noisy(sf.sam(lr=.1, rho=.1), sigma=.1)",
+        "[getattr(sf, n) for n in ('simulate', 'Run', 'Interrupted', 'observe', 'cache')]",
+        "sf.stats.moments([1., 2.]).std_error",
+    ],
+    ids=["import", "loss", "rule", "engine", "moments"],
+)
 def test_an_import_is_light(use, tmp_path):
     """NumPy only: no compiler, no plots, no tables until they are used."""
     code = f"import json, sys, samfast as sf\n{use}\nprint(json.dumps(sorted(sys.modules)))"
@@ -40,8 +48,9 @@ def test_an_import_is_light(use, tmp_path):
 
 
 def test_a_study_does_not_wait_for_scipy_stats(tmp_path):
-    loaded = python("import json, sys, samfast as sf\nsf.msd, sf.theory.theorem2\nprint(json.dumps(sorted(sys.modules)))",
-                    tmp_path, ROOT)
+    loaded = python(
+        "import json, sys, samfast as sf\nsf.msd, sf.theory.theorem2\nprint(json.dumps(sorted(sys.modules)))", tmp_path, ROOT
+    )
     assert "samfast.study.msd" in loaded and "scipy.stats" not in loaded
 
 
@@ -75,8 +84,9 @@ def undocumented(thing, name):
 @pytest.mark.parametrize("module", ["samfast", *dict.fromkeys(f"samfast.{m}" for m in sf._MODULES.values())])
 def test_public_things_are_documented(module):
     top = importlib.import_module(module)
-    names = getattr(top, "__all__", None) or [n for n, x in vars(top).items() if not n.startswith("_")
-                                              and getattr(x, "__module__", None) == module]
+    names = getattr(top, "__all__", None) or [
+        n for n, x in vars(top).items() if not n.startswith("_") and getattr(x, "__module__", None) == module
+    ]
     things = {n: getattr(top, n) for n in names}
     assert things and not [m for n, x in things.items() if callable(x) for m in undocumented(x, n)]
 
@@ -101,26 +111,26 @@ print(json.dumps([samfast.__file__, samfast.kernels.__file__, "def run(" in text
 
 def installed(folder):
     """The tree that an installation makes: the kernels inside the package."""
-    site = folder/"site"
+    site = folder / "site"
     ignore = shutil.ignore_patterns("__pycache__", "*.nb?")
-    shutil.copytree(ROOT/"samfast", site/"samfast", ignore=ignore)
-    shutil.copytree(ROOT/"kernels", site/"samfast"/"kernels", ignore=ignore)
+    shutil.copytree(ROOT / "samfast", site / "samfast", ignore=ignore)
+    shutil.copytree(ROOT / "kernels", site / "samfast" / "kernels", ignore=ignore)
     return site
 
 
 def test_the_kernels_of_a_checkout(tmp_path):
     package, kernels, *rest = python(WHERE, tmp_path, ROOT)
-    assert Path(package).parent == ROOT/"samfast" and Path(kernels).parent == ROOT/"kernels" and rest == [True, True]
+    assert Path(package).parent == ROOT / "samfast" and Path(kernels).parent == ROOT / "kernels" and rest == [True, True]
 
 
 def test_the_kernels_of_an_installation(tmp_path):
     """Whatever else is called kernels, beside it or in the working directory."""
     site = installed(tmp_path)
     for folder in (site, tmp_path):
-        (folder/"kernels").mkdir()
-        (folder/"kernels"/"__init__.py").write_text("raise ImportError('not these')")
+        (folder / "kernels").mkdir()
+        (folder / "kernels" / "__init__.py").write_text("raise ImportError('not these')")
     package, kernels, *rest = python(WHERE, tmp_path, site)
-    assert Path(package).parent == site/"samfast" and Path(kernels).parent == site/"samfast"/"kernels"
+    assert Path(package).parent == site / "samfast" and Path(kernels).parent == site / "samfast" / "kernels"
     assert rest == [True, True]
 
 
@@ -128,21 +138,25 @@ def test_an_installation_used_from_a_checkout(tmp_path):
     """python -m pytest in the checkout puts it first: package and kernels then come from one place."""
     package, kernels, *rest = python(WHERE, ROOT, installed(tmp_path))
     assert rest == [True, True]
-    assert Path(package).parent == ROOT/"samfast" and Path(kernels).parent == ROOT/"kernels"     # -c: "" comes first
+    assert Path(package).parent == ROOT / "samfast" and Path(kernels).parent == ROOT / "kernels"  # -c: "" comes first
 
 
 def test_the_suite_runs_on_this_checkout_or_an_installation():
     import samfast.kernels
-    assert Path(samfast.kernels.__file__).parent in (ROOT/"kernels", Path(sf.__file__).parent/"kernels")
+
+    assert Path(samfast.kernels.__file__).parent in (ROOT / "kernels", Path(sf.__file__).parent / "kernels")
 
 
 def test_all_packages_are_installed():
     """A folder that pyproject.toml does not list would be missing from the wheel."""
-    setup = tomllib.loads((ROOT/"pyproject.toml").read_text())["tool"]["setuptools"]
-    packages = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT/"samfast").rglob("__init__.py")}
-    packages |= {".".join(("samfast", *p.parent.relative_to(ROOT).parts)) for f in ("bench", "kernels")
-                 for p in (ROOT/f).rglob("__init__.py")}
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "samfast").rglob("__init__.py")}
+    packages |= {
+        ".".join(("samfast", *p.parent.relative_to(ROOT).parts))
+        for f in ("bench", "kernels")
+        for p in (ROOT / f).rglob("__init__.py")
+    }
     assert set(setup["packages"]) == packages
     assert setup["package-dir"] == {"samfast.bench": "bench", "samfast.kernels": "kernels"}
-    assert (ROOT/"samfast"/"py.typed").exists()
+    assert (ROOT / "samfast" / "py.typed").exists()
     assert setup["dynamic"]["version"] == {"attr": "samfast.__version__"}

@@ -1,4 +1,5 @@
 """NumPy in blocks that stay in the cache; CuPy on whole arrays."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,14 +9,16 @@ import numpy as np
 
 from ..work import Answer, Backend, MissingError, Run, Work
 
-BLOCK = 2 ** 15         # numbers per array: 256 kB in float64, in the second-level cache with its temporaries
-SIGNS = 64              # steps whose signs are drawn at once, as the bits of bytes
+BLOCK = 2**15  # numbers per array: 256 kB in float64, in the second-level cache with its temporaries
+SIGNS = 64  # steps whose signs are drawn at once, as the bits of bytes
 
 
 def begin(work: Work, xp: Any, a: int, b: int, dtype: Any) -> tuple[Any, ...]:
     """The start of paths a .. b-1; rows common to all paths are repeated."""
-    return tuple(xp.asarray(np.array(np.broadcast_to(x[..., a:b] if x.shape[-1] > 1 else x, (*x.shape[:-1], b - a))),
-                            dtype=dtype) for x in work.start)
+    return tuple(
+        xp.asarray(np.array(np.broadcast_to(x[..., a:b] if x.shape[-1] > 1 else x, (*x.shape[:-1], b - a))), dtype=dtype)
+        for x in work.start
+    )
 
 
 def numpy(work: Work) -> Run:
@@ -25,10 +28,17 @@ def numpy(work: Work) -> Run:
 
     def run() -> Answer:
         draw = _signs if work.kind == "sign" else _normals
-        parts = [walk(work, np, begin(work, np, a, min(a + size, work.paths), np.float64),
-                      draw(np.random.Generator(np.random.SFC64(a)), work.draws, min(size, work.paths - a)))
-                 for a in range(0, work.paths, size)]
+        parts = [
+            walk(
+                work,
+                np,
+                begin(work, np, a, min(a + size, work.paths), np.float64),
+                draw(np.random.Generator(np.random.SFC64(a)), work.draws, min(size, work.paths - a)),
+            )
+            for a in range(0, work.paths, size)
+        ]
         return joined(work, np, parts)
+
     return run
 
 
@@ -39,6 +49,7 @@ def quiet(work: Work) -> Run:
     def silent() -> Answer:
         with np.errstate(all="ignore"):
             return run()
+
     return silent
 
 
@@ -55,6 +66,7 @@ def _signs(rng: np.random.Generator, draws: int, n: int) -> Callable[[], Any]:
             bits = np.unpackbits(np.frombuffer(rng.bytes(SIGNS * draws * -(-n // 8)), np.uint8).reshape(SIGNS, draws, -1), -1)
             left.extend(1.0 - 2.0 * bits[..., :n])
         return left.pop()
+
     return draw
 
 
@@ -65,7 +77,7 @@ def walk(work: Work, xp: Any, s: tuple[Any, ...], draw: Callable[[], Any]) -> tu
         for _ in range(work.every):
             s = work.step(xp, s, draw(), work.gradient)
         if work.keep == "moments":
-            f = work.feature(xp, s)         # type: ignore[misc]
+            f = work.feature(xp, s)  # type: ignore[misc]
             seen.append(xp.stack([f.sum(-1), (f * f).sum(-1)]))
         elif work.keep == "values":
             seen.append(stacked(xp, s))
@@ -88,6 +100,7 @@ def joined(work: Work, xp: Any, parts: list[Any]) -> Answer:
 def cupy(work: Work) -> Run:
     """float32 noise on float32 arrays of all paths, synchronised."""
     import cupy as cp
+
     if not cp.is_available():
         raise MissingError("CuPy finds no GPU")
     dtype = cp.float32 if work.keep == "moments" else cp.float64
@@ -99,9 +112,11 @@ def cupy(work: Work) -> Run:
             if work.kind == "sign":
                 return 1 - 2 * rng.integers(0, 2, (work.draws, work.paths)).astype(dtype)
             return rng.standard_normal((work.draws, work.paths), dtype=dtype)
+
         result = joined(work, cp, [walk(work, cp, begin(work, cp, 0, work.paths, dtype), draw)])
         cp.cuda.Device().synchronize()
         return result
+
     return run
 
 

@@ -1,4 +1,5 @@
 """C++ with intrinsics (yardstick.cpp), compiled on the spot: the practical limit of one thread."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -21,9 +22,11 @@ def compiled() -> yardstick.Yardstick:
 
 def backend(call: Callable[[yardstick.Yardstick, Work], Answer], name: str = "C++", kernel: str = "samfast kernel") -> Backend:
     """call(yardstick, work) -> answer; compared with the compiled program of samfast by itself."""
+
     def prepare(work: Work) -> Run:
         yard = compiled()
         return lambda: call(yard, work)
+
     return Backend(name, prepare, against=kernel)
 
 

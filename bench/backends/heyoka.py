@@ -1,4 +1,5 @@
 """heyoka: adaptive Taylor steps of many starts at once, as wide as a vector register."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from ..work import Answer, Backend, Run, Work
 
 def flow(value: Callable[..., Any], time: float, tolerance: float) -> Backend:
     """dw/dt = -grad value in two coordinates, one thread."""
+
     def prepare(work: Work) -> Run:
         import heyoka as library
+
         names = library.make_vars("x", "y")
         loss = value(None, names)
         width = library.recommended_simd_size(np.double)
@@ -25,9 +28,11 @@ def flow(value: Callable[..., Any], time: float, tolerance: float) -> Backend:
             ends = np.empty_like(starts)
             for a in range(0, starts.shape[1], width):
                 integrator.set_time(0.0)
-                integrator.state[:] = starts[:, a:a + width]
+                integrator.state[:] = starts[:, a : a + width]
                 integrator.propagate_until(time)
-                ends[:, a:a + width] = integrator.state
-            return {"w": ends[:, :work.paths]}
+                ends[:, a : a + width] = integrator.state
+            return {"w": ends[:, : work.paths]}
+
         return run
+
     return Backend("heyoka, batches", prepare, needs="heyoka")

@@ -2,6 +2,7 @@
 
 Threefry with jax.random.normal was the fastest of threefry, rbg and unsafe_rbg, with and without Box-Muller, on the CPU.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,14 +13,16 @@ import numpy as np
 from ..work import Answer, Backend, Run, Work
 from .arrays import begin, stacked
 
-BLOCK = 2 ** 14         # paths per block: more would leave the cache
+BLOCK = 2**14  # paths per block: more would leave the cache
 
 
 def jax(dtype: str = "float32", derived: bool = False) -> Callable[[Work], Run]:
     """derived: the gradient by jax.grad, else in closed form."""
+
     def prepare(work: Work) -> Run:
         import jax as library
         import jax.numpy as jnp
+
         library.config.update("jax_enable_x64", True)
         rows = max(int(np.prod(x.shape[:-1])) for x in work.start)
         size = work.paths
@@ -31,6 +34,7 @@ def jax(dtype: str = "float32", derived: bool = False) -> Callable[[Work], Run]:
         go = library.jit(_program(work, size, dtype, _derivative(work) if derived else work.gradient))
         keys = library.random.split(library.random.key(0), pieces)
         return lambda: library.block_until_ready(go(blocks, keys))
+
     return prepare
 
 
@@ -38,7 +42,8 @@ def _derivative(work: Work) -> Callable[..., Any]:
     import jax
 
     def gradient(xp: Any, w: Any) -> Any:
-        return jax.grad(lambda u: work.value(xp, u).sum())(w)       # type: ignore[misc]
+        return jax.grad(lambda u: work.value(xp, u).sum())(w)  # type: ignore[misc]
+
     return gradient
 
 
@@ -57,12 +62,12 @@ def _program(work: Work, size: int, dtype: str, gradient: Any) -> Callable[..., 
         s, key = given
 
         def interval(s: Any, i: Any) -> Any:
-            s = lax.fori_loop(i * work.every, (i + 1) * work.every,
-                              lambda k, s: work.step(jnp, s, draw(key, k), gradient), s)
+            s = lax.fori_loop(i * work.every, (i + 1) * work.every, lambda k, s: work.step(jnp, s, draw(key, k), gradient), s)
             if work.keep == "moments":
-                f = work.feature(jnp, s)        # type: ignore[misc]
+                f = work.feature(jnp, s)  # type: ignore[misc]
                 return s, jnp.stack([f.sum(-1), (f * f).sum(-1)])
             return s, stacked(jnp, s) if work.keep == "values" else 0
+
         return lax.scan(interval, s, jnp.arange(work.times))
 
     def go(blocks: Any, keys: Any) -> Answer:
@@ -71,16 +76,22 @@ def _program(work: Work, size: int, dtype: str, gradient: Any) -> Callable[..., 
         def side(x: Any) -> Any:
             x = jnp.moveaxis(x, 0, -2)
             return x.reshape(*x.shape[:-2], -1)
+
         if work.keep == "state":
             return {"w": stacked(jnp, tuple(side(x) for x in s))}
         if work.keep == "values":
             return {"values": side(seen)}
         total = seen.astype(jnp.float64).sum(0) / work.paths
         return {"first": total[:, 0], "second": total[:, 1]}
+
     return go
 
 
-FLOATS = (Backend("JAX float32", jax("float32"), needs="jax", share=1 / 8),
-          Backend("JAX float64", jax("float64"), needs="jax", share=1 / 8))
-GRADIENTS = (Backend("JAX float64", jax("float64"), needs="jax", share=1 / 8),
-             Backend("JAX float64, derived gradient", jax("float64", derived=True), needs="jax", share=1 / 8))
+FLOATS = (
+    Backend("JAX float32", jax("float32"), needs="jax", share=1 / 8),
+    Backend("JAX float64", jax("float64"), needs="jax", share=1 / 8),
+)
+GRADIENTS = (
+    Backend("JAX float64", jax("float64"), needs="jax", share=1 / 8),
+    Backend("JAX float64, derived gradient", jax("float64", derived=True), needs="jax", share=1 / 8),
+)

@@ -1,4 +1,5 @@
 """samfast itself, as a user calls it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from samfast.simulation import prepare as preparing
 
 from ..work import Answer, Backend, Run, Work
 
-Build = Callable[[Work], tuple[Any, Any, Any, dict[str, Any]]]      # work -> loss, rule, start, options of simulate
+Build = Callable[[Work], tuple[Any, Any, Any, dict[str, Any]]]  # work -> loss, rule, start, options of simulate
 
 
 def answer(run: Any, keep: str) -> Answer:
@@ -22,17 +23,24 @@ def answer(run: Any, keep: str) -> Answer:
         return {"w": run.final("w").T}
     if keep == "values":
         return {"values": run.values.transpose(0, 2, 1)}
-    square = run.central(2) + run.mean ** 2
+    square = run.central(2) + run.mean**2
     return {"first": run.mean[..., 0].T, "second": square[..., 0].T}
 
 
 def simulated(build: Build, **options: Any) -> Callable[[Work], Run]:
     """sf.simulate, with the compiled program at hand."""
+
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
-        how = {"dtype": "float64" if work.keep != "moments" else "mixed", "state": work.keep == "state",
-               "values": work.keep == "values", **given, **options}
+        how = {
+            "dtype": "float64" if work.keep != "moments" else "mixed",
+            "state": work.keep == "state",
+            "values": work.keep == "values",
+            **given,
+            **options,
+        }
         return lambda: done(answer(sf.simulate(loss, rule, start, record=work.record, paths=work.paths, **how), work.keep))
+
     return prepare
 
 
@@ -49,6 +57,7 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
     """The compiled program by itself, without the checks, the tracing and the scheduler around it.
 
     change: of the job before it is cut into shards."""
+
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
         how = {"dtype": "float64" if work.keep == "state" else "mixed", "state": work.keep == "state", **given, **options}
@@ -59,19 +68,23 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
             parts = [cpu.run_shard(shard) for shard in shards]
             if work.keep == "state":
                 return {"w": np.concatenate([part.state[0, list(job.program.rows["w"])] for part in parts], -1)}
-            sums = merge([part.sums for part in parts])[:, :, 0] / work.paths       # about a shift of 0: starts are 0
+            sums = merge([part.sums for part in parts])[:, :, 0] / work.paths  # about a shift of 0: starts are 0
             first, second = (x[0] if len(x) == 1 else x.T for x in (sums[..., 0], sums[..., 1]))
             return {"first": first, "second": second}
+
         run.program = job.program  # type: ignore[attr-defined]
         return run
+
     return prepare
 
 
 def backends(build: Build, *dtypes: str, threads_late: bool = True) -> tuple[Backend, ...]:
     """The first one is what ratios refer to; then all threads, CUDA, and the compiled programs for the dtypes."""
     first, *others = dtypes
-    return (Backend("samfast", simulated(build, dtype=first)),
-            Backend("samfast, all threads", simulated(build, dtype=first), clock="wall", threads=0, late=threads_late),
-            Backend("samfast CUDA", simulated(build, dtype=first, device="cuda"), clock="wall", threads=0),
-            Backend("samfast kernel", kernel(build, dtype=first)),
-            *(Backend(f"samfast kernel {d}", kernel(build, dtype=d), late=True) for d in others))
+    return (
+        Backend("samfast", simulated(build, dtype=first)),
+        Backend("samfast, all threads", simulated(build, dtype=first), clock="wall", threads=0, late=threads_late),
+        Backend("samfast CUDA", simulated(build, dtype=first, device="cuda"), clock="wall", threads=0),
+        Backend("samfast kernel", kernel(build, dtype=first)),
+        *(Backend(f"samfast kernel {d}", kernel(build, dtype=d), late=True) for d in others),
+    )

@@ -1,4 +1,5 @@
 """PyTorch on one thread, in blocks that stay in the cache; eager, and with chunks of steps compiled."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -7,14 +8,16 @@ from typing import Any
 from ..work import Answer, Backend, Run, Work
 from .arrays import begin, joined, walk
 
-BLOCK = 2 ** 14         # numbers per array
-CHUNK = 16              # steps whose normals are drawn at once, or which are compiled together
+BLOCK = 2**14  # numbers per array
+CHUNK = 16  # steps whose normals are drawn at once, or which are compiled together
 
 
 def torch(dtype: str = "float32", compiled: bool = False) -> Callable[[Work], Run]:
     """float32 or float64; compiled: torch.compile of CHUNK steps, their numbers drawn by torch.randn, which is vectorised."""
+
     def prepare(work: Work) -> Run:
         import torch as library
+
         library.set_num_threads(1)
         library.manual_seed(0)
         real = getattr(library, dtype)
@@ -24,6 +27,7 @@ def torch(dtype: str = "float32", compiled: bool = False) -> Callable[[Work], Ru
             for k in range(count):
                 s = work.step(library, s, z[k] if work.draws else None, work.gradient)
             return s
+
         fused = library.compile(steps, dynamic=False) if compiled else None
 
         def numbers(count: int, n: int) -> Any:
@@ -38,10 +42,15 @@ def torch(dtype: str = "float32", compiled: bool = False) -> Callable[[Work], Ru
             for a in range(0, work.paths, size):
                 b = min(a + size, work.paths)
                 s = begin(work, library, a, b, real)
-                parts.append(_chunks(work, library, s, numbers, fused, b - a) if fused else
-                             walk(work, library, s, _stream(numbers, b - a) if work.draws else lambda: None))
+                parts.append(
+                    _chunks(work, library, s, numbers, fused, b - a)
+                    if fused
+                    else walk(work, library, s, _stream(numbers, b - a) if work.draws else lambda: None)
+                )
             return joined(work, library, parts)
+
         return run
+
     return prepare
 
 
@@ -52,6 +61,7 @@ def _stream(numbers: Callable[[int, int], Any], n: int) -> Callable[[], Any]:
         if not left:
             left.extend(numbers(CHUNK, n))
         return left.pop()
+
     return draw
 
 
@@ -62,11 +72,13 @@ def _chunks(work: Work, library: Any, s: tuple[Any, ...], numbers: Any, fused: A
             count = min(CHUNK, work.every - done)
             s = fused(s, numbers(count, n) if work.draws else None, count)
         if work.keep == "moments":
-            f = work.feature(library, s)        # type: ignore[misc]
+            f = work.feature(library, s)  # type: ignore[misc]
             seen.append(library.stack([f.sum(-1), (f * f).sum(-1)]))
     return s, seen
 
 
 FLOAT64 = Backend("PyTorch float64", torch("float64"), needs="torch", share=1 / 8)
-BACKENDS = (Backend("PyTorch float32", torch("float32"), needs="torch", share=1 / 8),
-            Backend("PyTorch float32, compiled", torch("float32", True), needs="torch", share=1 / 8, late=True))
+BACKENDS = (
+    Backend("PyTorch float32", torch("float32"), needs="torch", share=1 / 8),
+    Backend("PyTorch float32, compiled", torch("float32", True), needs="torch", share=1 / 8, late=True),
+)

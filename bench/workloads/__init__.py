@@ -1,4 +1,5 @@
 """One file per family of workloads; each gives a tuple WORKLOADS."""
+
 from __future__ import annotations
 
 import importlib
@@ -7,8 +8,24 @@ from functools import cache
 from ..work import Workload
 
 # What is short of time leaves out the last ones.
-FILES = ("linear", "beale", "law", "recording", "latency", "process", "flow", "momentum", "sweep", "noisy_sam", "two_point",
-         "released", "toy", "quadratic", "basins", "stored")
+FILES = (
+    "linear",
+    "beale",
+    "law",
+    "recording",
+    "latency",
+    "process",
+    "flow",
+    "momentum",
+    "sweep",
+    "noisy_sam",
+    "two_point",
+    "released",
+    "toy",
+    "quadratic",
+    "basins",
+    "stored",
+)
 
 
 @cache

@@ -1,4 +1,5 @@
 """Which attractor SAM reaches from each point of a grid on Beale's function."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,8 +15,8 @@ from .beale import gradient, value
 LR, RHO, NEAR, SIDE, STEPS = 1e-4, 0.05, 0.02, 100, 10_000
 BOX = [(-1.5, 1.5), (-0.5, 2.5)]
 CENTRES = np.array([[0.0, 1.0], [3.0, 0.5]])
-SHOWN = 100             # starts that are computed again
-EDGE = 0.02             # share of the starts whose basin may depend on rounding
+SHOWN = 100  # starts that are computed again
+EDGE = 0.02  # share of the starts whose basin may depend on rounding
 
 
 def step(xp: Any, w: Any, z: Any, gradient: Any) -> Any:
@@ -28,8 +29,17 @@ def make(scale: float) -> Work:
     side = max(20, int(SIDE * np.sqrt(scale)) // 4 * 4)
     axes = [np.linspace(a, b, side) for a, b in BOX]
     x, y = (g.ravel() for g in np.meshgrid(*axes, indexing="ij"))
-    return Work(side * side, STEPS if scale > 0.01 else 200, 1, step, (x, y), keep="state", value=value, gradient=gradient,
-                about={"side": side})
+    return Work(
+        side * side,
+        STEPS if scale > 0.01 else 200,
+        1,
+        step,
+        (x, y),
+        keep="state",
+        value=value,
+        gradient=gradient,
+        about={"side": side},
+    )
 
 
 def reached(w: Any) -> np.ndarray:
@@ -43,9 +53,17 @@ def ours(work: Work) -> Run:
     side = work.about["side"]
 
     def run() -> Answer:
-        found = sf.basins(sf.losses.beale(), sf.sam(lr=LR, rho=RHO), BOX, shape=(side, side), steps=work.steps,
-                          attractors=CENTRES, within=NEAR)
+        found = sf.basins(
+            sf.losses.beale(),
+            sf.sam(lr=LR, rho=RHO),
+            BOX,
+            shape=(side, side),
+            steps=work.steps,
+            attractors=CENTRES,
+            within=NEAR,
+        )
         return {"index": found.index.ravel()}
+
     return run
 
 
@@ -53,7 +71,7 @@ def yard(y: Any, work: Work) -> Answer:
     pad = -len(work.start[0]) % 16
     a, b = (np.append(x, np.zeros(pad)) for x in work.start)
     y.beale("sam", a, b, work.steps, LR, RHO)
-    return {"w": np.stack([a, b])[:, :work.paths]}
+    return {"w": np.stack([a, b])[:, : work.paths]}
 
 
 def right(work: Work, answer: Answer) -> str:
@@ -69,8 +87,19 @@ def right(work: Work, answer: Answer) -> str:
     return f"{same:.0%} of {SHOWN} starts as in a plain loop, {np.mean(index == 0):.4f} to the saddle"
 
 
-WORKLOADS = (Workload(
-    "basins", f"Basin map of SAM on Beale's function: {SIDE} x {SIDE} starts x {STEPS:,} steps, float64",
-    "deterministic; a plain loop on some starts", make, right,
-    (Backend("samfast", ours), cpp.backend(yard, kernel="samfast"), Backend("NumPy", arrays.quiet, share=1 / 16),
-     Backend("JAX float64", jax.jax("float64"), needs="jax", share=1 / 8)), tiny=0.01),)
+WORKLOADS = (
+    Workload(
+        "basins",
+        f"Basin map of SAM on Beale's function: {SIDE} x {SIDE} starts x {STEPS:,} steps, float64",
+        "deterministic; a plain loop on some starts",
+        make,
+        right,
+        (
+            Backend("samfast", ours),
+            cpp.backend(yard, kernel="samfast"),
+            Backend("NumPy", arrays.quiet, share=1 / 16),
+            Backend("JAX float64", jax.jax("float64"), needs="jax", share=1 / 8),
+        ),
+        tiny=0.01,
+    ),
+)

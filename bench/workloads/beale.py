@@ -1,4 +1,5 @@
 """Beale's function: gradient descent, SAM with constant and with normalised radius, float64, no noise."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,12 +12,12 @@ from .. import check
 from ..backends import arrays, cpp, jax, ours, torch
 from ..work import Answer, Goal, Work, Workload, count, late
 
-LR, RHO, SHOWN = 1e-3, 1e-3, 32     # so many paths are computed again
+LR, RHO, SHOWN = 1e-3, 1e-3, 32  # so many paths are computed again
 
 
 def value(xp: Any, w: Any) -> Any:
     x, y = w
-    return (1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y ** 2)) ** 2 + (2.625 - x * (1 - y ** 3)) ** 2
+    return (1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y**2)) ** 2 + (2.625 - x * (1 - y**3)) ** 2
 
 
 def gradient(xp: Any, w: Any) -> Any:
@@ -56,7 +57,7 @@ def starts(paths: int) -> np.ndarray:
 
 def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
     def make(scale: float) -> Work:
-        paths = count(2 ** 17, scale)
+        paths = count(2**17, scale)
         return Work(paths, 256, 1, STEPS[name], tuple(starts(paths)), keep="state", value=value, gradient=gradient)
 
     def build(work: Work) -> Any:
@@ -73,13 +74,25 @@ def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
         x, v = (a.copy() for a in work.start)
         y.beale(name, x, v, work.steps, LR, RHO)
         return {"w": np.stack([x, v])}
+
     peers = (*arrays.BACKENDS, *jax.GRADIENTS, *torch.BACKENDS)
-    return Workload(f"beale-{name}", title, "deterministic; extended precision", make, right,
-                    (*ours.backends(build, "float64"), cpp.backend(yard), *(peers if name == "sam" else late(*peers))), goals)
+    return Workload(
+        f"beale-{name}",
+        title,
+        "deterministic; extended precision",
+        make,
+        right,
+        (*ours.backends(build, "float64"), cpp.backend(yard), *(peers if name == "sam" else late(*peers))),
+        goals,
+    )
 
 
 WORKLOADS = (
-    workload("sam", "SAM on Beale's function, constant rho: 131,072 paths x 256 steps",
-             {"C++": Goal(least=0.98), "JAX float64": Goal(least=2.3), "JAX float64, derived gradient": Goal(least=9)}),
+    workload(
+        "sam",
+        "SAM on Beale's function, constant rho: 131,072 paths x 256 steps",
+        {"C++": Goal(least=0.98), "JAX float64": Goal(least=2.3), "JAX float64, derived gradient": Goal(least=9)},
+    ),
     workload("gd", "Gradient descent on Beale's function: 131,072 paths x 256 steps", {"C++": Goal(least=0.95)}),
-    workload("normalised", "SAM on Beale's function, normalised rho: 131,072 paths x 256 steps", {"C++": Goal(least=0.88)}))
+    workload("normalised", "SAM on Beale's function, normalised rho: 131,072 paths x 256 steps", {"C++": Goal(least=0.88)}),
+)

@@ -1,4 +1,5 @@
 """Gradient flow on Beale's function to a given accuracy: classical Runge-Kutta in samfast, Taylor steps in heyoka."""
+
 from __future__ import annotations
 
 from functools import cache
@@ -14,13 +15,14 @@ from ..work import Answer, Goal, Work, Workload, count
 from .beale import gradient, starts, value
 
 TIME, STEPS, ACCURACY, SHOWN = 1.0, 128, 1e-8, 16
-TOLERANCE = 3e-7        # of a Taylor step: the largest that reaches the accuracy, as STEPS is about the smallest number
+TOLERANCE = 3e-7  # of a Taylor step: the largest that reaches the accuracy, as STEPS is about the smallest number
 H = TIME / STEPS
 
 
 def runge_kutta(xp: Any, w: Any, z: Any, gradient: Any) -> Any:
     def at(k: Any, h: float) -> Any:
         return gradient(xp, (w[0] - h * k[0], w[1] - h * k[1]))
+
     a = gradient(xp, w)
     b = at(a, H / 2)
     c = at(b, H / 2)
@@ -38,7 +40,7 @@ def direction(w: Any, grad: Any, p: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    paths = count(2 ** 15, scale)
+    paths = count(2**15, scale)
     return Work(paths, STEPS, 1, runge_kutta, tuple(starts(paths)), keep="state", value=value, gradient=gradient)
 
 
@@ -49,8 +51,14 @@ def build(work: Work) -> Any:
 @cache
 def reference() -> np.ndarray:
     from scipy.integrate import solve_ivp
-    return np.stack([solve_ivp(lambda t, w: -np.array(gradient(np, w)), (0, TIME), w, method="DOP853", rtol=1e-13,
-                               atol=1e-13).y[:, -1] for w in starts(256)[:, :SHOWN].T], -1)
+
+    return np.stack(
+        [
+            solve_ivp(lambda t, w: -np.array(gradient(np, w)), (0, TIME), w, method="DOP853", rtol=1e-13, atol=1e-13).y[:, -1]
+            for w in starts(256)[:, :SHOWN].T
+        ],
+        -1,
+    )
 
 
 def right(work: Work, answer: Answer) -> str:
@@ -58,8 +66,16 @@ def right(work: Work, answer: Answer) -> str:
     return check.near("ends", answer["w"][:, :SHOWN], reference(), ACCURACY)
 
 
-WORKLOADS = (Workload(
-    "flow", f"Gradient flow on Beale's function to time {TIME:g} with error below {ACCURACY:g}: 32,768 starts",
-    "deterministic; SciPy's DOP853 with tolerance 1e-13", make, right,
-    (*ours.backends(build, "float64")[:3], heyoka.flow(value, TIME, TOLERANCE), arrays.BACKENDS[0], jax.FLOATS[1]),
-    {"heyoka, batches": Goal(least=1)}, unit="ns per path", scale=STEPS * 1e9),)
+WORKLOADS = (
+    Workload(
+        "flow",
+        f"Gradient flow on Beale's function to time {TIME:g} with error below {ACCURACY:g}: 32,768 starts",
+        "deterministic; SciPy's DOP853 with tolerance 1e-13",
+        make,
+        right,
+        (*ours.backends(build, "float64")[:3], heyoka.flow(value, TIME, TOLERANCE), arrays.BACKENDS[0], jax.FLOATS[1]),
+        {"heyoka, batches": Goal(least=1)},
+        unit="ns per path",
+        scale=STEPS * 1e9,
+    ),
+)

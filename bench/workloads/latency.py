@@ -1,4 +1,5 @@
 """One path: the compiled program by itself, and simulate as a user calls it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from ..backends import arrays, jax, ours
 from ..work import Answer, Backend, Goal, Run, Work, Workload
 from .linear import A, C, build, displacement, step
 
-STEPS, CALLS = 1000, 20         # calls in a row, the last of which is checked: one alone would time cold caches
+STEPS, CALLS = 1000, 20  # calls in a row, the last of which is checked: one alone would time cold caches
 
 
 def make(scale: float) -> Work:
@@ -27,19 +28,33 @@ def in_a_row(prepare: Callable[[Work], Run]) -> Callable[[Work], Run]:
             for _ in range(CALLS - 1):
                 once()
             return once()
+
         return run
+
     return prepared
 
 
 def right(work: Work, answer: Answer) -> str:
     """One draw from N(0, v): within five deviations."""
-    v = C ** 2 * (1 - A ** (2 * work.steps)) / (1 - A ** 2)
+    v = C**2 * (1 - A ** (2 * work.steps)) / (1 - A**2)
     return check.random("end", answer["w"].ravel(), [0.0], np.sqrt(v))
 
 
-WORKLOADS = (Workload(
-    "one-path", f"One path of linear diffusion x {STEPS} steps", "normal, mean 0, theory.em_variance", make, right,
-    (Backend("samfast kernel", in_a_row(ours.kernel(build, dtype="mixed"))),
-     Backend("samfast", in_a_row(ours.simulated(build, dtype="mixed"))), Backend("NumPy", in_a_row(arrays.numpy)),
-     Backend("JAX float32", in_a_row(jax.jax("float32")), needs="jax")),
-    {"samfast kernel": Goal(most=20, of="value")}, unit="us per path", scale=STEPS * 1e6),)
+WORKLOADS = (
+    Workload(
+        "one-path",
+        f"One path of linear diffusion x {STEPS} steps",
+        "normal, mean 0, theory.em_variance",
+        make,
+        right,
+        (
+            Backend("samfast kernel", in_a_row(ours.kernel(build, dtype="mixed"))),
+            Backend("samfast", in_a_row(ours.simulated(build, dtype="mixed"))),
+            Backend("NumPy", in_a_row(arrays.numpy)),
+            Backend("JAX float32", in_a_row(jax.jax("float32")), needs="jax"),
+        ),
+        {"samfast kernel": Goal(most=20, of="value")},
+        unit="us per path",
+        scale=STEPS * 1e6,
+    ),
+)

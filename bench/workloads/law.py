@@ -1,4 +1,5 @@
 """Paths from their exact law at the recorded times: the cost does not depend on the number of steps."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from ..backends import arrays, jax
 from ..work import Answer, Backend, Goal, Run, Work, Workload, count, late
 from .linear import KAPPA, LR, SIGMA, displacement
 
-STEPS, TIMES, DIFFUSION = 1000, 16, LR * SIGMA ** 2 / 2
+STEPS, TIMES, DIFFUSION = 1000, 16, LR * SIGMA**2 / 2
 A = float(sf.theory.em_mean(STEPS, curvature=KAPPA, dt=LR, start=1.0))
 C = float(np.sqrt(sf.theory.em_variance(STEPS, curvature=KAPPA, diffusion=DIFFUSION, dt=LR)))
 
@@ -24,7 +25,7 @@ def jump(xp: Any, s: Any, z: Any, gradient: Any) -> Any:
 
 def make(scale: float) -> Work:
     """A step of the work is a jump over STEPS steps of the algorithm."""
-    return Work(count(2 ** 20, scale), 1, TIMES, jump, (np.zeros(1),), feature=displacement, draws=1)
+    return Work(count(2**20, scale), 1, TIMES, jump, (np.zeros(1),), feature=displacement, draws=1)
 
 
 def sampled(steps: int) -> Callable[[Work], Run]:
@@ -35,9 +36,11 @@ def sampled(steps: int) -> Callable[[Work], Run]:
     def prepare(work: Work) -> Run:
         def run() -> Answer:
             r = sf.gaussian_chain(np.full((TIMES, 1, 1), a), np.full((TIMES, 1, 1), v), paths=work.paths)
-            square = r.central(2) + r.mean ** 2
+            square = r.central(2) + r.mean**2
             return {"first": r.mean[:, 0], "second": square[:, 0], "steps": np.array(steps)}
+
         return run
+
     return prepare
 
 
@@ -47,9 +50,21 @@ def right(work: Work, answer: Answer) -> str:
 
 
 FAR = 1000 * STEPS
-WORKLOADS = (Workload(
-    "law", f"Linear diffusion from its law: 1,048,576 paths, {TIMES} recorded times {STEPS} steps apart",
-    "normal, mean 0, theory.em_variance", make, right,
-    (Backend("samfast", sampled(STEPS)), Backend(f"samfast, times {FAR:,} steps apart", sampled(FAR)), *arrays.BACKENDS,
-     jax.FLOATS[0], *late(jax.FLOATS[1])),
-    {f"samfast, times {FAR:,} steps apart": Goal(most=1.1)}, unit="ns per path and recorded time"),)
+WORKLOADS = (
+    Workload(
+        "law",
+        f"Linear diffusion from its law: 1,048,576 paths, {TIMES} recorded times {STEPS} steps apart",
+        "normal, mean 0, theory.em_variance",
+        make,
+        right,
+        (
+            Backend("samfast", sampled(STEPS)),
+            Backend(f"samfast, times {FAR:,} steps apart", sampled(FAR)),
+            *arrays.BACKENDS,
+            jax.FLOATS[0],
+            *late(jax.FLOATS[1]),
+        ),
+        {f"samfast, times {FAR:,} steps apart": Goal(most=1.1)},
+        unit="ns per path and recorded time",
+    ),
+)

@@ -1,4 +1,5 @@
 """Plain linear diffusion: SAM on a parabola, w <- a w - c z, recorded four times."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -25,7 +26,7 @@ def displacement(xp: Any, s: Any) -> Any:
     return s[0]
 
 
-def make(scale: float, paths: int = 2 ** 17, every: int = 128, times: int = 4) -> Work:
+def make(scale: float, paths: int = 2**17, every: int = 128, times: int = 4) -> Work:
     about = {"curvature": KAPPA, "deviation": SIGMA * np.sqrt(LR), "dt": LR}
     return Work(count(paths, scale), every, times, step, (np.zeros(1),), feature=displacement, draws=1, about=about)
 
@@ -36,7 +37,7 @@ def build(work: Work) -> Any:
 
 
 def exact(work: Work) -> Any:
-    return sf.theory.em_variance(work.record, curvature=KAPPA, diffusion=LR * SIGMA ** 2 / 2, dt=LR)
+    return sf.theory.em_variance(work.record, curvature=KAPPA, diffusion=LR * SIGMA**2 / 2, dt=LR)
 
 
 def right(work: Work, answer: Answer) -> str:
@@ -47,12 +48,34 @@ def yard(mode: str) -> Any:
     return lambda y, work: cpp.moments(work, y.linear(mode, A, C, 0.0, work.record, work.paths, seed=1))
 
 
-GOALS = {"C++": Goal(least=0.95), "NumPy": Goal(least=12.5), "JAX float32": Goal(least=8.5),
-         "JAX float64": Goal(least=22), "PyTorch float32": Goal(least=6), "diffrax": Goal(least=45), "torchsde": Goal(least=75)}
-WORKLOADS = (Workload(
-    "linear", "Euler-Maruyama of SAM on a parabola: 131,072 paths x 512 steps, mean and mean square at 4 times",
-    "normal, mean 0, theory.em_variance", make, right,
-    (*ours.backends(build, "mixed", "float32", "float64", threads_late=False), cpp.backend(yard("mixed")),
-     *late(cpp.backend(yard("float32"), "C++ float32", "samfast kernel float32"),
-           cpp.backend(yard("float64"), "C++ float64", "samfast kernel float64")),
-     *arrays.BACKENDS, *jax.FLOATS, *torch.BACKENDS, *sde.BACKENDS), GOALS),)
+GOALS = {
+    "C++": Goal(least=0.95),
+    "NumPy": Goal(least=12.5),
+    "JAX float32": Goal(least=8.5),
+    "JAX float64": Goal(least=22),
+    "PyTorch float32": Goal(least=6),
+    "diffrax": Goal(least=45),
+    "torchsde": Goal(least=75),
+}
+WORKLOADS = (
+    Workload(
+        "linear",
+        "Euler-Maruyama of SAM on a parabola: 131,072 paths x 512 steps, mean and mean square at 4 times",
+        "normal, mean 0, theory.em_variance",
+        make,
+        right,
+        (
+            *ours.backends(build, "mixed", "float32", "float64", threads_late=False),
+            cpp.backend(yard("mixed")),
+            *late(
+                cpp.backend(yard("float32"), "C++ float32", "samfast kernel float32"),
+                cpp.backend(yard("float64"), "C++ float64", "samfast kernel float64"),
+            ),
+            *arrays.BACKENDS,
+            *jax.FLOATS,
+            *torch.BACKENDS,
+            *sde.BACKENDS,
+        ),
+        GOALS,
+    ),
+)

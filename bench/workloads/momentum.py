@@ -1,4 +1,5 @@
 """Linear diffusion with momentum: the heavy ball of SAM on a parabola, v <- b v - k w - c z, w <- w + v."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,7 +29,7 @@ def displacement(xp: Any, s: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    return Work(count(2 ** 17, scale), 128, 4, step, (np.zeros(1), np.zeros(1)), feature=displacement, draws=1)
+    return Work(count(2**17, scale), 128, 4, step, (np.zeros(1), np.zeros(1)), feature=displacement, draws=1)
 
 
 def build(work: Work) -> Any:
@@ -37,8 +38,9 @@ def build(work: Work) -> Any:
 
 
 def right(work: Work, answer: Answer) -> str:
-    exact = sf.theory.momentum_em_moments(work.record, curvature=KAPPA, diffusion=LR * SIGMA ** 2 / 2, lr=LR,
-                                          momentum=MOMENTUM, scheme="symplectic").var
+    exact = sf.theory.momentum_em_moments(
+        work.record, curvature=KAPPA, diffusion=LR * SIGMA**2 / 2, lr=LR, momentum=MOMENTUM, scheme="symplectic"
+    ).var
     return check.gaussian(answer, exact, work.paths)
 
 
@@ -46,8 +48,20 @@ def yard(y: Any, work: Work) -> Answer:
     return cpp.moments(work, y.heavy_ball(B, K, C, 0.0, work.record, work.paths, seed=1))
 
 
-WORKLOADS = (Workload(
-    "momentum", "The same with momentum 0.9: 131,072 paths x 512 steps, mean and mean square at 4 times",
-    "normal, mean 0, theory.momentum_em_moments", make, right,
-    (*ours.backends(build, "mixed"), cpp.backend(yard), *arrays.BACKENDS, jax.FLOATS[0], *late(jax.FLOATS[1], *torch.BACKENDS)),
-    {"C++": Goal(least=0.95)}),)
+WORKLOADS = (
+    Workload(
+        "momentum",
+        "The same with momentum 0.9: 131,072 paths x 512 steps, mean and mean square at 4 times",
+        "normal, mean 0, theory.momentum_em_moments",
+        make,
+        right,
+        (
+            *ours.backends(build, "mixed"),
+            cpp.backend(yard),
+            *arrays.BACKENDS,
+            jax.FLOATS[0],
+            *late(jax.FLOATS[1], *torch.BACKENDS),
+        ),
+        {"C++": Goal(least=0.95)},
+    ),
+)

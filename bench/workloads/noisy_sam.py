@@ -1,4 +1,5 @@
 """Discrete noisy SAM: two minibatch gradients per step, each with noise of its own."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,8 +31,7 @@ def step(xp: Any, s: Any, z: Any, gradient: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    return Work(count(2 ** 17, scale), 64, 4, step, (np.zeros(1),), feature=displacement, draws=2, value=value,
-                gradient=gradient)
+    return Work(count(2**17, scale), 64, 4, step, (np.zeros(1),), feature=displacement, draws=2, value=value, gradient=gradient)
 
 
 def build(work: Work) -> Any:
@@ -41,13 +41,20 @@ def build(work: Work) -> Any:
 
 def right(work: Work, answer: Answer) -> str:
     factor = sf.theory.noise_factor(EIGENVALUE, rho=RHO, noise="independent")
-    exact = sf.theory.em_variance(work.record, curvature=EIGENVALUE * (1 + RHO * EIGENVALUE),
-                                  diffusion=factor * LR * SIGMA ** 2 / 2, dt=LR)
+    exact = sf.theory.em_variance(
+        work.record, curvature=EIGENVALUE * (1 + RHO * EIGENVALUE), diffusion=factor * LR * SIGMA**2 / 2, dt=LR
+    )
     return check.gaussian(answer, exact, work.paths)
 
 
-WORKLOADS = (Workload(
-    "noisy-sam", "SAM on minibatch gradients, independent noise in both: 131,072 paths x 256 steps of 2 normals, 4 times",
-    "normal, mean 0, theory.em_variance with theory.noise_factor", make, right,
-    (*ours.backends(build, "mixed"), *arrays.BACKENDS, jax.FLOATS[0], *late(jax.FLOATS[1], *torch.BACKENDS)),
-    {"NumPy": Goal(least=12.5), "JAX float32": Goal(least=8.5)}),)
+WORKLOADS = (
+    Workload(
+        "noisy-sam",
+        "SAM on minibatch gradients, independent noise in both: 131,072 paths x 256 steps of 2 normals, 4 times",
+        "normal, mean 0, theory.em_variance with theory.noise_factor",
+        make,
+        right,
+        (*ours.backends(build, "mixed"), *arrays.BACKENDS, jax.FLOATS[0], *late(jax.FLOATS[1], *torch.BACKENDS)),
+        {"NumPy": Goal(least=12.5), "JAX float32": Goal(least=8.5)},
+    ),
+)

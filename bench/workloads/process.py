@@ -1,4 +1,5 @@
 """Whole processes: the first result with an empty and a filled cache, and the import."""
+
 from __future__ import annotations
 
 import atexit
@@ -49,11 +50,12 @@ class Once:
     units: int = 1
 
 
-FILLED: list[str] = []      # the cache that the last process with an empty one left behind
+FILLED: list[str] = []  # the cache that the last process with an empty one left behind
 
 
 def process(code: str, cached: bool = True, imports: bool = False) -> Callable[[Once], Run]:
     """imports: the seconds that the process itself measured around the import of samfast, NumPy being there."""
+
     def prepare(work: Once) -> Run:
         def run() -> Answer:
             if not (cached and FILLED):
@@ -68,9 +70,11 @@ def process(code: str, cached: bool = True, imports: bool = False) -> Callable[[
                 raise WrongError((done.stderr.strip().splitlines() or ["the process failed"])[-1])
             own, mean, var = json.loads(done.stdout)
             return {"mean": np.array(mean), "var": np.array(var), "seconds": np.array(own if imports else seconds)}
+
         if cached and code is OURS and not FILLED:
             run()
         return run
+
     return prepare
 
 
@@ -81,17 +85,31 @@ def _remove() -> None:
 
 
 def right(work: Any, answer: Answer) -> str:
-    v = float(samfast.theory.em_variance(STEPS, curvature=KAPPA, diffusion=LR * SIGMA ** 2 / 2, dt=LR))
+    v = float(samfast.theory.em_variance(STEPS, curvature=KAPPA, diffusion=LR * SIGMA**2 / 2, dt=LR))
     check.random("mean", answer["mean"], 0.0, np.sqrt(v / PATHS))
     return check.random("variance", answer["var"], v, v * np.sqrt(2 / PATHS))
 
 
-WORKLOADS = (Workload(
-    "first-result", f"A whole process: Python, imports, {PATHS} paths x {STEPS} steps of linear diffusion, the answer",
-    "normal, mean 0, theory.em_variance", lambda scale: Once(), right,
-    (Backend("samfast, empty cache", process(OURS, cached=False), clock="wall", threads=0),
-     Backend("samfast, cached", process(OURS), clock="wall", threads=0),
-     Backend("import samfast beyond NumPy", process(OURS, imports=True), clock="wall", threads=0),
-     Backend("JAX float32", process(JAX), needs="jax", clock="wall", threads=0, late=True)),
-    {"samfast, empty cache": Goal(most=2.5, of="value"), "samfast, cached": Goal(most=1.0, of="value"),
-     "import samfast beyond NumPy": Goal(most=0.15, of="value")}, unit="s", scale=1.0, slow=True),)
+WORKLOADS = (
+    Workload(
+        "first-result",
+        f"A whole process: Python, imports, {PATHS} paths x {STEPS} steps of linear diffusion, the answer",
+        "normal, mean 0, theory.em_variance",
+        lambda scale: Once(),
+        right,
+        (
+            Backend("samfast, empty cache", process(OURS, cached=False), clock="wall", threads=0),
+            Backend("samfast, cached", process(OURS), clock="wall", threads=0),
+            Backend("import samfast beyond NumPy", process(OURS, imports=True), clock="wall", threads=0),
+            Backend("JAX float32", process(JAX), needs="jax", clock="wall", threads=0, late=True),
+        ),
+        {
+            "samfast, empty cache": Goal(most=2.5, of="value"),
+            "samfast, cached": Goal(most=1.0, of="value"),
+            "import samfast beyond NumPy": Goal(most=0.15, of="value"),
+        },
+        unit="s",
+        scale=1.0,
+        slow=True,
+    ),
+)

@@ -1,4 +1,5 @@
 """Normalised SAM on a quadratic of 2 to 4096 coordinates, float64."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +14,7 @@ from ..work import Answer, Goal, Work, Workload, late
 
 LR, RHO, SHOWN = 0.01, 0.01, 8
 DIMENSIONS = (2, 16, 256, 4096)
-MOST = 64               # coordinates that the C++ kernel holds
+MOST = 64  # coordinates that the C++ kernel holds
 
 
 def workload(dim: int) -> Workload:
@@ -28,7 +29,7 @@ def workload(dim: int) -> Workload:
         return (w - LR * gradient(xp, w + (RHO / xp.sqrt((g * g).sum(0))) * g),)
 
     def make(scale: float) -> Work:
-        paths, steps = max(256, int(2 ** 20 * scale / dim / 64) * 64) if dim <= 256 else 256, 64
+        paths, steps = max(256, int(2**20 * scale / dim / 64) * 64) if dim <= 256 else 256, 64
         start = np.random.default_rng(0).uniform(-1, 1, (dim, paths))
         return Work(paths, steps if scale > 0.05 else 8, 1, step, (start,), keep="state", gradient=gradient, settings=dim)
 
@@ -45,11 +46,18 @@ def workload(dim: int) -> Workload:
         w = work.start[0].copy()
         y.quadratic(w, eigenvalues, work.steps, LR, RHO)
         return {"w": w}
+
     limit = (cpp.backend(yard),) if dim <= MOST else ()
-    return Workload(f"quadratic-{dim}", f"Normalised SAM on a quadratic of {dim} coordinates, 64 steps, float64",
-                    "deterministic; theory.normalized_sam_step", make, right,
-                    (*ours.backends(build, "float64"), *limit, arrays.BACKENDS[0], jax.FLOATS[1], *late(torch.FLOAT64)),
-                    {"C++": Goal(least=0.9)} if limit else {}, unit="ns per path-step and coordinate")
+    return Workload(
+        f"quadratic-{dim}",
+        f"Normalised SAM on a quadratic of {dim} coordinates, 64 steps, float64",
+        "deterministic; theory.normalized_sam_step",
+        make,
+        right,
+        (*ours.backends(build, "float64"), *limit, arrays.BACKENDS[0], jax.FLOATS[1], *late(torch.FLOAT64)),
+        {"C++": Goal(least=0.9)} if limit else {},
+        unit="ns per path-step and coordinate",
+    )
 
 
 WORKLOADS = tuple(workload(dim) for dim in DIMENSIONS)

@@ -1,4 +1,5 @@
 """Setting E: what the authors' released code runs on Beale's function (THEORY 8.1; samfast.reproduce.kim.beale.RELEASED)."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +14,7 @@ from ..backends import arrays, jax, ours
 from ..work import Answer, Backend, Goal, Work, Workload, WrongError
 from .beale import gradient, value
 
-PLAIN, CALM = 2000, 200         # steps of the plain loop; of the two walks that end at the saddle, which are chaotic there
+PLAIN, CALM = 2000, 200  # steps of the plain loop; of the two walks that end at the saddle, which are chaotic there
 RHO = np.array(RELEASED.rho)
 TRAPPED = RHO >= 0.5
 
@@ -45,7 +46,7 @@ def right(work: Work, answer: Answer) -> str:
         slow.append(np.stack(w))
     plain, calm = np.stack(slow), min(CALM, work.steps)
     check.near("first steps", got[:calm], plain[:calm], check.rounding(got, calm))
-    text = check.near("plain loop", got[:len(plain), :, ~TRAPPED], plain[..., ~TRAPPED], check.rounding(got, len(plain)))
+    text = check.near("plain loop", got[: len(plain), :, ~TRAPPED], plain[..., ~TRAPPED], check.rounding(got, len(plain)))
     if work.steps == RELEASED.steps:
         end = got[-1]
         off = float(np.abs(end[:, TRAPPED] - SADDLE[:, None]).max())
@@ -56,9 +57,15 @@ def right(work: Work, answer: Answer) -> str:
     return text
 
 
-WORKLOADS = (Workload(
-    "setting-E", f"Setting E on Beale's function: 4 normalised radii x {RELEASED.steps:,} steps, every position kept",
-    "deterministic; a plain loop, and where the walks end", make, right,
-    (*ours.backends(build, "float64")[:1], arrays.BACKENDS[0],
-     Backend("JAX float64", jax.jax("float64"), needs="jax")),
-    {"samfast": Goal(most=0.05 / (4 * RELEASED.steps) * 1e9, of="value")}, tiny=0.01),)
+WORKLOADS = (
+    Workload(
+        "setting-E",
+        f"Setting E on Beale's function: 4 normalised radii x {RELEASED.steps:,} steps, every position kept",
+        "deterministic; a plain loop, and where the walks end",
+        make,
+        right,
+        (*ours.backends(build, "float64")[:1], arrays.BACKENDS[0], Backend("JAX float64", jax.jax("float64"), needs="jax")),
+        {"samfast": Goal(most=0.05 / (4 * RELEASED.steps) * 1e9, of="value")},
+        tiny=0.01,
+    ),
+)

@@ -1,4 +1,5 @@
 """Every path's value stored at 16 times, with four moments of the samples."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ EVERY, TIMES = 8, 16
 
 
 def make(scale: float) -> Work:
-    return Work(count(2 ** 18, scale), EVERY, TIMES, step, (np.zeros(1),), keep="values", feature=displacement, draws=1)
+    return Work(count(2**18, scale), EVERY, TIMES, step, (np.zeros(1),), keep="values", feature=displacement, draws=1)
 
 
 def powers(x: Any) -> Any:
@@ -34,11 +35,14 @@ def kept(values: bool) -> Callable[[Work], Run]:
         loss, rule, start, options = build(work)
 
         def run() -> Answer:
-            r = sf.simulate(loss, rule, start, record=work.record, paths=work.paths, values=values, moments=4, state=False,
-                            **options)
+            r = sf.simulate(
+                loss, rule, start, record=work.record, paths=work.paths, values=values, moments=4, state=False, **options
+            )
             answer = {"moments": np.stack([r.mean[:, 0], *(r.central(m)[:, 0] for m in (2, 3, 4))])}
             return answer | ({"values": r.values[..., 0]} if values else {})
+
         return run
+
     return prepare
 
 
@@ -48,14 +52,15 @@ def numpy(work: Work) -> Run:
     def run() -> Answer:
         x = walk()["values"][:, 0]
         return {"values": x, "moments": powers(x)}
+
     return run
 
 
 def right(work: Work, answer: Answer) -> str:
     """The moments against those of N(0, v), and against the stored samples themselves."""
     v, n = exact(work), work.paths
-    want = np.stack([0 * v, v, 0 * v, 3 * v ** 2])
-    error = np.stack([np.sqrt(v), np.sqrt(2) * v, np.sqrt(6 * v ** 3), np.sqrt(96) * v ** 2]) / np.sqrt(n)
+    want = np.stack([0 * v, v, 0 * v, 3 * v**2])
+    error = np.stack([np.sqrt(v), np.sqrt(2) * v, np.sqrt(6 * v**3), np.sqrt(96) * v**2]) / np.sqrt(n)
     found = check.random("moments", answer["moments"], want, error)
     if "values" in answer:
         scale = want + error
@@ -75,13 +80,14 @@ class Samples:
 
 
 def samples(scale: float) -> Samples:
-    return Samples(np.random.default_rng(0).standard_normal((TIMES, count(2 ** 18, scale))) + 3.0)
+    return Samples(np.random.default_rng(0).standard_normal((TIMES, count(2**18, scale))) + 3.0)
 
 
 def of_stats(work: Samples) -> Run:
     def run() -> Answer:
         m = sf.stats.moments(work.x, 4)
         return {"moments": np.stack([m.mean, *(m.central(k) for k in (2, 3, 4))])}
+
     return run
 
 
@@ -92,13 +98,15 @@ def of_numpy(work: Samples) -> Run:
 def of_jax(work: Samples) -> Run:
     import jax
     import jax.numpy as jnp
+
     jax.config.update("jax_enable_x64", True)
 
     @jax.jit
     def go(x: Any) -> Any:
         mean = x.mean(-1)
         square = (x - mean[:, None]) ** 2
-        return jnp.stack([mean, square.mean(-1), (square * (x - mean[:, None])).mean(-1), (square ** 2).mean(-1)])
+        return jnp.stack([mean, square.mean(-1), (square * (x - mean[:, None])).mean(-1), (square**2).mean(-1)])
+
     x = jnp.asarray(work.x)
     return lambda: {"moments": jax.block_until_ready(go(x))}
 
@@ -107,11 +115,26 @@ def same(work: Samples, answer: Answer) -> str:
     return check.near("moments", answer["moments"], powers(work.x.astype(np.longdouble)), 1e-12)
 
 
-WORKLOADS = (Workload(
-    "stored", f"Linear diffusion, 262,144 paths x {EVERY * TIMES} steps: every value at {TIMES} times and 4 moments of them",
-    "normal, mean 0, theory.em_variance", make, right,
-    (Backend("samfast, moments only", kept(False)), Backend("samfast, values too", kept(True)),
-     Backend("NumPy", numpy, share=1 / 8))),
-    Workload("statistics", f"Four moments of stored samples: {TIMES} x 262,144 numbers, float64", "extended precision", samples,
-             same, (Backend("samfast", of_stats), Backend("NumPy", of_numpy), Backend("JAX float64", of_jax, needs="jax")),
-             unit="ns per number"))
+WORKLOADS = (
+    Workload(
+        "stored",
+        f"Linear diffusion, 262,144 paths x {EVERY * TIMES} steps: every value at {TIMES} times and 4 moments of them",
+        "normal, mean 0, theory.em_variance",
+        make,
+        right,
+        (
+            Backend("samfast, moments only", kept(False)),
+            Backend("samfast, values too", kept(True)),
+            Backend("NumPy", numpy, share=1 / 8),
+        ),
+    ),
+    Workload(
+        "statistics",
+        f"Four moments of stored samples: {TIMES} x 262,144 numbers, float64",
+        "extended precision",
+        samples,
+        same,
+        (Backend("samfast", of_stats), Backend("NumPy", of_numpy), Backend("JAX float64", of_jax, needs="jax")),
+        unit="ns per number",
+    ),
+)

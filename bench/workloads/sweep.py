@@ -1,4 +1,5 @@
 """A sweep of 32 settings (lr, rho) on common noise."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,8 +24,7 @@ def step(xp: Any, s: Any, z: Any, gradient: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    return Work(count(2 ** 15, scale), 128, 4, step, (np.zeros((COUNT, 1)),), feature=displacement, draws=1,
-                settings=COUNT)
+    return Work(count(2**15, scale), 128, 4, step, (np.zeros((COUNT, 1)),), feature=displacement, draws=1, settings=COUNT)
 
 
 def build(work: Work) -> Any:
@@ -33,7 +33,7 @@ def build(work: Work) -> Any:
 
 
 def right(work: Work, answer: Answer) -> str:
-    exact = sf.theory.em_variance(work.record[:, None], curvature=1 + RHO, diffusion=LR * SIGMA ** 2 / 2, dt=LR)
+    exact = sf.theory.em_variance(work.record[:, None], curvature=1 + RHO, diffusion=LR * SIGMA**2 / 2, dt=LR)
     return check.gaussian(answer, exact, work.paths)
 
 
@@ -41,8 +41,14 @@ def yard(y: Any, work: Work) -> Answer:
     return cpp.moments(work, y.settings(A, C, 0.0, work.record, work.paths, seed=1))
 
 
-WORKLOADS = (Workload(
-    "sweep", "32 settings of lr and rho on common noise: 32,768 paths x 512 steps, each setting's path-steps counted",
-    "normal, mean 0, theory.em_variance", make, right,
-    (*ours.backends(build, "mixed"), cpp.backend(yard), *arrays.BACKENDS, jax.FLOATS[0], *late(jax.FLOATS[1])),
-    {"C++": Goal(least=0.9)}),)
+WORKLOADS = (
+    Workload(
+        "sweep",
+        "32 settings of lr and rho on common noise: 32,768 paths x 512 steps, each setting's path-steps counted",
+        "normal, mean 0, theory.em_variance",
+        make,
+        right,
+        (*ours.backends(build, "mixed"), cpp.backend(yard), *arrays.BACKENDS, jax.FLOATS[0], *late(jax.FLOATS[1])),
+        {"C++": Goal(least=0.9)},
+    ),
+)

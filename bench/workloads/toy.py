@@ -1,4 +1,5 @@
 """Toy network with random labels beside its ridge, where ln|w_0| is a sum of independent two-valued terms."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -36,8 +37,17 @@ def grown(xp: Any, s: Any) -> Any:
 
 def make(scale: float) -> Work:
     """From so close to the ridge that w_1 stays as it is in float64."""
-    return Work(count(2 ** 18, scale), STEPS, 1, step, (np.full(1, START), np.full(1, WEIGHT)), feature=grown, draws=1,
-                kind="sign", gradient=gradient)
+    return Work(
+        count(2**18, scale),
+        STEPS,
+        1,
+        step,
+        (np.full(1, START), np.full(1, WEIGHT)),
+        feature=grown,
+        draws=1,
+        kind="sign",
+        gradient=gradient,
+    )
 
 
 def build(work: Work) -> Any:
@@ -49,12 +59,18 @@ def right(work: Work, answer: Answer) -> str:
     """Mean and variance of the sum; the mean is theory.toy_network_exponent per step."""
     n, mean, var = work.paths, work.steps * GROWTH.mean(), work.steps * GROWTH.var()
     one = check.random("mean of ln|w_0|", answer["first"], [mean], np.sqrt(var / n))
-    error = np.sqrt((2 * var ** 2 + 4 * mean ** 2 * var) / n)
-    two = check.random("mean square of ln|w_0|", answer["second"], [var + mean ** 2], error)
+    error = np.sqrt((2 * var**2 + 4 * mean**2 * var) / n)
+    two = check.random("mean square of ln|w_0|", answer["second"], [var + mean**2], error)
     return max(one, two, key=lambda text: float(text.split()[1]))
 
 
-WORKLOADS = (Workload(
-    "toy-network", f"SAM on the toy network beside its ridge, a random label per step: 262,144 paths x {STEPS} steps, float64",
-    "ln|w_0| is binomial; mean theory.toy_network_exponent", make, right,
-    (*ours.backends(build, "float64"), arrays.BACKENDS[0], jax.FLOATS[1])),)
+WORKLOADS = (
+    Workload(
+        "toy-network",
+        f"SAM on the toy network beside its ridge, a random label per step: 262,144 paths x {STEPS} steps, float64",
+        "ln|w_0| is binomial; mean theory.toy_network_exponent",
+        make,
+        right,
+        (*ours.backends(build, "float64"), arrays.BACKENDS[0], jax.FLOATS[1]),
+    ),
+)

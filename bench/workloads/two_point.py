@@ -1,4 +1,5 @@
 """Linear diffusion with two-point noise, a weak scheme of the same order: one random bit per step."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,8 +15,9 @@ from .linear import EIGENVALUE, LR, RHO, SIGMA, A, C, displacement, exact, step
 
 
 def make(scale: float) -> Work:
-    return Work(max(192, int(98304 * scale) // 192 * 192), 256, 4, step, (np.zeros(1),), feature=displacement, draws=1,
-                kind="sign")
+    return Work(
+        max(192, int(98304 * scale) // 192 * 192), 256, 4, step, (np.zeros(1),), feature=displacement, draws=1, kind="sign"
+    )
 
 
 def build(work: Work) -> Any:
@@ -32,10 +34,21 @@ def yard(mode: str) -> Any:
     return lambda y, work: cpp.moments(work, y.two_point(mode, A, C, 0.0, work.record, work.paths, seed=1))
 
 
-WORKLOADS = (Workload(
-    "two-point", "Linear diffusion with noise of +-1: 98,304 paths x 1024 steps, mean and mean square at 4 times",
-    "a sum of 1024 weighted signs; variance theory.em_variance", make, right,
-    (*ours.backends(build, "float64", "float32"), cpp.backend(yard("float64")),
-     *late(cpp.backend(yard("float32"), "C++ float32", "samfast kernel float32")), *arrays.BACKENDS, jax.FLOATS[0],
-     *late(jax.FLOATS[1], torch.BACKENDS[0])),
-    {"C++": Goal(least=0.9)}),)
+WORKLOADS = (
+    Workload(
+        "two-point",
+        "Linear diffusion with noise of +-1: 98,304 paths x 1024 steps, mean and mean square at 4 times",
+        "a sum of 1024 weighted signs; variance theory.em_variance",
+        make,
+        right,
+        (
+            *ours.backends(build, "float64", "float32"),
+            cpp.backend(yard("float64")),
+            *late(cpp.backend(yard("float32"), "C++ float32", "samfast kernel float32")),
+            *arrays.BACKENDS,
+            jax.FLOATS[0],
+            *late(jax.FLOATS[1], torch.BACKENDS[0]),
+        ),
+        {"C++": Goal(least=0.9)},
+    ),
+)

@@ -1,4 +1,5 @@
 """Run one shard of paths on the CPU."""
+
 from __future__ import annotations
 
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from .. import cache as store
 from ..cache.compiling import compilation
 from .shard import NEVER, Part, Shard, StoppedError, initial, lost, merge, same_versions
 
-LINE = 64       # bytes of a cache line
+LINE = 64  # bytes of a cache line
 
 
 def aligned(size: int, dtype: Any) -> np.ndarray:
@@ -20,7 +21,7 @@ def aligned(size: int, dtype: Any) -> np.ndarray:
     item = np.dtype(dtype).itemsize
     raw = np.empty(size + LINE // item, dtype)
     first = -raw.__array_interface__["data"][0] % LINE // item
-    return raw[first:first + size]
+    return raw[first : first + size]
 
 
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
@@ -36,15 +37,37 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     values = np.empty((configurations, times, features, n) if shard.keep_values else (0, 0, 0, 0), dtype)
     run = store.load(p).run
     arguments = (
-        int(shard.first), int(shard.start), n, np.uint64(shard.seed), np.uint64(shard.tag), state.reshape(-1),
-        np.ascontiguousarray(shard.params), shard.shift.reshape(-1), shard.mask, shard.times, sums.reshape(-1),
-        count.reshape(-1), bad.reshape(-1), values.reshape(-1),
+        int(shard.first),
+        int(shard.start),
+        n,
+        np.uint64(shard.seed),
+        np.uint64(shard.tag),
+        state.reshape(-1),
+        np.ascontiguousarray(shard.params),
+        shard.shift.reshape(-1),
+        shard.mask,
+        shard.times,
+        sums.reshape(-1),
+        count.reshape(-1),
+        bad.reshape(-1),
+        values.reshape(-1),
         aligned(configurations * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
-        aligned(p.noise_rows * p.lanes, p.noise_dtype), aligned(p.feature_rows * p.lanes, dtype), stop)
+        aligned(p.noise_rows * p.lanes, p.noise_dtype),
+        aligned(p.feature_rows * p.lanes, dtype),
+        stop,
+    )
     with nullcontext() if getattr(run, "overloads", True) else compilation():
         done = run(*arguments)
     if done < shard.times[-1]:
         raise StoppedError
     total, kept = (merge(sums), count.sum(0)) if blocks > 1 else (sums[0], count[0])
-    return Part(shard.first, n, shard.tag, total, kept, *lost(shard, bad, state),
-                values if shard.keep_values else None, state if shard.keep_state else None)
+    return Part(
+        shard.first,
+        n,
+        shard.tag,
+        total,
+        kept,
+        *lost(shard, bad, state),
+        values if shard.keep_values else None,
+        state if shard.keep_state else None,
+    )

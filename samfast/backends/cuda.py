@@ -3,6 +3,7 @@
 The emulator and numba-cuda's simulator take the same way with NumPy in place of CuPy: all but the loading and launching of
 machine code is tested without a GPU.
 """
+
 from __future__ import annotations
 
 import queue
@@ -22,9 +23,9 @@ from ..codegen.program import Program
 from . import nvidia
 from .shard import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
 
-LAUNCH = 0.4                    # seconds of one launch: Ctrl-C and progress wait for its end
-FIRST = 2e9                     # path-steps of the first launch; later ones go by its speed
-GRID = (2 ** 31 - 1, 65535)     # blocks of a launch, at most
+LAUNCH = 0.4  # seconds of one launch: Ctrl-C and progress wait for its end
+FIRST = 2e9  # path-steps of the first launch; later ones go by its speed
+GRID = (2**31 - 1, 65535)  # blocks of a launch, at most
 EXTRA = 'pip install "samfast[cuda13]" (or "samfast[cuda12]" for an older driver)'
 _loaded = threading.local()
 
@@ -38,7 +39,7 @@ def missing() -> str | None:
     except ImportError as error:
         return f"{error}: {EXTRA}"
     except AttributeError as error:
-        return f"numba-cuda does not work with NumPy {np.__version__} ({error}): pip install \"numpy<2.5\""
+        return f'numba-cuda does not work with NumPy {np.__version__} ({error}): pip install "numpy<2.5"'
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -58,6 +59,7 @@ def module_of(device: str) -> Any:
     if device != "cuda":
         return np
     import cupy
+
     return cupy
 
 
@@ -78,6 +80,7 @@ def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> N
 def _function(program: Program) -> Any:
     """The driver as loaded on the current device, once per thread."""
     import cupy
+
     gpu = cupy.cuda.Device()
     known = _loaded.__dict__.setdefault("functions", {})
     if (gpu.id, program.text) not in known:
@@ -95,6 +98,7 @@ def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
     """
     require()
     import cupy
+
     there = range(count())
     chosen = list(there) if numbers is None else list(numbers)
     for number in chosen:
@@ -109,9 +113,11 @@ def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
 def round_keys(seed: int) -> tuple[np.uint32, ...]:
     """Keys of rounds 3 to 10 of Philox4x32, in pairs."""
     from samfast.kernels.stream import ROUNDS, W0, W1
+
     low, high = seed & 0xFFFFFFFF, seed >> 32
-    return tuple(np.uint32((key + r * int(step)) & 0xFFFFFFFF) for r in range(2, ROUNDS)
-                 for key, step in ((low, W0), (high, W1)))
+    return tuple(
+        np.uint32((key + r * int(step)) & 0xFFFFFFFF) for r in range(2, ROUNDS) for key, step in ((low, W0), (high, W1))
+    )
 
 
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
@@ -126,17 +132,46 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     bad = xp.full((configurations, n) if shard.mask else (1, 1), -1, np.int64)
     values = xp.empty((configurations, times, features, n) if shard.keep_values else (1, 1, 1, 1), p.dtype)
     room = xp.empty(configurations * features * n if p.wide else 1, p.dtype)
-    arrays = [state, xp.asarray(np.ascontiguousarray(shard.params, p.dtype)), xp.asarray(shard.shift, np.float64),
-              xp.asarray(shard.times, np.int64), sums, count, bad, values, room]
+    arrays = [
+        state,
+        xp.asarray(np.ascontiguousarray(shard.params, p.dtype)),
+        xp.asarray(shard.shift, np.float64),
+        xp.asarray(shard.times, np.int64),
+        sums,
+        count,
+        bad,
+        values,
+        room,
+    ]
     grid = min(blocks, GRID[0]), min(-(-configurations // p.group), GRID[1])
 
     def launch(start: int, end: int, r0: int, r1: int) -> None:
         numbers = (shard.first, start, end, n, configurations, times, r0, r1, len(shard.params))
-        _launch(p, grid, (*map(np.int64, numbers), np.uint64(shard.seed), np.uint64(shard.tag), round_keys(shard.seed),
-                          np.int64(shard.mask), np.int64(shard.keep_values), *(a.reshape(-1) for a in arrays)))
+        _launch(
+            p,
+            grid,
+            (
+                *map(np.int64, numbers),
+                np.uint64(shard.seed),
+                np.uint64(shard.tag),
+                round_keys(shard.seed),
+                np.int64(shard.mask),
+                np.int64(shard.keep_values),
+                *(a.reshape(-1) for a in arrays),
+            ),
+        )
+
     _steps(shard, launch, stop, n * configurations, xp)
-    return Part(shard.first, n, shard.tag, to_host(tree(sums, xp)), to_host(count.sum(0)), *lost(shard, bad, state, xp),
-                values if shard.keep_values else None, state if shard.keep_state else None)
+    return Part(
+        shard.first,
+        n,
+        shard.tag,
+        to_host(tree(sums, xp)),
+        to_host(count.sum(0)),
+        *lost(shard, bad, state, xp),
+        values if shard.keep_values else None,
+        state if shard.keep_state else None,
+    )
 
 
 def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.ndarray, work: int, xp: Any) -> None:
@@ -161,6 +196,7 @@ def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.
 def count() -> int:
     """GPUs of this machine."""
     import cupy
+
     return int(cupy.cuda.runtime.getDeviceCount())
 
 
@@ -172,6 +208,7 @@ def gpu() -> str:
     if reason:
         return f"none: {reason}"
     import cupy
+
     runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
     name = runtime.getDeviceProperties(device.id)["name"].decode()
     versions = []
@@ -179,5 +216,7 @@ def gpu() -> str:
         with suppress(PackageNotFoundError):
             versions.append(f"{package} {version(package)}")
     cc, driver = device.compute_capability, runtime.driverGetVersion()
-    return (f"{name}, number {device.id} of {runtime.getDeviceCount()}, compute capability {cc[:-1]}.{cc[-1]}, "
-            f"{device.mem_info[1] / 1e9:.0f} GB, driver for CUDA {driver // 1000}.{driver % 1000 // 10}; {', '.join(versions)}")
+    return (
+        f"{name}, number {device.id} of {runtime.getDeviceCount()}, compute capability {cc[:-1]}.{cc[-1]}, "
+        f"{device.mem_info[1] / 1e9:.0f} GB, driver for CUDA {driver // 1000}.{driver % 1000 // 10}; {', '.join(versions)}"
+    )

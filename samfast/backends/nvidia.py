@@ -2,6 +2,7 @@
 
 Nothing else knows numba-cuda: another compiler would replace this file and the header `kernels/numba_cuda.py`.
 """
+
 from __future__ import annotations
 
 import re
@@ -14,9 +15,9 @@ from typing import Any
 
 from ..codegen.program import Program
 
-CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")    # without .rn: the assembler may fuse a product with a sum
-REGISTERS = (64, 80, 128, 255)      # per thread, at most: 4, 3, 2, 1 blocks of 256 threads at once; the first that does ...
-SPILLS = 64                         # ... with so many bytes of spills; those of few bytes lie outside the loop of steps
+CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")  # without .rn: the assembler may fuse a product with a sum
+REGISTERS = (64, 80, 128, 255)  # per thread, at most: 4, 3, 2, 1 blocks of 256 threads at once; the first that does ...
+SPILLS = 64  # ... with so many bytes of spills; those of few bytes lie outside the loop of steps
 _lock = threading.Lock()
 
 
@@ -36,10 +37,12 @@ def _without_a_device(cc: tuple[int, int]) -> Iterator[None]:
     """numba-cuda asks the driver for a compute capability, and lets NVVM fuse products with sums. Here it does neither."""
     from numba.cuda import dispatcher
     from numba.cuda.cudadrv import nvvm
+
     ask, compile_ir = dispatcher.get_current_device, nvvm.compile_ir
 
     def strict(*args: Any, **options: Any) -> Any:
         return compile_ir(*args, **{**options, "fma": False})
+
     with _lock:
         dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=cc)
         nvvm.compile_ir = strict
@@ -52,6 +55,7 @@ def _without_a_device(cc: tuple[int, int]) -> Iterator[None]:
 def _signature(program: Program) -> Any:
     """Of the driver: numbers, then pointers."""
     from numba import types
+
     number, pointer = types.int64, types.CPointer
     value = types.float64 if program.dtype == "float64" else types.float32
     arrays = (value, value, types.float64, number, types.float64, number, number, value, value)
@@ -62,12 +66,15 @@ def _signature(program: Program) -> Any:
 def assembly(program: Program, module: Any, cc: tuple[int, int]) -> str:
     """PTX of a program's module for a compute capability."""
     from numba import cuda
+
     with _without_a_device(cc):
         ptx, _ = cuda.compile(module.run.py_func, _signature(program), cc=cc, device=False, abi="numba", output="ptx")
     loose = CONTRACTIBLE.search(ptx)
     if loose:
-        raise RuntimeError(f"numba-cuda gave {loose[0]} without .rn, which may be fused with its neighbours: the paths would "
-                           "differ from the CPU's; install the version of numba-cuda that samfast[cuda13] names")
+        raise RuntimeError(
+            f"numba-cuda gave {loose[0]} without .rn, which may be fused with its neighbours: the paths would "
+            "differ from the CPU's; install the version of numba-cuda that samfast[cuda13] names"
+        )
     entry = re.search(r"\.visible \.entry (\w+)", ptx)
     assert entry
     return str(ptx.replace(entry[1], "run"))
@@ -78,8 +85,15 @@ def compile(program: Program, module: Any, cc: tuple[int, int]) -> Code:
     ptx = assembly(program, module, cc)
     for limit in REGISTERS:
         cubin, log = link(ptx, cc, limit)
-        registers, stack, stores, loads = (int(m[1]) if (m := re.search(pattern, log)) else -1 for pattern in (
-            r"Used (\d+) registers", r"(\d+) bytes stack frame", r"(\d+) bytes spill stores", r"(\d+) bytes spill loads"))
+        registers, stack, stores, loads = (
+            int(m[1]) if (m := re.search(pattern, log)) else -1
+            for pattern in (
+                r"Used (\d+) registers",
+                r"(\d+) bytes stack frame",
+                r"(\d+) bytes spill stores",
+                r"(\d+) bytes spill loads",
+            )
+        )
         if stores + loads <= SPILLS:
             break
     return Code(cubin, ptx, registers, stack, stores + loads)
@@ -88,6 +102,7 @@ def compile(program: Program, module: Any, cc: tuple[int, int]) -> Code:
 def link(ptx: str, cc: tuple[int, int], registers: int, *more: str) -> tuple[bytes, str]:
     """(machine code, the assembler's report). more: options of nvJitLink."""
     from cuda.bindings import nvjitlink as linker
+
     text = ptx.encode()
     options = [f"-arch=sm_{cc[0]}{cc[1]}", f"-maxrregcount={registers}", "-verbose", *more]
     handle = linker.create(len(options), options)

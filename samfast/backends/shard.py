@@ -1,4 +1,5 @@
 """A shard of paths and what it gives, as plain data: any process on any machine can run it, and twice."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ class Shard:
     start: int
     seed: int
     tag: int
-    params: np.ndarray          # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
-    shift: np.ndarray           # (C, features)
-    times: np.ndarray           # recorded steps
-    rows: dict[str, np.ndarray]     # initial rows by name: (size, 1) common or (size, paths)
-    state: np.ndarray | None    # (C, rows, paths) to go on from, instead of `rows`
+    params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
+    shift: np.ndarray  # (C, features)
+    times: np.ndarray  # recorded steps
+    rows: dict[str, np.ndarray]  # initial rows by name: (size, 1) common or (size, paths)
+    state: np.ndarray | None  # (C, rows, paths) to go on from, instead of `rows`
     mask: bool
     keep_values: bool
     keep_state: bool
@@ -39,12 +40,12 @@ class Part:
     first: int
     paths: int
     tag: int
-    sums: np.ndarray            # (C, times, features, moments)
-    count: np.ndarray           # (C, times)
-    diverged: np.ndarray        # (k, 3): configuration, path, step
-    alarms: np.ndarray          # (k, 2): configuration, path
-    values: np.ndarray | None   # (C, times, features, paths)
-    state: np.ndarray | None    # (C, rows, paths)
+    sums: np.ndarray  # (C, times, features, moments)
+    count: np.ndarray  # (C, times)
+    diverged: np.ndarray  # (k, 3): configuration, path, step
+    alarms: np.ndarray  # (k, 2): configuration, path
+    values: np.ndarray | None  # (C, times, features, paths)
+    state: np.ndarray | None  # (C, rows, paths)
 
 
 class StoppedError(Exception):
@@ -90,8 +91,10 @@ def lost(shard: Shard, bad: Any, state: Any, xp: Any = np) -> tuple[np.ndarray, 
 def same_versions(shard: Shard) -> None:
     """A worker with other versions refuses."""
     if shard.versions != toolchain():
-        raise RuntimeError(f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
-                           "versions on both, results would differ")
+        raise RuntimeError(
+            f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
+            "versions on both, results would differ"
+        )
 
 
 def equidistant(rows: tuple[int, ...]) -> slice:

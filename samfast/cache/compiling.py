@@ -1,4 +1,5 @@
 """What a compilation needs of the process: Python's collector out of the way, and no Ctrl-C lost."""
+
 from __future__ import annotations
 
 import gc
@@ -44,6 +45,7 @@ def interrupts_kept() -> Iterator[None]:
         came.append((number, frame))
         if not _in_llvm(frame):
             usual(number, frame)
+
     signal.signal(signal.SIGINT, handle)
     try:
         yield

@@ -1,4 +1,5 @@
 """samfast cache: list, prune, clear and warm the compiled programs on disk."""
+
 from __future__ import annotations
 
 import argparse
@@ -23,6 +24,7 @@ def cache_options(p: argparse.ArgumentParser) -> None:
 
 def _cache_list(args: argparse.Namespace) -> None:
     from .. import cache
+
     entries = cache.entries()
     for entry in entries:
         print(entry)
@@ -31,26 +33,33 @@ def _cache_list(args: argparse.Namespace) -> None:
 
 def _cache_prune(args: argparse.Namespace) -> None:
     from .. import cache
+
     _removed(cache.prune(args.max_bytes, args.max_age_days))
 
 
 def _cache_clear(args: argparse.Namespace) -> None:
     from .. import cache
+
     _removed(cache.clear())
 
 
 def _removed(entries: Sequence[Any]) -> None:
     from .. import cache
+
     left = len(cache.entries())
     print(f"removed {len(entries)} programs, {sum(e.bytes for e in entries) / 1e6:.1f} MB; {left} left")
 
 
 def _cache_warm(args: argparse.Namespace) -> None:
     from ..study.msd import msd
+
     small: dict[str, Any] = {"paths": 64, "times": [1e-3], "lr": 1e-3}
     for method in CHOICES["method"][0]:
-        grids: dict[str, dict[str, Any]] = {"grid": STUDY, "one setting": {"rho": 0.5},
-                                            "one setting, momentum": {"momentum": 0.9}}
+        grids: dict[str, dict[str, Any]] = {
+            "grid": STUDY,
+            "one setting": {"rho": 0.5},
+            "one setting, momentum": {"momentum": 0.9},
+        }
         for what, grid in grids.items():
             study = msd(**{**grid, **small, "method": method})
             print(f"{method + ', ' + what:<34} {study.dataset.attrs['wall_seconds']:.1f} s")

@@ -1,4 +1,5 @@
 """The command samfast: studies, the papers again, what it runs on, its cache. Heavy modules are imported where used."""
+
 from __future__ import annotations
 
 import argparse
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("samfast: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:         # the reader, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError, MemoryError, ArithmeticError, RuntimeError, ImportError) as error:
@@ -53,17 +54,30 @@ def parser() -> argparse.ArgumentParser:
     top = Parser("samfast", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"samfast {__version__}")
     commands = top.add_subparsers(metavar="command", required=True)
-    msd = commands.add_parser("msd", help="mean squared displacement from a saddle, against theory",
-                              description="Mean squared displacement from a saddle: simulated, exact, as published. "
-                              "Values in brackets are the defaults; lists: --rho 0,0.5 or --rho 0 --rho 0.5.")
+    msd = commands.add_parser(
+        "msd",
+        help="mean squared displacement from a saddle, against theory",
+        description="Mean squared displacement from a saddle: simulated, exact, as published. "
+        "Values in brackets are the defaults; lists: --rho 0,0.5 or --rho 0 --rho 0.5.",
+    )
     msd_options(msd)
     show_options(commands.add_parser("show", help="a saved study again: its table, other pictures"))
-    reproduce_options(commands.add_parser("reproduce", help="the figures and theorems of the papers, with verdicts",
-                                          description="Compute the figures and theorems of the papers again: a picture, the "
-                                          "numbers behind it, and a verdict on each claim. Without a name: list them."))
-    bench_options(commands.add_parser("bench", help="what this machine does, beside other libraries",
-                                      description="Measure workloads on this machine in under two minutes: each answer is "
-                                      "checked first, then timed in turns with the others that are installed."))
+    reproduce_options(
+        commands.add_parser(
+            "reproduce",
+            help="the figures and theorems of the papers, with verdicts",
+            description="Compute the figures and theorems of the papers again: a picture, the "
+            "numbers behind it, and a verdict on each claim. Without a name: list them.",
+        )
+    )
+    bench_options(
+        commands.add_parser(
+            "bench",
+            help="what this machine does, beside other libraries",
+            description="Measure workloads on this machine in under two minutes: each answer is "
+            "checked first, then timed in turns with the others that are installed.",
+        )
+    )
     info = commands.add_parser("info", help="versions, processor, cache")
     info.set_defaults(run=_info)
     cache_options(commands.add_parser("cache", help="the compiled programs: list, prune, clear, warm"))
@@ -74,8 +88,13 @@ def _joined(argv: Sequence[str]) -> list[str]:
     """--eigenvalue -1,-2 as --eigenvalue=-1,-2: argparse takes a list that starts with a minus for an option."""
     out: list[str] = []
     for word in argv:
-        if out and out[-1].startswith("--") and "=" not in out[-1] and word[:1] == "-" and word[1:2].isdigit() | (
-                word[1:2] == "."):
+        if (
+            out
+            and out[-1].startswith("--")
+            and "=" not in out[-1]
+            and word[:1] == "-"
+            and word[1:2].isdigit() | (word[1:2] == ".")
+        ):
             out[-1] += "=" + word
         else:
             out.append(word)
@@ -88,4 +107,5 @@ def _warn(message: Any, *_: Any, **__: Any) -> None:
 
 def _info(args: argparse.Namespace) -> None:
     from ..info import report
+
     print(report())

@@ -1,4 +1,5 @@
 """samfast msd and samfast show: options, files, and what is left after Ctrl-C."""
+
 from __future__ import annotations
 
 import argparse
@@ -12,18 +13,28 @@ from typing import Any
 from .options import INTERRUPTED, count, joined, numbers, one_of, option
 from .session import FOLDER, bar, remove_if_empty, writing_to
 
-STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}     # `samfast msd`: SGD and SAM, without and with momentum
-LISTS = {"eigenvalue": "eigenvalue of the Hessian; negative at a saddle (-1)", "lr": "learning rate (1e-3)",
-         "rho": "SAM's constant radius; 0 is SGD (0,0.5)", "momentum": "heavy-ball momentum (0,0.9)",
-         "dampening": "dampening of the momentum (0)", "batch_size": "minibatch size (64)",
-         "dt": "Euler-Maruyama step (lr)", "times": "times to look at, lr*updates (about 12 up to 1000 updates)"}
-WORDS = {"drift": (("plain", "chain"), "drift of SAM, as it is or as in the published formulas (plain)"),
-         "noise": (("unit", "descent", "same", "independent"), "what the minibatch noise acts on; unit as published (unit)")}
-CHOICES = {"method": (("em", "algorithm", "exact"), "Euler-Maruyama, the algorithm itself, or the law of the SDE (em)"),
-           "theorem": (("corrected", "printed"), "formulas to compare with (corrected)"),
-           "kind": (("normal", "sign"), "distribution of the noise (normal)"),
-           "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
-           "device": (("cpu", "cuda", "auto"), "where the paths run; auto: on a GPU if it pays (cpu)")}
+STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
+LISTS = {
+    "eigenvalue": "eigenvalue of the Hessian; negative at a saddle (-1)",
+    "lr": "learning rate (1e-3)",
+    "rho": "SAM's constant radius; 0 is SGD (0,0.5)",
+    "momentum": "heavy-ball momentum (0,0.9)",
+    "dampening": "dampening of the momentum (0)",
+    "batch_size": "minibatch size (64)",
+    "dt": "Euler-Maruyama step (lr)",
+    "times": "times to look at, lr*updates (about 12 up to 1000 updates)",
+}
+WORDS = {
+    "drift": (("plain", "chain"), "drift of SAM, as it is or as in the published formulas (plain)"),
+    "noise": (("unit", "descent", "same", "independent"), "what the minibatch noise acts on; unit as published (unit)"),
+}
+CHOICES = {
+    "method": (("em", "algorithm", "exact"), "Euler-Maruyama, the algorithm itself, or the law of the SDE (em)"),
+    "theorem": (("corrected", "printed"), "formulas to compare with (corrected)"),
+    "kind": (("normal", "sign"), "distribution of the noise (normal)"),
+    "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
+    "device": (("cpu", "cuda", "auto"), "where the paths run; auto: on a GPU if it pays (cpu)"),
+}
 FORMATS, PLOTS = ("csv", "json", "nc", "png"), ("time", "difference", *(p for p in LISTS if p != "times"))
 
 
@@ -32,8 +43,9 @@ def msd_options(p: argparse.ArgumentParser) -> None:
     for name, text in LISTS.items():
         p.add_argument(option(name), action="append", type=numbers, metavar="X,...", help=text)
     for name, (words, text) in WORDS.items():
-        p.add_argument(option(name), action="append", type=one_of(words), metavar="WORD,...",
-                       help=f"{text}; {', '.join(words)}")
+        p.add_argument(
+            option(name), action="append", type=one_of(words), metavar="WORD,...", help=f"{text}; {', '.join(words)}"
+        )
     p.add_argument("--paths", type=count, metavar="N", help="number of paths (1000000), or their limit with --until")
     p.add_argument("--until", type=float, metavar="X", help="add paths until se/MSD is below this, e.g. 0.001, everywhere")
     p.add_argument("--seed", type=count, metavar="N", help="seed of the noise (0)")
@@ -42,11 +54,17 @@ def msd_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--confidence", type=float, metavar="X", help="level of the intervals (0.95)")
     p.add_argument("--threads", type=count, metavar="N", help="threads (all processors)")
     p.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar on stderr (if it is a terminal)")
-    p.add_argument("--save-format", action="append", type=one_of(FORMATS), metavar="FORMAT,...",
-                   help=f"files to write: {', '.join(FORMATS)} (all)")
+    p.add_argument(
+        "--save-format",
+        action="append",
+        type=one_of(FORMATS),
+        metavar="FORMAT,...",
+        help=f"files to write: {', '.join(FORMATS)} (all)",
+    )
     _plot_option(p)
-    p.add_argument("--out", type=Path, metavar="FOLDER", help=f"where the files go ({FOLDER}, or {FOLDER}-2, ... if that "
-                   "holds files)")
+    p.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"where the files go ({FOLDER}, or {FOLDER}-2, ... if that holds files)"
+    )
     p.set_defaults(run=_msd)
 
 
@@ -59,9 +77,14 @@ def show_options(p: argparse.ArgumentParser) -> None:
 
 
 def _plot_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--plot", action="append", type=one_of(PLOTS), metavar="KIND,...",
-                   help="pictures: time; difference (Corollary 1: SGD - SAM); or the MSD against a parameter that has several "
-                   f"values: {', '.join(PLOTS[2:])} (time)")
+    p.add_argument(
+        "--plot",
+        action="append",
+        type=one_of(PLOTS),
+        metavar="KIND,...",
+        help="pictures: time; difference (Corollary 1: SGD - SAM); or the MSD against a parameter that has several "
+        f"values: {', '.join(PLOTS[2:])} (time)",
+    )
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -87,6 +110,7 @@ def _msd(args: argparse.Namespace) -> int:
             from concurrent.futures import ThreadPoolExecutor
 
             from ..checks import check
+
             check(args.threads >= 1, f"--threads {args.threads}: give at least 1")
             given["executor"] = stack.enter_context(ThreadPoolExecutor(args.threads))
         with ExitStack() as shown:
@@ -104,6 +128,7 @@ def _run(given: dict[str, Any]) -> tuple[Any, int]:
     """The study and the exit status; after Ctrl-C, that of the paths that were finished."""
     from ..study import msd
     from ..study.study import StudyInterrupted
+
     try:
         return msd.msd(**given), 0
     except StudyInterrupted as stop:
@@ -116,16 +141,22 @@ def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
     import numpy as np
 
     from ..checks import check
+
     for kind in plots:
         radii = np.ravel(given["rho"])
-        check(kind != "difference" or bool((radii == 0).any() and (radii > 0).any()), f"--plot difference: it needs SGD and "
-              f"SAM, here rho={given['rho']}; give e.g. --rho 0,0.5")
-        check(kind not in LISTS or np.size(given.get(kind, 0)) > 1, f"--plot {kind}: it needs several values; give "
-              f"{option(kind)} a list")
+        check(
+            kind != "difference" or bool((radii == 0).any() and (radii > 0).any()),
+            f"--plot difference: it needs SGD and SAM, here rho={given['rho']}; give e.g. --rho 0,0.5",
+        )
+        check(
+            kind not in LISTS or np.size(given.get(kind, 0)) > 1,
+            f"--plot {kind}: it needs several values; give {option(kind)} a list",
+        )
 
 
 def _show(args: argparse.Namespace) -> None:
     from ..study.study import Study
+
     study = Study.load(args.study)
     print(study)
     if plots := joined(args.plot):

@@ -1,4 +1,5 @@
 """Options of the command that several verbs share, and the exit statuses."""
+
 from __future__ import annotations
 
 import argparse
@@ -26,6 +27,7 @@ def one_of(options: Sequence[str]) -> Callable[[str], list[str]]:
             if word not in options:
                 raise argparse.ArgumentTypeError(f"{word!r}: choose from {', '.join(options)}")
         return words
+
     return read
 
 

@@ -1,4 +1,5 @@
 """samfast reproduce: the figures and theorems of the papers."""
+
 from __future__ import annotations
 
 import argparse
@@ -30,13 +31,14 @@ def reproduce_options(p: argparse.ArgumentParser) -> None:
 
 def _reproduce(args: argparse.Namespace) -> None:
     from .. import reproduce
+
     if not args.names:
         for name in reproduce.names():
             print(f"{name:<20} {reproduce.get(name).title}")
         return
     chosen = list(dict.fromkeys(n for name in args.names for n in (reproduce.names() if name == ALL else (name,))))
     for name in chosen:
-        reproduce.get(name)                 # a wrong name is reported before anything is computed
+        reproduce.get(name)  # a wrong name is reported before anything is computed
     folder, begun, claims = writing_to(args.out or Path(FOLDER)), time.perf_counter(), []
     try:
         for name in chosen:
@@ -53,6 +55,7 @@ def _reproduce(args: argparse.Namespace) -> None:
 def _one(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The record of one experiment, computed unless it is there."""
     from .. import reproduce
+
     options = {"size": args.size, "animate": args.animate}
     record = None if args.again else reproduce.done(name, folder, **options)
     if record is not None:

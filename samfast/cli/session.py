@@ -1,4 +1,5 @@
 """What the verbs share while they run: a folder for the results, a bar, an executor."""
+
 from __future__ import annotations
 
 import os
@@ -14,19 +15,24 @@ FOLDER = "samfast-msd"
 def bar() -> Iterator[Callable[[int, int], None]]:
     """A bar that is removed at the end, also when the run is interrupted."""
     from tqdm import tqdm
+
     with tqdm(unit="path", unit_scale=True, leave=False, mininterval=0.1, desc="compiling, once per machine") as shown:
+
         def step(done: int, total: int) -> None:
             if shown.total != total:
                 shown.reset(total)
                 shown.set_description_str("simulating", refresh=False)
             shown.update(done - shown.n)
+
         yield step
 
 
 def writing_to(given: Path | None) -> Path:
     """A folder that exists and can be written: found out before the simulation, not after it."""
+
     def used(path: Path) -> bool:
         return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
     folder, number = given or Path(FOLDER), 1
     while given is None and used(folder):
         number += 1
@@ -56,6 +62,7 @@ def workers(threads: int | None) -> Iterator[Any]:
     from concurrent.futures import ThreadPoolExecutor
 
     from ..checks import check
+
     check(threads >= 1, f"--threads {threads}: give at least 1")
     with ThreadPoolExecutor(threads) as pool:
         yield pool

@@ -1,4 +1,5 @@
 """(loss, rule, observer) on symbols: one step and one observation as expressions."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -18,12 +19,12 @@ class Traced:
     """One step and one observation on symbols."""
 
     wide: bool
-    new: dict[str, Any]                 # state name -> Vector, Wide or Expr after the step
+    new: dict[str, Any]  # state name -> Vector, Wide or Expr after the step
     features: list[Any]
-    params: dict[str, Any]              # name -> symbol or vector of symbols
-    draws: int                          # numbers per step
+    params: dict[str, Any]  # name -> symbol or vector of symbols
+    draws: int  # numbers per step
     kind: str
-    noise: list[tuple[str, int]]        # wide noise names and their first number
+    noise: list[tuple[str, int]]  # wide noise names and their first number
 
 
 def symbol(name: str, role: str, size: int, wide: bool) -> Any:
@@ -38,13 +39,14 @@ def _noise(loss: Loss, rule: Rule, wide: bool) -> tuple[list[Any], T.Vector, int
     sample_kind = "normal" if loss.kind == "normal" else "sign"
     kind = rule.kind if rule.draws else sample_kind if need else "normal"
     if rule.draws and need and sample_kind != kind:
-        kind = "normal"                                   # the sign of a normal is a random sign
+        kind = "normal"  # the sign of a normal is a random sign
 
     def leaf(name: str, spread: bool, own: str) -> Any:
         if kind == "sign":
             return T.sign(name, spread)
         z = T.var(name, "noise", spread)
         return z if own == "normal" else T.where(z < 0, -1.0, 1.0)
+
     vectors: list[Any] = []
     for d in range(rule.draws):
         if wide:
@@ -64,9 +66,11 @@ def _one_number(name: str, value: Any) -> T.Expr:
 def compose(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str], wide: bool) -> Traced:
     """Call the loss, the rule and the observer once, on symbols."""
     dim = loss.dim
-    sizes = {**{k: dim if k in loss.vectors else 0 for k in loss.params},
-             **{k: dim if k in rule.vectors else 0 for k in rule.params},
-             **{k: dim if k == ORIGIN else 0 for k in observer.params}}
+    sizes = {
+        **{k: dim if k in loss.vectors else 0 for k in loss.params},
+        **{k: dim if k in rule.vectors else 0 for k in rule.params},
+        **{k: dim if k == ORIGIN else 0 for k in observer.params},
+    }
     params = {k: symbol(f"p_{k}", "path" if k in per_path else "param", n, wide) for k, n in sizes.items()}
     vectors, y, draws, kind, noise = _noise(loss, rule, wide)
     w = symbol("w", "state", dim, wide)
@@ -76,8 +80,11 @@ def compose(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str]
     oracle = Oracle(lambda u: loss.trace(u, p, y))
     velocity: Any = v[0] if rule.slots == 1 else tuple(v)
     result = rule.step(w, velocity, oracle, p, vectors)
-    check(isinstance(result, tuple) and not isinstance(result, T.Vector) and len(result) == 2,
-          f"rule {rule.name!r}: step(w, v, grad, p, z) must return (w', v')", T.TraceError)
+    check(
+        isinstance(result, tuple) and not isinstance(result, T.Vector) and len(result) == 2,
+        f"rule {rule.name!r}: step(w, v, grad, p, z) must return (w', v')",
+        T.TraceError,
+    )
     w1, v1 = result
     after = [v1] if rule.slots == 1 else list(v1) if rule.slots else []
     new: dict[str, Any] = {"w": w1, **{f"v{s}": x for s, x in enumerate(after)}}
@@ -92,17 +99,29 @@ def compose(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str]
 
     def seen(w: Any, v: Any, t: T.Expr) -> Seen:
         return Seen(w, v, p, Oracle(lambda u: loss.trace(u, p, y)), memory, t)
+
     if observer.memory:
         watched = observer.watch(seen(w1, v1 if rule.slots else v, T.var("after", "time"))) if observer.watch else memory
-        check(len(watched) == len(memory), f"observer {observer.name!r}: watch must return {len(memory)} numbers, "
-              "one for each of memory", T.TraceError)
+        check(
+            len(watched) == len(memory),
+            f"observer {observer.name!r}: watch must return {len(memory)} numbers, one for each of memory",
+            T.TraceError,
+        )
         new["m"] = T.Vector(_one_number(f"observer {observer.name!r}: watch", x) for x in watched)
     features = list(observer.features(seen(w, velocity, T.var("step", "time"))))
-    check(len(features) == len(observer.labels), f"observer {observer.name!r}: features returned {len(features)} values "
-          f"for {len(observer.labels)} labels; give one label for each", T.TraceError)
+    check(
+        len(features) == len(observer.labels),
+        f"observer {observer.name!r}: features returned {len(features)} values "
+        f"for {len(observer.labels)} labels; give one label for each",
+        T.TraceError,
+    )
     features = [f if isinstance(f, T.Vector) else T.lift(f) for f in features]
-    check(not loss.samples or not _mentions(features, y), f"observer {observer.name!r} looks at the loss {loss.name!r}, "
-          "which has random samples: observe the mean loss by an observer of your own", T.TraceError)
+    check(
+        not loss.samples or not _mentions(features, y),
+        f"observer {observer.name!r} looks at the loss {loss.name!r}, "
+        "which has random samples: observe the mean loss by an observer of your own",
+        T.TraceError,
+    )
     return Traced(wide, new, features, params, draws, kind, noise)
 
 
@@ -135,8 +154,11 @@ def tainted(feature: T.Expr, w: Any) -> T.Expr:
 def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
     """Two owners of one parameter name."""
     owners: dict[str, str] = {}
-    for owner, params in ((f"loss {loss.name!r}", loss.params), (f"rule {rule.name!r}", rule.params),
-                          (f"observer {observer.name!r}", observer.params)):
+    for owner, params in (
+        (f"loss {loss.name!r}", loss.params),
+        (f"rule {rule.name!r}", rule.params),
+        (f"observer {observer.name!r}", observer.params),
+    ):
         for k in params:
             check(k not in owners, f"parameter {k!r} belongs to {owners.get(k)} and to {owner}: rename one of them")
             owners[k] = owner

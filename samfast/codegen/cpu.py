@@ -1,4 +1,5 @@
 """The text of a program for the CPU driver: accessors of lanes, chains of steps, passes of long steps."""
+
 from __future__ import annotations
 
 from functools import cache
@@ -12,11 +13,15 @@ from .wide import WideText
 from .writer import Step, Text
 
 CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
-GROUP = {512: 96, 256: 1}   # statements of one pass over a group of configurations: 16 registers have no room for two
-PASS = {512: 48, 256: 30}   # statements of one pass of a longer step, at most; 30 is measured, 48 a guess
-PRICE = 1.5         # statements that a value which waits between two passes is worth
-DRAWS = {"silent": ["silent"], "signs": ["words", "signs"], "normals": ["words", "normals"],
-         "widened": ["words", "normals", "widened"]}    # the driver's blocks that draw numbers
+GROUP = {512: 96, 256: 1}  # statements of one pass over a group of configurations: 16 registers have no room for two
+PASS = {512: 48, 256: 30}  # statements of one pass of a longer step, at most; 30 is measured, 48 a guess
+PRICE = 1.5  # statements that a value which waits between two passes is worth
+DRAWS = {
+    "silent": ["silent"],
+    "signs": ["words", "signs"],
+    "normals": ["words", "normals"],
+    "widened": ["words", "normals", "widened"],
+}  # the driver's blocks that draw numbers
 
 
 def taken(a: str, first: str, step: int, count: int) -> str:
@@ -28,6 +33,7 @@ def taken(a: str, first: str, step: int, count: int) -> str:
 def vector_bits() -> int:
     """Of the host. It shapes the text only: the bits of a result do not depend on it."""
     from ..machine import host
+
     return 512 if host()["vector_bits"] == 512 else 256
 
 
@@ -59,7 +65,7 @@ class CpuText(Text):
     def _narrow(self) -> tuple[list[str], int, int, int]:
         t, step = self.traced, self.step()
         size, names, changed = step.size, step.names, step.changed
-        chain = 1                        # steps of one pass: a power of two that divides `served`
+        chain = 1  # steps of one pass: a power of two that divides `served`
         most = 32 if self.sign else 4 * self.calls
         limit = CHAIN[vector_bits()]
         while chain < self.served and 2 * chain * size <= limit and (2 * chain * self.stride <= most or not t.draws):
@@ -69,17 +75,26 @@ class CpuText(Text):
             group *= 2
         own = max(1, self.stride // self.pack)
         rows = max(1, chain * self.stride // self.pack)
-        hand = [row([f"d[0] << B({q * self.stride})"] if self.half else [f"d[{q * own + i}]" for i in range(own)])
-                if t.draws else "()" for q in range(chain)]
+        hand = [
+            row([f"d[0] << B({q * self.stride})"] if self.half else [f"d[{q * own + i}]" for i in range(own)])
+            if t.draws
+            else "()"
+            for q in range(chain)
+        ]
         blocks = self._passes(step) if size > PASS[vector_bits()] else []
         blocks += [
             *step.functions,
-            function("stage", "chain(s, d, k, p)", "CHAIN steps, the state in registers.",
-                      [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"]),
+            function(
+                "stage",
+                "chain(s, d, k, p)",
+                "CHAIN steps, the state in registers.",
+                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"],
+            ),
             self.values(len(step.params)),
             function("stage", "load(S, o, l)", "", ["return " + taken("S", "o + l", self.lanes, len(names))]),
-            function("stage", "store(S, o, l, s)", "",
-                     [f"put(S, o + {i * self.lanes} + l, s[{i}])" for i in changed] or ["pass"]),
+            function(
+                "stage", "store(S, o, l, s)", "", [f"put(S, o + {i * self.lanes} + l, s[{i}])" for i in changed] or ["pass"]
+            ),
             function("stage", "keep(G, l, g)", "", [f"put(G, {i * self.lanes} + l, g[{i}])" for i in range(step.shown)]),
             function("stage", "one(D, l, shift)", "", self.numbers_at(own)),
             function("stage", "many(D, l, shift)", "", self.numbers_at(rows)),
@@ -98,20 +113,28 @@ class CpuText(Text):
             if e.op == "sign" or e.args[1] == "noise":
                 return step.numbers[int(name[1:])].replace("d[", "one(R, l, shift)[")
             return places.get(name, "")
+
         writes = [places[n] if i in step.changed else None for i, n in enumerate(step.names)]
         body, rows = pass_text(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
-        head = ["R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
-                *([f"{row(step.params)} = values(params, c)"] if step.params else []), "step, after = T(k), T(k + 1)",
-                *([f"A = scratch({rows}, T)"] if rows else [])]
-        return [function("stage", "one_step(S, D, j, k, params, c)", "One step of one configuration.", [*head, *body]),
-                function("stage", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"])]
+        head = [
+            "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
+            *([f"{row(step.params)} = values(params, c)"] if step.params else []),
+            "step, after = T(k), T(k + 1)",
+            *([f"A = scratch({rows}, T)"] if rows else []),
+        ]
+        return [
+            function("stage", "one_step(S, D, j, k, params, c)", "One step of one configuration.", [*head, *body]),
+            function("stage", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"]),
+        ]
 
     def _group(self, group: int) -> list[str]:
-        return ["R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
-                *(f"p{g} = values(params, c + {g})" for g in range(group)),
-                "for l in range(W):",
-                "    d = many(R, l, shift)",
-                *(f"    store(Sc, {g} * NS * W, l, chain(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group))]
+        return [
+            "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
+            *(f"p{g} = values(params, c + {g})" for g in range(group)),
+            "for l in range(W):",
+            "    d = many(R, l, shift)",
+            *(f"    store(Sc, {g} * NS * W, l, chain(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group)),
+        ]
 
     # programs of many coordinates -----------------------------------------------------------------------------------
     def _wide(self) -> tuple[list[str], int]:
@@ -123,12 +146,21 @@ class CpuText(Text):
 
         def scratch(text: WideText) -> str:
             return f"A = scratch({max(1, len(text.slots))}, T)"
+
         blocks = [
-            function("stage", "one_step(S, Z, j, k, params, c)", "One step of one configuration.",
-                      [*head, "at = j * STRIDE", scratch(step), *body]),
+            function(
+                "stage",
+                "one_step(S, Z, j, k, params, c)",
+                "One step of one configuration.",
+                [*head, "at = j * STRIDE", scratch(step), *body],
+            ),
             function("stage", "many_steps(S, Z, j, k, params, c)", "", ["one_step(S, Z, j, k, params, c)"]),
-            function("stage", "look(S, G, k, params, c)", "The features of configuration c after k steps.",
-                      [*head, scratch(watch), *shown]),
+            function(
+                "stage",
+                "look(S, G, k, params, c)",
+                "The features of configuration c after k steps.",
+                [*head, scratch(watch), *shown],
+            ),
             function("stage", "rows_of_noise(Z)", "", ["return Z"]),
             function("stage", "rows_of_features(G)", "", ["return G"]),
         ]
@@ -147,8 +179,18 @@ class CpuText(Text):
         draw = "silent" if not t.draws else "signs" if self.sign else "widened" if widen else "normals"
         constants = [f"N, CHAIN, GROUP = np.{noise_type}, {chain}, {group}"]
         steps = "steps_grouped" if group > 1 else "steps_alone"
-        used = [*DRAWS[draw], steps, "first_two", "next_two", "halved", "total", "moments", "clean", "run",
-                *([] if t.wide else ["look"])]
+        used = [
+            *DRAWS[draw],
+            steps,
+            "first_two",
+            "next_two",
+            "halved",
+            "total",
+            "moments",
+            "clean",
+            "run",
+            *([] if t.wide else ["look"]),
+        ]
         used += [] if any("def one_step" in b for b in blocks) else ["one_step", "many_steps"]
         functions = [b for b in blocks_of(self.driver)[1] if defines(b) in used]
         at = next(i for i, b in enumerate(functions) if defines(b) == "run")

@@ -1,4 +1,5 @@
 """The text of a program for one path: a straight loop over the steps, on numbers that are drawn ahead."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,7 +8,7 @@ from .cpu import CpuText, taken
 from .linker import blocks_of, defines, function
 from .program import Program
 
-AHEAD = 64      # groups of steps whose numbers are drawn at once
+AHEAD = 64  # groups of steps whose numbers are drawn at once
 
 
 class SingleText(CpuText):
@@ -25,7 +26,8 @@ class SingleText(CpuText):
             function("stage", "load(S, o)", "", ["return " + taken("S", "o", 1, len(step.names))]),
             function("stage", "store(S, o, s)", "", [f"put(S, o + {i}, s[{i}])" for i in step.changed] or ["pass"]),
             function("stage", "keep(F, g)", "", [f"put(F, {i}, g[{i}])" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack)))]
+            function("stage", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack))),
+        ]
         own = blocks_of(self.driver)[1]
         shared = [b for b in blocks_of("cpu")[1] if defines(b) == draw]
         functions = [own[0], *shared, f"draw = {draw}", *own[1:]]

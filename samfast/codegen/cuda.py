@@ -1,4 +1,5 @@
 """The text of a program for the CUDA driver: state, parameters and numbers as tuples, which a thread keeps in registers."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from .program import Program
 from .wide_cuda import CudaWideText
 from .writer import Step, Text
 
-STATEMENTS = 1024   # of one pass of steps, at most: other warps hide the latency, this only bounds the size of the code
-REGISTERS = 96      # 32-bit registers that the configurations of one thread may fill
-GROUPS = 4          # configurations of one thread, at most: they share the numbers
-SHORT = 40          # statements of one step of them all: of a longer one the numbers are a small part
+STATEMENTS = 1024  # of one pass of steps, at most: other warps hide the latency, this only bounds the size of the code
+REGISTERS = 96  # 32-bit registers that the configurations of one thread may fill
+GROUPS = 4  # configurations of one thread, at most: they share the numbers
+SHORT = 40  # statements of one step of them all: of a longer one the numbers are a small part
 
 
 class CudaText(Text):
@@ -25,29 +26,41 @@ class CudaText(Text):
     def _chain(self, size: int) -> int:
         """Steps of one pass: a power of two that divides `served`; signs come from one word."""
         chain, most = 1, 32 if self.sign else 4 * self.calls
-        while chain < self.served and 2 * chain * size <= STATEMENTS and (2 * chain * self.stride <= most
-                                                                          or not self.traced.draws):
+        while (
+            chain < self.served
+            and 2 * chain * size <= STATEMENTS
+            and (2 * chain * self.stride <= most or not self.traced.draws)
+        ):
             chain *= 2
         return chain
 
     def _groups(self, step: Step) -> int:
         own = (len(step.names) + len(step.params)) * (2 if self.dtype == "float64" else 1)
         group = 1
-        while (self.shared and self.traced.draws and group < GROUPS and 2 * group * own <= REGISTERS
-               and 2 * group * step.size <= SHORT):
+        while (
+            self.shared
+            and self.traced.draws
+            and group < GROUPS
+            and 2 * group * own <= REGISTERS
+            and 2 * group * step.size <= SHORT
+        ):
             group *= 2
         return group
 
     def _numbers(self, step: Step, chain: int) -> list[str]:
         """Drawing, and picking what a step needs from what was drawn."""
         if not self.traced.draws:
-            return [function("device", "blank()", "", ["return ()"]),
-                    function("device", "draw(h, call, high, seed, keys)", "", ["return ()"]),
-                    function("device", "one(d, j)", "", ["return ()"]),
-                    function("device", "many(d, m)", "", ["return ()"])]
+            return [
+                function("device", "blank()", "", ["return ()"]),
+                function("device", "draw(h, call, high, seed, keys)", "", ["return ()"]),
+                function("device", "one(d, j)", "", ["return ()"]),
+                function("device", "many(d, m)", "", ["return ()"]),
+            ]
         names = [f"n{i}" for i in range(4 * self.calls)]
-        calls = [f"{row(names[4 * m:4 * m + 4])} = {'words' if self.sign else 'normals'}(h, call + u64({m}), high, seed, keys)"
-                 for m in range(self.calls)]
+        calls = [
+            f"{row(names[4 * m : 4 * m + 4])} = {'words' if self.sign else 'normals'}(h, call + u64({m}), high, seed, keys)"
+            for m in range(self.calls)
+        ]
         half = self.sign and self.stride < self.pack
         own, rows = (max(1, n * self.stride // self.pack) for n in (1, chain))
 
@@ -61,15 +74,24 @@ class CudaText(Text):
                 body.append(f"x{i} = {text}")
             made = f"bits(x{{}}{shift})" if self.sign else "T(x{})"
             return [*body, f"return {row([made.format(i) for i in range(count)])}"]
+
         total = 4 * self.calls
-        one = pick(lambda q: f"j < {(q + 1) * self.pack // self.stride}" if half else f"j == {q}", own, total // own,
-                   f" << u32(j * {self.stride} % {self.pack})" if half else "")
+        one = pick(
+            lambda q: f"j < {(q + 1) * self.pack // self.stride}" if half else f"j == {q}",
+            own,
+            total // own,
+            f" << u32(j * {self.stride} % {self.pack})" if half else "",
+        )
         return [
             function("device", "blank()", "", [f"return {row(['u32(0)' if self.sign else 'N(0)'] * total)}"]),
             function("device", "draw(h, call, high, seed, keys)", "", [*calls, f"return {row(names)}"]),
             function("device", "one(d, j)", "The numbers of step j of a draw.", one),
-            function("device", "many(d, m)", "The numbers of CHAIN steps from step m of a draw.",
-                     pick(lambda q: f"m == {q * chain}", rows, total // rows, "")),
+            function(
+                "device",
+                "many(d, m)",
+                "The numbers of CHAIN steps from step m of a draw.",
+                pick(lambda q: f"m == {q * chain}", rows, total // rows, ""),
+            ),
         ]
 
     def _grouped(self, step: Step, group: int) -> list[str]:
@@ -78,6 +100,7 @@ class CudaText(Text):
 
         def at(g: int) -> str:
             return f"min(c + {g}, C - 1)" if g else "c"
+
         columns = [[f"params[(q * C + {at(g)}) * COLUMNS + {i}]" for i in range(len(step.params))] for g in each]
         loaded = [[f"state[({at(g)} * NS + {i}) * n + x]" for i in range(len(step.names))] for g in each]
         store = [[f"state[((c + {g}) * NS + {i}) * n + x] = s[{g}][{i}]" for i in step.changed] for g in each]
@@ -88,11 +111,21 @@ class CudaText(Text):
             function("device", "settings(params, q, c, C)", "", [f"return {row([row(x) for x in columns])}"]),
             function("device", "advances(s, d, k, p)", "", [f"return {row([f'advance(s[{g}], d, k, p[{g}])' for g in each])}"]),
             function("device", "chains(s, d, k, p)", "", [f"return {row([f'chain(s[{g}], d, k, p[{g}])' for g in each])}"]),
-            function("device", "finish(state, c, C, n, x, s)", "",
-                     [*(store[0] or ["pass"]),
-                      *(line for g in each[1:] for line in (f"if c + {g} < C:", *("    " + x for x in store[g] or ["pass"])))]),
-            function("device", "records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)",
-                     "", [line for g in each for line in ([f"if c + {g} < C:", "    " + seen[g]] if g else [seen[g]])]),
+            function(
+                "device",
+                "finish(state, c, C, n, x, s)",
+                "",
+                [
+                    *(store[0] or ["pass"]),
+                    *(line for g in each[1:] for line in (f"if c + {g} < C:", *("    " + x for x in store[g] or ["pass"]))),
+                ],
+            ),
+            function(
+                "device",
+                "records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)",
+                "",
+                [line for g in each for line in ([f"if c + {g} < C:", "    " + seen[g]] if g else [seen[g]])],
+            ),
         ]
 
     def program(self, per_path: frozenset[str]) -> Program:
@@ -108,14 +141,18 @@ class CudaText(Text):
         scalars = [f"p_{k}" for k, _ in self.columns if isinstance(self.traced.params[k], T.Expr)]
         head = [*(f"{k} = params[q + {i}]" for i, k in enumerate(scalars)), "step, after = T(k), T(k + 1)"]
         if self.sign:
-            head += [f"at, first = k % SERVED * {self.stride}, k // SERVED * CALLS", "have = i64(-1)",
-                     "d0, d1, d2, d3 = u32(0), u32(0), u32(0), u32(0)"]
+            head += [
+                f"at, first = k % SERVED * {self.stride}, k // SERVED * CALLS",
+                "have = i64(-1)",
+                "d0, d1, d2, d3 = u32(0), u32(0), u32(0), u32(0)",
+            ]
         blocks = [
-            function("device", "one_step(state, params, k, o, n, q, h, high, seed, keys)", "One step of one path.",
-                     [*head, *body]),
-            function("device", "look(state, params, k, o, n, q, G, g)", "What is recorded after k steps.",
-                     [*head, *shown]),
-            function("device", "pick(g, f)", "", ["return g[0][g[1] + f * g[2]]"])]
+            function(
+                "device", "one_step(state, params, k, o, n, q, h, high, seed, keys)", "One step of one path.", [*head, *body]
+            ),
+            function("device", "look(state, params, k, o, n, q, G, g)", "What is recorded after k steps.", [*head, *shown]),
+            function("device", "pick(g, f)", "", ["return g[0][g[1] + f * g[2]]"]),
+        ]
         of_driver = self._kernels()
         draw = [] if not self.traced.draws else ["words"] if self.sign else ["words", "normals"]
         functions = [of_driver[name] for name in (*draw, "sums_of", "record")]
@@ -128,15 +165,23 @@ class CudaText(Text):
         chain, group = self._chain(step.size), self._groups(step)
         own = max(1, self.stride // self.pack)
         half = self.sign and self.stride < self.pack
-        hand = [row([f"d[0] << B({q * self.stride})"] if half else [f"d[{q * own + i}]" for i in range(own)])
-                if self.traced.draws else "()" for q in range(chain)]
+        hand = [
+            row([f"d[0] << B({q * self.stride})"] if half else [f"d[{q * own + i}]" for i in range(own)])
+            if self.traced.draws
+            else "()"
+            for q in range(chain)
+        ]
         shown = f"g[{step.shown - 1}]"
         for f in range(step.shown - 2, -1, -1):
             shown = f"g[{f}] if f == {f} else {shown}"
         blocks = [
             *step.functions,
-            function("device", "chain(s, d, k, p)", "CHAIN steps.",
-                     [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"]),
+            function(
+                "device",
+                "chain(s, d, k, p)",
+                "CHAIN steps.",
+                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"],
+            ),
             function("device", "pick(g, f)", "", [f"return {shown}"]),
             *self._numbers(step, chain),
         ]
@@ -147,5 +192,12 @@ class CudaText(Text):
         constants = [f"N, CHAIN, GROUP, COLUMNS = np.{noise}, {chain}, {group}, {len(step.params)}"]
         at = next(i for i, b in enumerate(blocks) if defines(b) == "blank")
         blocks, after = blocks[:at], blocks[at:]
-        return self.module(constants, blocks, [*driver, *after, *self._grouped(step, group), of_driver["run"]], step.size,
-                           noise, per_path, group)
+        return self.module(
+            constants,
+            blocks,
+            [*driver, *after, *self._grouped(step, group), of_driver["run"]],
+            step.size,
+            noise,
+            per_path,
+            group,
+        )

@@ -1,4 +1,5 @@
 """Products and sums become fused operations, each with one rounding: the same bits on every device."""
+
 from __future__ import annotations
 
 import math
@@ -72,7 +73,7 @@ def fuse(outs: Sequence[Any], merge: bool = False) -> list[Expr]:
     alone |= {r.key for r in roots}
     for e in order:
         fused = _contract(e, memo, uses, alone) if e.op in ("add", "sub") else None
-        if e.op == "sign":                                  # by itself a sign is a number; only flip takes its bits
+        if e.op == "sign":  # by itself a sign is a number; only flip takes its bits
             fused = Expr("flip", const(1), e)
         elif e.op == "flip":
             fused = Expr("flip", memo[e.args[0].key], e.args[1])

@@ -1,4 +1,5 @@
 """Where the rows of a program's state and the columns of its parameters live, and how many paths run side by side."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,11 @@ def stride(draws: int, unit: int) -> int:
 class Places:
     """Where the state and the parameters of a program live."""
 
-    spread: list[str]                       # names with one row per coordinate
-    single: dict[str, int]                  # names of one number each -> row
-    rows: dict[str, tuple[int, ...]]        # name -> its rows
+    spread: list[str]  # names with one row per coordinate
+    single: dict[str, int]  # names of one number each -> row
+    rows: dict[str, tuple[int, ...]]  # name -> its rows
     state_rows: int
-    columns: tuple[tuple[str, int], ...]    # (name, size) of the parameters that all paths share
+    columns: tuple[tuple[str, int], ...]  # (name, size) of the parameters that all paths share
 
 
 def places(traced: Traced, dim: int, per_path: frozenset[str]) -> Places:
@@ -62,12 +63,12 @@ class Layout:
     """Where the names of a wide program live."""
 
     dim: int
-    rows: Mapping[str, int]                  # wide row names -> place within a coordinate's rows
-    per: int                                 # rows per coordinate
-    single: Mapping[str, int]                # narrow row names -> row, counted from the start
-    vectors: Mapping[str, int]               # wide parameters -> first column of `params`
-    numbers: Mapping[str, int]               # wide noise -> number of coordinate 0
-    signs: int = 0                           # bits per word of sign noise, 0 for normals
+    rows: Mapping[str, int]  # wide row names -> place within a coordinate's rows
+    per: int  # rows per coordinate
+    single: Mapping[str, int]  # narrow row names -> row, counted from the start
+    vectors: Mapping[str, int]  # wide parameters -> first column of `params`
+    numbers: Mapping[str, int]  # wide noise -> number of coordinate 0
+    signs: int = 0  # bits per word of sign noise, 0 for normals
 
 
 def wide_layout(traced: Traced, dim: int, at: Places, signs: int) -> Layout:

@@ -4,6 +4,7 @@ The coefficient is computed once for all paths. A sum w + k*w keeps its two term
 in float32: added up beforehand, 1 + k would be off by up to 6e-8 in every step, n steps by n times that, where roundings
 of w spread like sqrt(n). In float64 it is added up (`merge`): 1e9 steps are off by 1e-7.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -130,8 +131,9 @@ def _paired(terms: Sequence[Form], uses: Counter[bytes], new: dict[bytes, Expr])
     return list(out.values())
 
 
-def _together(e: Expr, forms: dict[bytes, Form], inner: set[bytes], uses: Counter[bytes],
-              new: dict[bytes, Expr]) -> list[Form] | None:
+def _together(
+    e: Expr, forms: dict[bytes, Form], inner: set[bytes], uses: Counter[bytes], new: dict[bytes, Expr]
+) -> list[Form] | None:
     """Fewer terms of the same sum; None if there are none, or if a product would be left that can no longer be fused."""
     terms, loose = _terms(e, forms, inner)
     fewer = _paired(_merged(terms), uses, new)
@@ -151,6 +153,7 @@ def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
 
     def made(f: Form) -> Expr:
         return _written(f._replace(leaf=new.get(f.leaf.key, f.leaf)), merge)
+
     for e in order:
         f = forms[e.key]
         merged = None

@@ -1,4 +1,5 @@
 """Pieces of kernel files, and the form of generated functions."""
+
 from __future__ import annotations
 
 import re

@@ -2,6 +2,7 @@
 
 Between two passes the values that are still needed wait in rows of scratch, so a cut costs a store and a load each.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from itertools import accumulate
 from ..tracing.expr import Expr, topological
 from .printing import Printer
 
-SLOW = {"sqrt": 6, "div": 5, "exp": 16, "log": 20, "sin": 20, "cos": 20, "tanh": 24}    # in statements
+SLOW = {"sqrt": 6, "div": 5, "exp": 16, "log": 20, "sin": 20, "cos": 20, "tanh": 24}  # in statements
 
 
 @dataclass
@@ -59,7 +60,7 @@ def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     order = _order(roots)
     users, n = _users(order), len(order)
     last = _last_uses(order, users, roots)
-    change = [0] * (n + 2)                              # a value waits at the cuts from behind it to its last use
+    change = [0] * (n + 2)  # a value waits at the cuts from behind it to its last use
     for i, end in enumerate(last):
         change[i + 1] += 1
         change[end + 1] -= 1
@@ -68,7 +69,7 @@ def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     best: list[tuple[float, int, int]] = [(0.0, 0, 0)]
     for end in range(1, n + 1):
         options, total, longest = [], 0, 0
-        chain: dict[int, int] = {}                      # from a statement to the end of the piece
+        chain: dict[int, int] = {}  # from a statement to the end of the piece
         for start in range(end - 1, -1, -1):
             total += weight[start]
             if total > limit and start < end - 1:
@@ -94,7 +95,7 @@ def passes(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass],
     used, start = 0, 0
     for end in cuts(roots, limit, price):
         piece = Pass(order[start:end])
-        for i in range(start):                          # slots that nobody needs after this pass
+        for i in range(start):  # slots that nobody needs after this pass
             e = order[i]
             if e.key in slot and last[i] < end:
                 free.append(slot.pop(e.key))
@@ -109,8 +110,9 @@ def passes(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass],
     return out, used
 
 
-def text(roots: Sequence[Expr], stores: Sequence[str | None], limit: int, price: float, printer: Printer,
-         load: Callable[[Expr], str]) -> tuple[list[str], int]:
+def text(
+    roots: Sequence[Expr], stores: Sequence[str | None], limit: int, price: float, printer: Printer, load: Callable[[Expr], str]
+) -> tuple[list[str], int]:
     """Loops over the lanes that compute the roots and store each, but for None, as `stores` says.
 
     load(leaf) is the text of a leaf that is read, "" for one that is there already.
@@ -131,6 +133,7 @@ def text(roots: Sequence[Expr], stores: Sequence[str | None], limit: int, price:
             if line := load(e):
                 loads[f"{name} = {line}"] = None
             return name
+
         final = n == len(pieces) - 1
         wanted = list(roots) if final else [e for e, _ in piece.kept]
         lines, names = printer.lines(wanted, leaf)

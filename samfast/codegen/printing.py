@@ -1,4 +1,5 @@
 """Straight-line text from expressions: every operation explicit, every constant of the program's type."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -23,14 +24,13 @@ class Printer:
     def __init__(self) -> None:
         self.constants: dict[float, str] = {}
         self.functions: set[str] = set()
-        self.work = 0                           # statements of the last call that differ from path to path
+        self.work = 0  # statements of the last call that differ from path to path
 
     def name(self, value: float) -> str:
         key = 0.0 if value == 0 else value
         return self.constants.setdefault(key, f"K{len(self.constants)}")
 
-    def lines(self, roots: Sequence[Expr], leaf: Callable[[Expr], str | None],
-              suffix: str = "") -> tuple[list[str], list[str]]:
+    def lines(self, roots: Sequence[Expr], leaf: Callable[[Expr], str | None], suffix: str = "") -> tuple[list[str], list[str]]:
         """(statements, names of the roots). leaf(e) names what is there already, None for what must be computed."""
         ref: dict[bytes, str] = {}
         out: list[str] = []

@@ -1,4 +1,5 @@
 """A rendered module as plain data: all that a worker needs."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -6,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MODES = {"mixed": ("float64", "float32"), "float32": ("float32", "float32"), "float64": ("float64", "float64")}
-BLOCK = 256         # paths that are summed in one tree on every device
-LIMIT = 1e75        # a path beyond this has diverged: fourth powers still add up in float64
+BLOCK = 256  # paths that are summed in one tree on every device
+LIMIT = 1e75  # a path beyond this has diverged: fourth powers still add up in float64
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class Program:
     memory: tuple[float, ...]
     labels: tuple[str, ...]
     moments: int
-    calls: int              # Philox calls per `served` steps, 0 without noise
+    calls: int  # Philox calls per `served` steps, 0 without noise
     served: int
     noise_dtype: str
-    noise_rows: int         # rows of scratch that the caller gives
+    noise_rows: int  # rows of scratch that the caller gives
     feature_rows: int
     statements: int
     per_path: frozenset[str]
-    group: int = 1          # configurations of one GPU thread
+    group: int = 1  # configurations of one GPU thread
 
     @property
     def dtype(self) -> np.dtype:

@@ -11,6 +11,7 @@ writer              all of it -> the functions of a module; cpu, cpu_single and 
 linker              the functions and the pieces of kernel files -> one text
 program             the text and the layout as plain data, all that a worker needs
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -27,16 +28,27 @@ from .cpu_single import SingleText
 from .cuda import CudaText
 from .program import LIMIT, MODES, Program
 
-UNROLLED = 8        # above this dim a program that can be traced wide is
+UNROLLED = 8  # above this dim a program that can be traced wide is
 TEXTS = {"cpu": CpuText, "plain": CpuText, "cuda": CudaText, "emulator": CudaText, "simulator": CudaText}
 
 REMEMBERED = 100
-_programs: dict[Any, Program] = {}      # by content: equal expressions have equal texts
+_programs: dict[Any, Program] = {}  # by content: equal expressions have equal texts
 
 
-def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", device: str = "cpu", lanes: int = 256,
-           shared: bool = False, moments: int = 2, start_per_path: bool = False, wide: bool | None = None,
-           single: bool = False) -> Program:
+def render(
+    loss: Loss,
+    rule: Rule,
+    observer: Observer,
+    *,
+    mode: str = "mixed",
+    device: str = "cpu",
+    lanes: int = 256,
+    shared: bool = False,
+    moments: int = 2,
+    start_per_path: bool = False,
+    wide: bool | None = None,
+    single: bool = False,
+) -> Program:
     """Trace (loss, rule, observer) and print the module.
 
     shared: several configurations will share the noise. wide: trace all coordinates at once (default: above dim 8, where
@@ -53,21 +65,39 @@ def render(loss: Loss, rule: Rule, observer: Observer, *, mode: str = "mixed", d
         try:
             traced = compose(loss, rule, observer, per_path, True)
         except NeedsCoordinatesError:
-            check(not wide, f"wide=True: the loss {loss.name!r}, the rule or the observer asks for single coordinates; "
-                  f"write it with vector operations (it uses {names_of(loss.params)}), or leave wide out")
+            check(
+                not wide,
+                f"wide=True: the loss {loss.name!r}, the rule or the observer asks for single coordinates; "
+                f"write it with vector operations (it uses {names_of(loss.params)}), or leave wide out",
+            )
     if traced is None:
         traced = compose(loss, rule, observer, per_path, False)
     kind: Any = TEXTS[device]
     if single and kind is CpuText and not traced.wide:
         kind = SingleText
-    what = (kind, loss.name, loss.dim, rule.name, observer.name, tuple(observer.labels), repr(observer.memory),
-            content(traced), mode, device, lanes, shared, moments, per_path)
+    what = (
+        kind,
+        loss.name,
+        loss.dim,
+        rule.name,
+        observer.name,
+        tuple(observer.labels),
+        repr(observer.memory),
+        content(traced),
+        mode,
+        device,
+        lanes,
+        shared,
+        moments,
+        per_path,
+    )
     program = _programs.get(what)
     if program is None:
         if len(_programs) >= REMEMBERED:
             _programs.clear()
-        program = _programs[what] = kind(loss, rule, observer, traced, mode, device, lanes, shared, moments,
-                                         per_path).program(per_path)
+        program = _programs[what] = kind(loss, rule, observer, traced, mode, device, lanes, shared, moments, per_path).program(
+            per_path
+        )
     return program
 
 

@@ -3,6 +3,7 @@
 A pass over the coordinates adds up the sums of one level; a pass over the lanes turns sums into numbers that the next
 pass needs; the last passes write. Sums run over the coordinates in order, as in the unrolled text.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from .fusion import fuse, product
 from .layout import Layout
 from .printing import Printer
 
-UNROLL = 4      # coordinates of one pass: saves loads and stores of the running sums
+UNROLL = 4  # coordinates of one pass: saves loads and stores of the running sums
 
 
 @dataclass
@@ -21,7 +22,7 @@ class WideText:
     layout: Layout
     printer: Printer
     body: list[str] = field(default_factory=list)
-    slots: dict[bytes, int] = field(default_factory=dict)     # narrow values kept in rows of A
+    slots: dict[bytes, int] = field(default_factory=dict)  # narrow values kept in rows of A
 
     def slot(self, e: Expr) -> int:
         return self.slots.setdefault(e.key, len(self.slots))
@@ -35,6 +36,7 @@ class WideText:
                 if isinstance(a, Expr) and not a.uniform:
                     if not a.wide:
                         found[a.key] = a
+
         for e in topological(list(roots)):
             if e.wide:
                 visit(e)
@@ -76,8 +78,10 @@ class WideText:
         full = dim - dim % step
         self.body += [f"for i in range(0, {full}, {step}):", *("    " + s for s in self._group(sums, writes, step))]
         if dim % step:
-            self.body += [f"for i in range({full}, {dim}, {dim % step}):",
-                          *("    " + s for s in self._group(sums, writes, dim % step))]
+            self.body += [
+                f"for i in range({full}, {dim}, {dim % step}):",
+                *("    " + s for s in self._group(sums, writes, dim % step)),
+            ]
 
     def _group(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], count: int) -> list[str]:
         lay = self.layout
@@ -87,6 +91,7 @@ class WideText:
         kept = {e.key: f"a{self.slots[e.key]}" for e in sums}
         load.update({f"{kept[e.key]} = A[{self.slots[e.key]} * W + l]": None for e in sums})
         for u in range(count):
+
             def leaf(e: Expr, u: int = u) -> str | None:
                 if e.key in self.slots:
                     load[f"q{self.slots[e.key]} = A[{self.slots[e.key]} * W + l]"] = None
@@ -108,6 +113,7 @@ class WideText:
                     before[f"R{n} = Z[(at + {lay.numbers[n]} + i) * W:]"] = None
                     load[f"{n}_{u} = T(R{n}[{u} * W + l])"] = None
                 return f"{n}_{u}"
+
             lines, names = self._statements(sums, writes, kept, leaf, u)
             work += lines
             for (_, array, place), n in zip(writes, names, strict=True):
@@ -118,12 +124,18 @@ class WideText:
         store = [f"A[{self.slots[e.key]} * W + l] = {kept[e.key]}" for e in sums]
         return [*before, "for l in range(W):", *("    " + s for s in [*load, *work, *store])]
 
-    def _statements(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], kept: Mapping[bytes, str],
-                    leaf: Callable[[Expr], str | None], u: int) -> tuple[list[str], list[str]]:
+    def _statements(
+        self,
+        sums: Sequence[Expr],
+        writes: Sequence[tuple[Expr, str, int]],
+        kept: Mapping[bytes, str],
+        leaf: Callable[[Expr], str | None],
+        u: int,
+    ) -> tuple[list[str], list[str]]:
         """(statements of one coordinate, the sums' included; names of the values to write)."""
         roots = [e.args[0] for e in sums]
         operands: list[Expr] = []
-        for r in roots:                                  # a product joins its sum in one fused operation
+        for r in roots:  # a product joins its sum in one fused operation
             m = product(r)
             operands += [r] if m is None else [Expr("neg", m.args[0]) if m is not r else m.args[0], m.args[1]]
         lines, names = self.printer.lines([*operands, *(e for e, _, _ in writes)], leaf, f"_{u}")
@@ -137,7 +149,7 @@ class WideText:
         """All passes that compute the wide writes and the narrow ones. merge: as `fuse` has it."""
         fused = fuse([e for e, *_ in wide] + [e for e, _ in narrow], merge)
         wide = [(e, a, p) for e, (_, a, p) in zip(fused, wide, strict=False)]
-        narrow = [(e, p) for e, (_, p) in zip(fused[len(wide):], narrow, strict=True)]
+        narrow = [(e, p) for e, (_, p) in zip(fused[len(wide) :], narrow, strict=True)]
         sums = [e for e in topological(fused) if e.op == "reduce"]
         needed = self._needed(fused)
         for e in (*sums, *(n for n in needed if n.op != "reduce")):
@@ -149,7 +161,7 @@ class WideText:
             if level:
                 self.coordinates([e for e in sums if e.level == level], [])
             ready = [n for n in needed if n.op != "reduce" and n.level == level and n.key not in done]
-            slots = [self.slots.pop(n.key) for n in ready]                           # not their own leaves
+            slots = [self.slots.pop(n.key) for n in ready]  # not their own leaves
             self.lanes([(n, self.place(s)) for n, s in zip(ready, slots, strict=True)])
             for n, s in zip(ready, slots, strict=True):
                 self.slots[n.key] = s

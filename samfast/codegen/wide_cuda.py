@@ -3,6 +3,7 @@
 The passes are those of `wide`; what they keep between them is in registers, the state in the device's memory, and numbers
 are drawn where they are needed.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from ..tracing.expr import Expr
 from .wide import WideText
 
-CALL = 4        # normals of one Philox call
+CALL = 4  # normals of one Philox call
 
 
 @dataclass
@@ -41,6 +42,7 @@ class CudaWideText(WideText):
         work: list[str] = []
         kept = {e.key: f"q{self.slots[e.key]}" for e in sums}
         for u in range(count):
+
             def leaf(e: Expr, u: int = u) -> str | None:
                 if e.key in self.slots:
                     return f"q{self.slots[e.key]}"
@@ -56,11 +58,15 @@ class CudaWideText(WideText):
                 else:
                     load.update(dict.fromkeys(self._sign(n, u) if lay.signs else self._normal(n, u)))
                 return f"{n}_{u}"
+
             lines, names = self._statements(sums, writes, kept, leaf, u)
             work += lines
             for (_, array, place), name in zip(writes, names, strict=True):
-                to = (f"state[o + ((i + {u}) * {lay.per} + {place}) * n]" if array == "X"
-                      else f"G[g + ({array[1:]} + i + {u}) * n]")
+                to = (
+                    f"state[o + ((i + {u}) * {lay.per} + {place}) * n]"
+                    if array == "X"
+                    else f"G[g + ({array[1:]} + i + {u}) * n]"
+                )
                 work.append(f"{to} = {name}")
         return [*load, *work]
 
@@ -69,14 +75,18 @@ class CudaWideText(WideText):
         first = self.layout.numbers[n]
         call, place = divmod(first % CALL + u, CALL)
         drawn = [f"{n}c{call}{j}" for j in range(CALL)]
-        return [f"{', '.join(drawn)} = normals(h, u64(k * CALLS + {first // CALL + call} + i // {CALL}), high, seed, keys)",
-                f"{n}_{u} = T({drawn[place]})"]
+        return [
+            f"{', '.join(drawn)} = normals(h, u64(k * CALLS + {first // CALL + call} + i // {CALL}), high, seed, keys)",
+            f"{n}_{u} = T({drawn[place]})",
+        ]
 
     def _sign(self, n: str, u: int) -> list[str]:
         """One word in 32 numbers, one call in 128: drawn again only where the call is another one."""
-        return [f"m{u} = at + {self.layout.numbers[n]} + i + {u}",
-                f"if m{u} // 128 != have:",
-                f"    have = m{u} // 128",
-                "    d0, d1, d2, d3 = words(h, u64(first + have), high, seed, keys)",
-                f"v{u} = m{u} // 32 % 4",
-                f"{n}_{u} = bits((d0 if v{u} == 0 else d1 if v{u} == 1 else d2 if v{u} == 2 else d3) << u32(m{u} % 32))"]
+        return [
+            f"m{u} = at + {self.layout.numbers[n]} + i + {u}",
+            f"if m{u} // 128 != have:",
+            f"    have = m{u} // 128",
+            "    d0, d1, d2, d3 = words(h, u64(first + have), high, seed, keys)",
+            f"v{u} = m{u} // 32 % 4",
+            f"{n}_{u} = bits((d0 if v{u} == 0 else d1 if v{u} == 1 else d2 if v{u} == 2 else d3) << u32(m{u} % 32))",
+        ]

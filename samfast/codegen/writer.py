@@ -1,4 +1,5 @@
 """What the texts of all devices have in common: one step in straight lines or in passes, and the module put together."""
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -19,32 +20,43 @@ from .printing import Printer
 from .program import LIMIT, MODES, Program
 from .wide import WideText
 
-STATEMENTS = 6000   # of one unrolled step, at most: compile time grows with them
+STATEMENTS = 6000  # of one unrolled step, at most: compile time grows with them
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of one path in straight lines."""
 
-    roots: list[T.Expr]         # the new state rows
-    names: list[str]            # of the state rows
-    changed: list[int]          # rows that a step writes
-    size: int                   # statements that differ from path to path
-    params: list[str]           # names of the columns
-    numbers: list[str]          # how the numbers are read from the words d
-    shown: int                  # features
-    functions: list[str]        # the text of advance and observe
+    roots: list[T.Expr]  # the new state rows
+    names: list[str]  # of the state rows
+    changed: list[int]  # rows that a step writes
+    size: int  # statements that differ from path to path
+    params: list[str]  # names of the columns
+    numbers: list[str]  # how the numbers are read from the words d
+    shown: int  # features
+    functions: list[str]  # the text of advance and observe
 
 
 class Text(ABC):
     """The text of one module; a subclass for each driver."""
 
-    targets: ClassVar[Mapping[str, str]]    # device -> kernel file with its header
-    driver = ""                     # kernel file
-    rounds = "tails"            # of the stream: the rounds as this driver runs them
+    targets: ClassVar[Mapping[str, str]]  # device -> kernel file with its header
+    driver = ""  # kernel file
+    rounds = "tails"  # of the stream: the rounds as this driver runs them
 
-    def __init__(self, loss: Loss, rule: Rule, observer: Observer, traced: Traced, mode: str, device: str, lanes: int,
-                 shared: bool, moments: int, per_path: frozenset[str]) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        rule: Rule,
+        observer: Observer,
+        traced: Traced,
+        mode: str,
+        device: str,
+        lanes: int,
+        shared: bool,
+        moments: int,
+        per_path: frozenset[str],
+    ) -> None:
         self.loss, self.rule, self.observer, self.traced = loss, rule, observer, traced
         self.mode, self.device, self.lanes, self.shared, self.moments = mode, device, lanes, shared, moments
         self.dtype, self.normal = MODES[mode]
@@ -57,7 +69,12 @@ class Text(ABC):
         self.printer = Printer()
         self.places = at = places(traced, loss.dim, per_path)
         self.spread, self.single, self.rows, self.state_rows, self.columns = (
-            at.spread, at.single, at.rows, at.state_rows, at.columns)
+            at.spread,
+            at.single,
+            at.rows,
+            at.state_rows,
+            at.columns,
+        )
 
     def _features(self) -> tuple[list[T.Expr], tuple[str, ...]]:
         w = symbol("w", "state", self.loss.dim, self.traced.wide)
@@ -86,10 +103,13 @@ class Text(ABC):
         lines, outs = self.printer.lines(fused, lambda e: e.args[0] if e.op in ("var", "sign") else None)
         changed = [i for i, (n, o) in enumerate(zip(names, outs, strict=True)) if n != o]
         size = max(1, self.printer.work)
-        check(len(lines) <= STATEMENTS, f"dim={dim}: one step of rule {self.rule.name!r} on loss {self.loss.name!r} has "
-              f"{len(lines)} "
-              f"operations, more than {STATEMENTS}; write the loss with vector operations (w*w, samfast.dot, total) "
-              "instead of w[i], so that it is traced as a whole")
+        check(
+            len(lines) <= STATEMENTS,
+            f"dim={dim}: one step of rule {self.rule.name!r} on loss {self.loss.name!r} has "
+            f"{len(lines)} "
+            f"operations, more than {STATEMENTS}; write the loss with vector operations (w*w, samfast.dot, total) "
+            "instead of w[i], so that it is traced as a whole",
+        )
         features, self.labels = self._features()
         seen, shown = self.printer.lines(fuse(features), lambda e: e.args[0] if e.op in ("var", "sign") else None)
         zs, ps = [f"z{i}" for i in range(t.draws)], column_names(t, self.columns)
@@ -97,10 +117,16 @@ class Text(ABC):
         number = [f"d[{i // self.pack}] << B({i % self.pack})" if self.sign else f"d[{i}]" for i in range(t.draws)]
         time = ["step, after = T(k), T(k + 1)"]
         functions = [
-            function("device", "advance(s, d, k, p)", "One step of one path.",
-                     [*unpack, *([f"{row(zs)} = {row(number)}"] if zs else []), *time, *lines, f"return {row(outs)}"]),
-            function("device", "observe(s, k, p)", "What is recorded after k steps.",
-                     [*unpack, *time, *seen, f"return {row(shown)}"])]
+            function(
+                "device",
+                "advance(s, d, k, p)",
+                "One step of one path.",
+                [*unpack, *([f"{row(zs)} = {row(number)}"] if zs else []), *time, *lines, f"return {row(outs)}"],
+            ),
+            function(
+                "device", "observe(s, k, p)", "What is recorded after k steps.", [*unpack, *time, *seen, f"return {row(shown)}"]
+            ),
+        ]
         return Step(fused, names, changed, size, ps, number, len(shown), functions)
 
     # programs of many coordinates -----------------------------------------------------------------------------------
@@ -110,8 +136,11 @@ class Text(ABC):
     def passes(self, step: WideText, watch: WideText) -> tuple[list[str], list[str]]:
         """The passes over coordinates of one step and of one observation."""
         t = self.traced
-        wide = [(t.new[k].one, "X", s) for s, k in enumerate(self.spread) if k in t.new
-                and t.new[k].one.key != T.var(k, "state", True).key]
+        wide = [
+            (t.new[k].one, "X", s)
+            for s, k in enumerate(self.spread)
+            if k in t.new and t.new[k].one.key != T.var(k, "state", True).key
+        ]
         narrow = [(e, step.row(self.single[f"m_{i}"])) for i, e in enumerate(t.new.get("m", ()))]
         if "alarm" in t.new:
             narrow.append((t.new["alarm"], step.row(self.single["alarm"])))
@@ -129,18 +158,36 @@ class Text(ABC):
     # the module -----------------------------------------------------------------------------------------------------
     def constants(self) -> list[str]:
         """What every driver asks for."""
-        return [f"T = np.{self.dtype}", f"W, HALF, NS = {self.lanes}, {self.lanes // 2}, {self.state_rows}",
-                f"NF, NM = {len(self.labels)}, {self.moments}",
-                f"STRIDE, PACK, CALLS, ROWS = {self.stride}, {self.pack}, {self.calls}, {4 * self.calls}",
-                f"SERVED, LIMIT = {self.served}, {LIMIT!r}", "TINY = T(np.finfo(T).tiny)",
-                *(f"{n} = T({v!r})".replace("T(inf)", "T(np.inf)").replace("T(-inf)", "T(-np.inf)")
-                  .replace("T(nan)", "T(np.nan)") for v, n in self.printer.constants.items()),
-                *([f"bits, flip, B = bits{self.bits}, flip{self.bits}, np.int{self.bits}"] if self.sign else
-                  [f"B, radius, turned = np.{self.normal}, radius{self.normal[-2:]}, turned{self.normal[-2:]}"]
-                  if self.traced.draws else [])]
+        return [
+            f"T = np.{self.dtype}",
+            f"W, HALF, NS = {self.lanes}, {self.lanes // 2}, {self.state_rows}",
+            f"NF, NM = {len(self.labels)}, {self.moments}",
+            f"STRIDE, PACK, CALLS, ROWS = {self.stride}, {self.pack}, {self.calls}, {4 * self.calls}",
+            f"SERVED, LIMIT = {self.served}, {LIMIT!r}",
+            "TINY = T(np.finfo(T).tiny)",
+            *(
+                f"{n} = T({v!r})".replace("T(inf)", "T(np.inf)").replace("T(-inf)", "T(-np.inf)").replace("T(nan)", "T(np.nan)")
+                for v, n in self.printer.constants.items()
+            ),
+            *(
+                [f"bits, flip, B = bits{self.bits}, flip{self.bits}, np.int{self.bits}"]
+                if self.sign
+                else [f"B, radius, turned = np.{self.normal}, radius{self.normal[-2:]}, turned{self.normal[-2:]}"]
+                if self.traced.draws
+                else []
+            ),
+        ]
 
-    def module(self, constants: Sequence[str], blocks: Sequence[str], driver: Sequence[str], size: int, noise: str,
-               per_path: frozenset[str], group: int = 1) -> Program:
+    def module(
+        self,
+        constants: Sequence[str],
+        blocks: Sequence[str],
+        driver: Sequence[str],
+        size: int,
+        noise: str,
+        per_path: frozenset[str],
+        group: int = 1,
+    ) -> Program:
         """Everything put together. blocks: generated functions; driver: of the driver's file; noise: type of a number."""
         t = self.traced
         normals = [f"{name}{self.normal[-2:]}" for name in ("radius", "turned")]
@@ -150,13 +197,41 @@ class Text(ABC):
         maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
         names = ", ".join((self.loss.name, self.rule.name, self.observer.name, self.mode, self.device))
         roots = ["sqrt = root"] if "sqrt" in self.printer.functions else []
-        parts = [f'"""Generated by samfast: {names}."""\n{imports}', *header, *library("stream", frozenset(stream)), *maths,
-                 *roots, "# --- the program\n\n" + "\n".join([*self.constants(), *constants]), *blocks, "# --- the driver",
-                 *driver]
+        parts = [
+            f'"""Generated by samfast: {names}."""\n{imports}',
+            *header,
+            *library("stream", frozenset(stream)),
+            *maths,
+            *roots,
+            "# --- the program\n\n" + "\n".join([*self.constants(), *constants]),
+            *blocks,
+            "# --- the driver",
+            *driver,
+        ]
         text = "\n\n\n".join(parts) + "\n"
-        return Program(text, names, self.device, self.mode, self.lanes, self.loss.dim, t.wide, self.columns, self.rows,
-                       self.state_rows, self.observer.memory, self.labels, self.moments, self.calls, self.served, noise,
-                       4 * self.calls if t.wide else 0, len(self.labels) if t.wide else 0, size, per_path, group)
+        return Program(
+            text,
+            names,
+            self.device,
+            self.mode,
+            self.lanes,
+            self.loss.dim,
+            t.wide,
+            self.columns,
+            self.rows,
+            self.state_rows,
+            self.observer.memory,
+            self.labels,
+            self.moments,
+            self.calls,
+            self.served,
+            noise,
+            4 * self.calls if t.wide else 0,
+            len(self.labels) if t.wide else 0,
+            size,
+            per_path,
+            group,
+        )
 
     @abstractmethod
     def program(self, per_path: frozenset[str]) -> Program:

@@ -1,2 +1,1 @@
-"""The landscape of a loss: curvature on a grid, basins of attraction, paths of the flow.
-"""
+"""The landscape of a loss: curvature on a grid, basins of attraction, paths of the flow."""

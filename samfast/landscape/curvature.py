@@ -1,4 +1,5 @@
 """Curvature: the largest eigenvalue of the Hessian with its gradient, and maps of all eigenvalues."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -33,19 +34,27 @@ def eigenvalue_map(loss: Loss, box: Any, *, rho: Any = 0.0, shape: Sequence[int]
     mode. Unit: 1/length^2.
     """
     import xarray as xr
+
     plain(loss)
     axes = grid_axes(*corners(box, loss.dim), shape)
     radius = np.asarray(numbers("rho", rho, low=0.0), float)
     check(radius.ndim <= 1, f"rho has shape {radius.shape}: give a number or a flat sequence")
     values = np.linalg.eigvalsh(loss.hessian(np.stack(np.meshgrid(*axes, indexing="ij"), -1)))
-    moved = values + radius.reshape(-1, *(1,) * values.ndim) * values ** 2
+    moved = values + radius.reshape(-1, *(1,) * values.ndim) * values**2
     names = [f"w{i}" for i in range(loss.dim)]
-    array = xr.DataArray(moved, {"rho": np.atleast_1d(radius), **dict(zip(names, axes, strict=True))},
-                         ("rho", *names, "mode"), "curvature", {"units": "1/length^2"})
+    array = xr.DataArray(
+        moved,
+        {"rho": np.atleast_1d(radius), **dict(zip(names, axes, strict=True))},
+        ("rho", *names, "mode"),
+        "curvature",
+        {"units": "1/length^2"},
+    )
     return array if radius.ndim else array.isel(rho=0)
 
 
 def grid_axes(low: np.ndarray, high: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
-    check(np.ndim(shape) == 1 and len(shape) == len(low), f"shape={shape!r}: give one number of points for each of the "
-          f"{len(low)} coordinates")
+    check(
+        np.ndim(shape) == 1 and len(shape) == len(low),
+        f"shape={shape!r}: give one number of points for each of the {len(low)} coordinates",
+    )
     return tuple(np.linspace(a, b, integer("shape", n, 2, 100)) for a, b, n in zip(low, high, shape, strict=True))

@@ -1,4 +1,5 @@
 """The flow that a rule follows for small lr: vector field, trajectories, manifolds of a saddle; cases of a trajectory."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -16,10 +17,10 @@ from ..model.parameters import Parameters
 from ..model.rule import Oracle, Rule
 from .curvature import grid_axes
 
-OFFSET = 1e-5           # of a manifold's first point from the saddle, beside the size of the box
-STEEP = 1e100           # a slope beyond this is the kink of rho/|grad| at gradient 0
-MOST = 20_000           # evaluations of the field on one trajectory
-TOLERANCE = 1e-10       # of the integrator, relative and absolute
+OFFSET = 1e-5  # of a manifold's first point from the saddle, beside the size of the box
+STEEP = 1e100  # a slope beyond this is the kink of rho/|grad| at gradient 0
+MOST = 20_000  # evaluations of the field on one trajectory
+TOLERANCE = 1e-10  # of the integrator, relative and absolute
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,11 @@ class Flow:
 
     def __post_init__(self) -> None:
         plain(self.loss)
-        check(isinstance(self.rule, Rule) and self.rule.direction is not None, f"rule={self.rule!r}: it has no direction; "
-              "give one made by sf.gd, sf.sam or sf.rule", TypeError)
+        check(
+            isinstance(self.rule, Rule) and self.rule.direction is not None,
+            f"rule={self.rule!r}: it has no direction; give one made by sf.gd, sf.sam or sf.rule",
+            TypeError,
+        )
         for name, value in self.rule.params.items():
             check(np.ndim(value) == 0 and np.ndim(getattr(value, "values", 0)) == 0, f"{name}={value!r}: give one number")
 
@@ -44,8 +48,9 @@ class Flow:
         """(coordinates, -direction) on symbols; the parameters are numbers."""
         w, loss, rule = self.loss.symbols()[0], self.loss, self.rule
         values = {k: T.Vector(T.lift(float(x)) for x in v) if k in loss.vectors else float(v) for k, v in loss.params.items()}
-        p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}",
-                       values | {k: float(v) for k, v in rule.params.items()})
+        p = Parameters(
+            f"the loss {loss.name!r} with the rule {rule.name!r}", values | {k: float(v) for k, v in rule.params.items()}
+        )
         assert rule.direction is not None
         return list(w), list(-rule.direction(w, Oracle(lambda u: loss.trace(u, p)), p))
 
@@ -56,8 +61,10 @@ class Flow:
 
     def _evaluate(self, outs: list[T.Expr], w: Any) -> np.ndarray:
         x = np.asarray(w, float)
-        check(x.ndim >= 1 and x.shape[-1] == self.loss.dim, f"w has shape {x.shape}: the last axis must have length "
-              f"{self.loss.dim}")
+        check(
+            x.ndim >= 1 and x.shape[-1] == self.loss.dim,
+            f"w has shape {x.shape}: the last axis must have length {self.loss.dim}",
+        )
         env = {s.args[0]: x[..., i] for i, s in enumerate(self._traced[0])}
         return np.stack([np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)], -1)
 
@@ -78,6 +85,7 @@ class Flow:
     def trajectory(self, start: Any, time: float, *, box: Any = None, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
         """(times, positions (times, dim)) from a start, backwards for time < 0; ends early where it leaves the box."""
         from scipy.integrate import solve_ivp
+
         numbers("time", time)
         check(time != 0, "time=0: give a time, negative for the past")
         begin = np.asarray(numbers("start", start), float)
@@ -87,6 +95,7 @@ class Flow:
 
             def inside(_: float, w: np.ndarray) -> float:
                 return float(np.minimum(w - low, high - w).min())
+
             inside.terminal = True  # type: ignore[attr-defined]
             events.append(inside)
         calls = 0
@@ -94,12 +103,24 @@ class Flow:
         def velocity(t: float, w: np.ndarray) -> np.ndarray:
             nonlocal calls
             calls += 1
-            check(calls <= MOST, f"time={time}: the integration needs more than {MOST:,} evaluations and has come to {t:.6g}, "
-                  "maybe because the flow runs away there; give box=, or a shorter time")
+            check(
+                calls <= MOST,
+                f"time={time}: the integration needs more than {MOST:,} evaluations and has come to {t:.6g}, "
+                "maybe because the flow runs away there; give box=, or a shorter time",
+            )
             return self(w)
+
         with np.errstate(all="ignore"):
-            done = solve_ivp(velocity, (0.0, float(time)), begin, method="LSODA", dense_output=True,
-                             events=events, rtol=TOLERANCE, atol=TOLERANCE)
+            done = solve_ivp(
+                velocity,
+                (0.0, float(time)),
+                begin,
+                method="LSODA",
+                dense_output=True,
+                events=events,
+                rtol=TOLERANCE,
+                atol=TOLERANCE,
+            )
         check(done.success, f"time={time}: the integration stopped at {done.t[-1]:.6g} ({done.message}); give a shorter time")
         times = np.linspace(0.0, done.t[-1], points)
         return times, done.sol(times).T
@@ -114,14 +135,20 @@ class Flow:
         centre = np.asarray(numbers("point", point), float)
         low, high = corners(box, self.loss.dim)
         jacobian = self.jacobian(centre)
-        check(float(np.abs(jacobian).max()) < STEEP, f"point={point!r}: the flow of rule {self.rule.name!r} has no derivative "
-              "there; use gd or SAM with constant rho")
+        check(
+            float(np.abs(jacobian).max()) < STEEP,
+            f"point={point!r}: the flow of rule {self.rule.name!r} has no derivative there; use gd or SAM with constant rho",
+        )
         values, vectors = np.linalg.eig(jacobian)
         check(bool(np.isreal(values).all()), f"point={point!r}: the flow turns around it; its manifolds are no curves")
         sign = -1.0 if kind == "stable" else 1.0
-        return [self.trajectory(centre + side * OFFSET * float((high - low).max()) * vectors[:, i].real, sign * time, box=box,
-                                points=points)[1]
-                for i in np.flatnonzero(sign * values.real > 0) for side in (1.0, -1.0)]
+        return [
+            self.trajectory(
+                centre + side * OFFSET * float((high - low).max()) * vectors[:, i].real, sign * time, box=box, points=points
+            )[1]
+            for i in np.flatnonzero(sign * values.real > 0)
+            for side in (1.0, -1.0)
+        ]
 
 
 def cases(w: Any, perturbed: Any, boundary: Callable[[Any], Any], saddle: Any, *, near: float) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Critical points of a function: where its gradient vanishes, found by a root finder and finished by Newton steps."""
+
 from __future__ import annotations
 
 import warnings
@@ -9,10 +10,10 @@ import numpy as np
 
 from ..checks import check, integer, numbers
 
-FLAT = 1e-6             # an eigenvalue this small beside the largest one is called zero
-SOLVED = 1e-7           # a point counts as critical if abs(gradient) <= SOLVED * max abs(Hessian) * max(1, abs(w))
-EVALUATIONS = 60        # of the gradient by the root finder from one start
-SAME = 1e-5             # two roots this close, relative to the size of the box, are one point
+FLAT = 1e-6  # an eigenvalue this small beside the largest one is called zero
+SOLVED = 1e-7  # a point counts as critical if abs(gradient) <= SOLVED * max abs(Hessian) * max(1, abs(w))
+EVALUATIONS = 60  # of the gradient by the root finder from one start
+SAME = 1e-5  # two roots this close, relative to the size of the box, are one point
 
 
 class Smooth(Protocol):
@@ -47,7 +48,7 @@ class CriticalPoint:
 
     @property
     def kind(self) -> str:
-        """"minimum", "saddle", "maximum" or "degenerate"."""
+        """ "minimum", "saddle", "maximum" or "degenerate"."""
         if self.degenerate:
             return "degenerate"
         return {0: "minimum", len(self.eigenvalues): "maximum"}.get(self.index, "saddle")
@@ -88,6 +89,7 @@ def critical_points(loss: Smooth, box: Any, *, starts: Any = 100, seed: int = 0)
 def _solve(loss: Smooth, start: np.ndarray) -> CriticalPoint | None:
     """Newton steps after the root finder bring the last digits."""
     from scipy.optimize import root
+
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         w = root(loss.gradient, start, jac=loss.hessian, tol=1e-13, options={"maxfev": EVALUATIONS}).x
@@ -108,6 +110,8 @@ def _solve(loss: Smooth, start: np.ndarray) -> CriticalPoint | None:
 
 def corners(box: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
     edges = np.asarray(numbers("box", box), float)
-    check(edges.shape == (dim, 2) and bool((edges[:, 0] < edges[:, 1]).all()), f"box={box!r}: give (low, high) with low < "
-          f"high for each of the {dim} coordinates, e.g. {[(-1, 1)] * dim}")
+    check(
+        edges.shape == (dim, 2) and bool((edges[:, 0] < edges[:, 1]).all()),
+        f"box={box!r}: give (low, high) with low < high for each of the {dim} coordinates, e.g. {[(-1, 1)] * dim}",
+    )
     return edges[:, 0], edges[:, 1]

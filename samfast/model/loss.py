@@ -1,4 +1,5 @@
 """A loss: a Python function of a vector and its parameters, with derivatives that are derived."""
+
 from __future__ import annotations
 
 import inspect
@@ -38,17 +39,20 @@ class Loss:
     kind: str = "normal"
 
     def __post_init__(self) -> None:
-        check(isinstance(self.dim, int | np.integer) and self.dim >= 1, f"dim={self.dim!r}: give the number of "
-              "coordinates, an integer of at least 1, e.g. dim=2")
-        check(isinstance(self.samples, int) and self.samples >= 0, f"samples={self.samples!r}: give an integer of at "
-              "least 0")
+        check(
+            isinstance(self.dim, int | np.integer) and self.dim >= 1,
+            f"dim={self.dim!r}: give the number of coordinates, an integer of at least 1, e.g. dim=2",
+        )
+        check(isinstance(self.samples, int) and self.samples >= 0, f"samples={self.samples!r}: give an integer of at least 0")
         check(self.kind in SAMPLE_KINDS, f"kind={self.kind!r}: choose one of {names_of(SAMPLE_KINDS)}")
         for name, value in self.params.items():
             identifier(name)
             array = np.asarray(value.values if isinstance(parameter(name, value), PerPath) else value, float)
-            check(name not in self.vectors or (array.ndim >= 1 and array.shape[-1] == self.dim),
-                  f"{name} has shape {array.shape}: its last axis must have length dim={self.dim}")
-        _ = self.symbolic                                  # a mistake in the function is reported where it is defined
+            check(
+                name not in self.vectors or (array.ndim >= 1 and array.shape[-1] == self.dim),
+                f"{name} has shape {array.shape}: its last axis must have length dim={self.dim}",
+            )
+        _ = self.symbolic  # a mistake in the function is reported where it is defined
 
     def __repr__(self) -> str:
         shown = ", ".join([f"dim={self.dim}", *(f"{k}={_short(v)}" for k, v in self.params.items())])
@@ -57,8 +61,11 @@ class Loss:
     @cached_property
     def arity(self) -> int:
         try:
-            positional = [q for q in inspect.signature(self.function).parameters.values()
-                          if q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) and q.default is q.empty]
+            positional = [
+                q
+                for q in inspect.signature(self.function).parameters.values()
+                if q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) and q.default is q.empty
+            ]
             return len(positional)
         except (TypeError, ValueError):
             return 3 if self.samples else 2
@@ -66,30 +73,42 @@ class Loss:
     def at(self, w: Any, p: Any, y: Any = ()) -> Any:
         """The function itself, on whatever w is."""
         most = 3 if self.samples else 2
-        check(1 <= self.arity <= most, f"loss {self.name!r} takes {self.arity} arguments: define it as f(w, p)"
-              + (" or f(w, p, y)" if self.samples else "; f(w, p, y) needs samples=1 or more"), T.TraceError)
-        return self.function(*(w, p, y)[:max(1, min(self.arity, most))])
+        check(
+            1 <= self.arity <= most,
+            f"loss {self.name!r} takes {self.arity} arguments: define it as f(w, p)"
+            + (" or f(w, p, y)" if self.samples else "; f(w, p, y) needs samples=1 or more"),
+            T.TraceError,
+        )
+        return self.function(*(w, p, y)[: max(1, min(self.arity, most))])
 
     def trace(self, w: T.Vector, p: Any, y: Any = ()) -> T.Expr:
         """The value on symbols, checked to be one number."""
         value = self.at(w, p, y)
         if np.ndim(value) > 0:
-            raise T.TraceError(f"loss {self.name!r} returned a vector, not one number: sum it, e.g. "
-                               "samfast.total(w*w) or samfast.dot(w, w)")
+            raise T.TraceError(
+                f"loss {self.name!r} returned a vector, not one number: sum it, e.g. samfast.total(w*w) or samfast.dot(w, w)"
+            )
         if value is None:
             raise T.TraceError(f"loss {self.name!r} returned None: end the function with 'return <value>'")
         return T.lift(value)
 
     def symbols(self, wide: bool = False) -> tuple[T.Vector, dict[str, Any], T.Vector]:
         """(w, parameters, sample numbers) as symbols."""
+
         def make(name: str, role: str, spread: bool, n: int) -> Any:
             if not spread:
                 return T.var(name, role)
             return T.Wide(T.var(name, role, True)) if wide else T.Vector(T.var(f"{name}_{i}", role) for i in range(n))
-        params = {k: make(f"p_{k}", "path" if isinstance(v, PerPath) else "param", k in self.vectors, self.dim)
-                  for k, v in self.params.items()}
-        return (make("w", "state", True, self.dim), params,
-                sample_numbers([T.var(f"y{i}", "noise") for i in range(self.samples)], "normal"))
+
+        params = {
+            k: make(f"p_{k}", "path" if isinstance(v, PerPath) else "param", k in self.vectors, self.dim)
+            for k, v in self.params.items()
+        }
+        return (
+            make("w", "state", True, self.dim),
+            params,
+            sample_numbers([T.var(f"y{i}", "noise") for i in range(self.samples)], "normal"),
+        )
 
     @cached_property
     def symbolic(self) -> tuple[list[T.Expr], dict[str, Any], list[T.Expr], T.Expr]:
@@ -113,8 +132,7 @@ class Loss:
     def replace(self, **params: Any) -> Loss:
         """The same loss with other parameter values, e.g. loss.replace(a=2.0)."""
         for name in params:
-            check(name in self.params, f"{name}: loss {self.name!r} has no such parameter; it has "
-                  f"{names_of(self.params)}")
+            check(name in self.params, f"{name}: loss {self.name!r} has no such parameter; it has {names_of(self.params)}")
         return replace(self, params={**self.params, **params})
 
     def _evaluate(self, outs: Sequence[T.Expr], w: Any, y: Any, params: Mapping[str, Any]) -> list[Any]:
@@ -124,8 +142,7 @@ class Loss:
         values = self.replace(**params).params if params else self.params
         for k, symbol in names.items():
             v = np.asarray(values[k])
-            env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)} if k in self.vectors
-                       else {symbol.args[0]: v})
+            env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)} if k in self.vectors else {symbol.args[0]: v})
         env.update({s.args[0]: np.asarray(y)[..., i] for i, s in enumerate(samples)})
         return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
 
@@ -172,12 +189,16 @@ class Loss:
         """Raise where there are several functions of w: random samples, or several values of a parameter."""
         check(not self.samples, f"loss {self.name!r} has random samples: give the mean loss, e.g. sf.losses.toy_network()")
         for name, value in self.params.items():
-            check(not isinstance(value, PerPath) and np.ndim(value) == int(name in self.vectors), f"{name}: loss "
-                  f"{self.name!r} has several values of it; choose one by loss.replace({name}=...)")
+            check(
+                not isinstance(value, PerPath) and np.ndim(value) == int(name in self.vectors),
+                f"{name}: loss {self.name!r} has several values of it; choose one by loss.replace({name}=...)",
+            )
 
     def _need_samples(self, y: Any) -> None:
-        check(not self.samples or (y is not None and np.shape(y)[-1:] == (self.samples,)),
-              f"y has shape {np.shape(y)}: loss {self.name!r} needs its sample, shape (..., {self.samples})")
+        check(
+            not self.samples or (y is not None and np.shape(y)[-1:] == (self.samples,)),
+            f"y has shape {np.shape(y)}: loss {self.name!r} needs its sample, shape (..., {self.samples})",
+        )
 
 
 def sample_numbers(z: Sequence[T.Expr], kind: str) -> T.Vector:
@@ -208,12 +229,14 @@ def loss(dim: int, *, samples: int = 0, kind: str = "normal", **params: Any) -> 
     and samfast.exp (or np.exp) instead of math.exp.
     """
     check(not callable(dim), f"dim={dim!r}: give the number of coordinates, e.g. @sf.loss(dim=2)", TypeError)
-    vectors = frozenset(k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1
-                        and len(v) == dim and dim > 1)
+    vectors = frozenset(
+        k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1 and len(v) == dim and dim > 1
+    )
 
     def decorate(function: Callable[..., Any]) -> Loss:
         check(callable(function), f"function={function!r}: give a function of (w, p)", TypeError)
         return Loss(getattr(function, "__name__", "loss"), dim, function, params, vectors, samples, kind)
+
     return decorate
 
 

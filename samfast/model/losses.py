@@ -2,6 +2,7 @@
 
 A loss works on symbols (traced once into compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,8 +20,11 @@ def quadratic(eigenvalue: Any) -> Loss:
 
     eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
     """
-    check(not isinstance(eigenvalue, PerPath), "eigenvalue: it has one value per coordinate, per_path gives one per path; "
-          "give a sequence", TypeError)
+    check(
+        not isinstance(eigenvalue, PerPath),
+        "eigenvalue: it has one value per coordinate, per_path gives one per path; give a sequence",
+        TypeError,
+    )
     values = np.atleast_1d(np.asarray(numbers("eigenvalue", eigenvalue), float))
     return Loss("quadratic", values.shape[-1], _quadratic, {"eigenvalue": values}, frozenset({"eigenvalue"}))
 
@@ -45,7 +49,7 @@ def beale() -> Loss:
 
 def _beale(w: Any, p: Any) -> Any:
     x, y = w[0], w[1]
-    return ((1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y ** 2)) ** 2 + (2.625 - x * (1 - y ** 3)) ** 2)
+    return (1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y**2)) ** 2 + (2.625 - x * (1 - y**3)) ** 2
 
 
 def ravine() -> Loss:

@@ -3,6 +3,7 @@
 The minibatch gradient is grad(w) + xi with E xi = 0 and Var xi_i = sigma_i^2, or |eigenvalue_i|/batch_size on a quadratic
 (Kim et al., eq. 23: the covariance of one sample's gradient is taken as the absolute Hessian).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -44,18 +45,24 @@ class Minibatch(Oracle):
 
 def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any], Any]:
     """The standard deviation of the gradient noise, as a function of p; its parameters are added to `params`."""
-    check((sigma is None) != (batch_size is None),
-          f"sigma={sigma!r}, batch_size={batch_size!r}: give one of them, e.g. sigma=0.1 (standard deviation of the "
-          "gradient noise) or, on a quadratic, batch_size=64")
+    check(
+        (sigma is None) != (batch_size is None),
+        f"sigma={sigma!r}, batch_size={batch_size!r}: give one of them, e.g. sigma=0.1 (standard deviation of the "
+        "gradient noise) or, on a quadratic, batch_size=64",
+    )
     if sigma is not None:
         params["sigma"] = parameter("sigma", sigma, low=0.0)
         return lambda p: p.sigma
     params["batch_size"] = parameter("batch_size", batch_size, above=0.0, example=64)
 
     def deviation(p: Any) -> Any:
-        check("eigenvalue" in vars(p), f"batch_size={batch_size!r}: the covariance |eigenvalue|/batch_size needs a loss "
-              "with a parameter 'eigenvalue', such as sf.losses.quadratic; give sigma= instead")
+        check(
+            "eigenvalue" in vars(p),
+            f"batch_size={batch_size!r}: the covariance |eigenvalue|/batch_size needs a loss "
+            "with a parameter 'eigenvalue', such as sf.losses.quadratic; give sigma= instead",
+        )
         return T.sqrt(T.absolute(p.eigenvalue) / p.batch_size)
+
     return deviation
 
 
@@ -64,8 +71,7 @@ def _vectors(sigma: Any) -> frozenset[str]:
     return frozenset({"sigma"} if sigma is not None and np.ndim(sigma) > 0 else ())
 
 
-def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: str = "descent",
-          kind: str = "normal") -> Rule:
+def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: str = "descent", kind: str = "normal") -> Rule:
     """The rule on minibatch gradients, grad(w) + xi.
 
     sigma: standard deviation of xi (one number, or one per coordinate: shape (dim,)); or batch_size for the variance
@@ -78,8 +84,10 @@ def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: s
     choice("kind", kind, KINDS)
     check(not base.draws, f"noisy of rule {base.name!r}: it has noise already; start from a rule without")
     direction = base.direction
-    check(direction is not None, f"noisy of rule {base.name!r}: it needs a rule w' = w - lr*direction; make one by sf.gd, "
-          "sf.sam or sf.rule")
+    check(
+        direction is not None,
+        f"noisy of rule {base.name!r}: it needs a rule w' = w - lr*direction; make one by sf.gd, sf.sam or sf.rule",
+    )
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)
     last = base.gradients - 1
@@ -98,12 +106,15 @@ def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: s
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         g = drawn(w, grad, p, z)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
-    return replace(base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind,
-                   vectors=_vectors(sigma))
+
+    return replace(
+        base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind, vectors=_vectors(sigma)
+    )
 
 
-def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any = None, scheme: str = "symplectic",
-              kind: str = "normal") -> Rule:
+def diffusion(
+    base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any = None, scheme: str = "symplectic", kind: str = "normal"
+) -> Rule:
     """Euler-Maruyama steps of the rule's diffusion limit, of size dt (default: lr, one update of the algorithm).
 
     Without momentum: dw = -direction(w) dt + sqrt(2D) dW with 2D = lr*sigma^2 (Kim et al., eq. 11).
@@ -116,8 +127,10 @@ def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any 
     choice("scheme", scheme, ("explicit", "symplectic"))
     choice("kind", kind, KINDS)
     direction = base.direction
-    check(direction is not None and not base.draws, f"diffusion of rule {base.name!r}: it needs a rule without noise, "
-          "made by sf.gd, sf.sam or sf.rule")
+    check(
+        direction is not None and not base.draws,
+        f"diffusion of rule {base.name!r}: it needs a rule without noise, made by sf.gd, sf.sam or sf.rule",
+    )
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)
     if dt is not None:
@@ -127,7 +140,7 @@ def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any 
         assert direction is not None
         h = p.lr if dt is None else p.dt
         root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
-        return (w - root * deviation(p) * z[0]) - h * direction(w, grad, p), v      # the shorter chain of operations
+        return (w - root * deviation(p) * z[0]) - h * direction(w, grad, p), v  # the shorter chain of operations
 
     def underdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None
@@ -137,6 +150,14 @@ def diffusion(base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any 
         friction = 1 - h * ((1 - p.momentum) / p.lr)
         u = friction * v - (h * inverse_mass) * direction(w, grad, p) - root * inverse_mass * deviation(p) * z[0]
         return (w + h * (u if scheme == "symplectic" else v)), u
+
     name = f"{base.name}_diffusion" + (f"_{scheme}" if base.heavy else "")
-    return replace(base, name=name, step=underdamped if base.heavy else overdamped, params=params, draws=1, kind=kind,
-                   vectors=_vectors(sigma))
+    return replace(
+        base,
+        name=name,
+        step=underdamped if base.heavy else overdamped,
+        params=params,
+        draws=1,
+        kind=kind,
+        vectors=_vectors(sigma),
+    )

@@ -1,4 +1,5 @@
 """What to look at: numbers recorded at the requested times, and memory that follows every step."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from .parameters import parameter
 from .rule import Rule
 from .rules import length
 
-LARGE = 1e30            # beyond every feature, and finite in float32
+LARGE = 1e30  # beyond every feature, and finite in float32
 
 
 def position() -> Observer:
@@ -30,9 +31,11 @@ def displacement() -> Observer:
 
 def msd() -> Observer:
     """|w(t) - w(0)|^2; its mean over paths is the mean squared displacement."""
+
     def features(s: Seen) -> list[Any]:
         d = s.w - s.p.origin
         return [T.dot(d, d)]
+
     return Observer("msd", features, ("msd",), params={ORIGIN: None})
 
 
@@ -59,6 +62,7 @@ def cosine(rule: Rule) -> Observer:
     def features(s: Seen) -> list[Any]:
         g, h = s.grad(s.w), s.grad(ascend(s.w, s.grad, s.p))
         return [T.dot(g, h) / (length(g) * length(h))]
+
     return Observer("cosine", features, ("cosine",))
 
 
@@ -69,6 +73,7 @@ def side(boundary: Callable[[Any], Any], *, rule: Rule | None = None, name: str 
     def features(s: Seen) -> list[Any]:
         value = boundary(s.w if ascend is None else ascend(s.w, s.grad, s.p))
         return [T.where(value > 0, 1.0, T.where(value < 0, -1.0, 0.0))]
+
     return Observer(name, features, (name,))
 
 
@@ -79,19 +84,21 @@ def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
 
     def features(s: Seen) -> list[Any]:
         return [T.norm(s.w - T.Vector(getattr(s.p, f"{name}_to_{i}") for i in range(len(values))))]
+
     return Observer(name, features, (name,), params={f"{name}_to_{i}": x for i, x in enumerate(values.tolist())})
 
 
 def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Any) -> Observer:
     """The number of updates after which condition(seen) first holds; -1 as long as it has not.
 
-        first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
+    first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
     for key, value in params.items():
         parameter(key, value)
 
     def watch(s: Seen) -> list[Any]:
         return [T.where(s.m[0] < 0, T.where(condition(s), s.t, s.m[0]), s.m[0])]
+
     return Observer(name, lambda s: [s.m[0]], (name,), (-1.0,), watch, params)
 
 
@@ -107,6 +114,7 @@ def exit_time(*, radius: float) -> Observer:
     def outside(s: Seen) -> Any:
         d = s.w - s.p.origin
         return T.dot(d, d) > s.p.radius * s.p.radius
+
     made = first(outside, name="exit_time", radius=radius)
     return replace(made, params={**made.params, ORIGIN: None})
 
@@ -125,34 +133,45 @@ def running_min(observer: Observer, *, dim: int = 1) -> Observer:
 
 
 def _extreme(observer: Observer, dim: int, prefix: str, better: Callable[[Any, Any], Any], worst: float) -> Observer:
-    check(isinstance(observer, Observer) and not observer.memory, f"observer={observer!r}: give an observer without memory, "
-          "e.g. loss_value()", TypeError)
+    check(
+        isinstance(observer, Observer) and not observer.memory,
+        f"observer={observer!r}: give an observer without memory, e.g. loss_value()",
+        TypeError,
+    )
     n = integer("dim", dim, 1, 2)
 
     def best(s: Seen) -> list[Any]:
         flat = [x for f in observer.features(s) for x in (f if isinstance(f, T.Vector) else [f])]
-        check(len(flat) == len(s.m), f"dim={dim}: observer {observer.name!r} records {len(flat)} numbers; give dim= their "
-              "number for each label", T.TraceError)
+        check(
+            len(flat) == len(s.m),
+            f"dim={dim}: observer {observer.name!r} records {len(flat)} numbers; give dim= their number for each label",
+            T.TraceError,
+        )
         return [better(x, m) for x, m in zip(flat, s.m, strict=True)]
 
     def features(s: Seen) -> list[Any]:
         values = best(s)
-        return values if n == 1 else [T.Vector(values[i:i + n]) for i in range(0, len(values), n)]
+        return values if n == 1 else [T.Vector(values[i : i + n]) for i in range(0, len(values), n)]
+
     labels = tuple(prefix + label for label in observer.labels)
     return Observer(prefix + observer.name, features, labels, (worst,) * (n * len(labels)), best, observer.params)
 
 
 def _perturbed(rule: Rule) -> Callable[[Any, Any, Any], Any]:
-    check(isinstance(rule, Rule) and rule.perturbed is not None, f"rule={rule!r}: it has no perturbed point; give a rule made "
-          "by sf.sam")
+    check(
+        isinstance(rule, Rule) and rule.perturbed is not None,
+        f"rule={rule!r}: it has no perturbed point; give a rule made by sf.sam",
+    )
     assert rule.perturbed is not None
     return rule.perturbed
 
 
 def paired_msd() -> Observer:
     """For a rule of `sf.paired`: |w - w(0)|^2 of the first rule and of the second, and second - first on the same noise."""
+
     def features(s: Seen) -> list[Any]:
         u, d = s.v if isinstance(s.v, T.Vector) else s.v[0], s.w - s.p.origin
         first, more = T.dot(d, d), T.dot(u, 2 * d + u)
         return [first, first + more, more]
+
     return Observer("paired_msd", features, ("first", "second", "difference"), params={ORIGIN: None})

@@ -1,4 +1,5 @@
 """An observer: what is looked at along a path, and memory that follows every step."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,37 +42,48 @@ class Observer:
         return f"Observer({self.name}: {', '.join(self.labels)})"
 
 
-ORIGIN = "origin"       # the engine fills this parameter with the start of each path
+ORIGIN = "origin"  # the engine fills this parameter with the start of each path
 
 
 def several(*observers: Observer) -> Observer:
     """Several observers in one pass over the paths."""
     check(len(observers) > 0, "several(): give at least one observer, e.g. several(position(), msd())")
-    check(all(isinstance(o, Observer) for o in observers), "several(): give observers, e.g. several(position(), msd())",
-          TypeError)
+    check(
+        all(isinstance(o, Observer) for o in observers), "several(): give observers, e.g. several(position(), msd())", TypeError
+    )
     labels = [label for o in observers for label in o.labels]
-    check(len(set(labels)) == len(labels), f"several(): two observers record the same name in {names_of(labels)}; "
-          "leave one of them out")
+    check(
+        len(set(labels)) == len(labels),
+        f"several(): two observers record the same name in {names_of(labels)}; leave one of them out",
+    )
     params: dict[str, Any] = {}
     for o in observers:
         for k, v in o.params.items():
-            check(k not in params or params[k] is v or params[k] == v, f"several(): observers disagree about parameter "
-                  f"{k!r}; rename it in one of them")
+            check(
+                k not in params or params[k] is v or params[k] == v,
+                f"several(): observers disagree about parameter {k!r}; rename it in one of them",
+            )
             params[k] = v
     cuts = [0]
     for o in observers:
         cuts.append(cuts[-1] + len(o.memory))
 
     def part(s: Seen, i: int) -> Seen:
-        return Seen(s.w, s.v, s.p, s.grad, s.m[cuts[i]:cuts[i + 1]], s.t)
+        return Seen(s.w, s.v, s.p, s.grad, s.m[cuts[i] : cuts[i + 1]], s.t)
 
     def features(s: Seen) -> list[Any]:
         return [x for i, o in enumerate(observers) for x in o.features(part(s, i))]
 
     def watch(s: Seen) -> list[Any]:
         return [x for i, o in enumerate(observers) if o.watch for x in o.watch(part(s, i))]
+
     for o in observers:
         check(bool(o.watch) or not o.memory, f"observer {o.name!r} has memory but no watch: give watch=")
-    return Observer("+".join(o.name for o in observers), features, tuple(labels),
-                    tuple(x for o in observers for x in o.memory),
-                    watch if any(o.watch for o in observers) else None, params)
+    return Observer(
+        "+".join(o.name for o in observers),
+        features,
+        tuple(labels),
+        tuple(x for o in observers for x in o.memory),
+        watch if any(o.watch for o in observers) else None,
+        params,
+    )

@@ -1,4 +1,5 @@
 """Two rules on the same noise, path by path: how one differs from the other shows with few paths."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -22,23 +23,34 @@ def paired(first: Rule, second: Rule) -> Rule:
     """
     for name, one in (("first", first), ("second", second)):
         check(isinstance(one, Rule), f"{name}={one!r}: give a rule, e.g. sf.sam(lr=0.01, rho=0.05)", TypeError)
-    check(first.kind == second.kind or not first.draws or not second.draws, f"paired: the first rule draws {first.kind!r} "
-          f"noise, the second {second.kind!r}; give both one kind")
+    check(
+        first.kind == second.kind or not first.draws or not second.draws,
+        f"paired: the first rule draws {first.kind!r} noise, the second {second.kind!r}; give both one kind",
+    )
     renamed = {name + SECOND: value for name, value in second.params.items()}
-    check(not set(renamed) & set(first.params), f"paired: the first rule has parameters ending in {SECOND!r}; pair two rules "
-          "that are no pairs")
+    check(
+        not set(renamed) & set(first.params),
+        f"paired: the first rule has parameters ending in {SECOND!r}; pair two rules that are no pairs",
+    )
     a, slots, draws = first.slots, 1 + first.slots + second.slots, max(first.draws, second.draws)
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         u, *others = _listed(v, slots)
         seen = {k: x for k, x in vars(p).items() if k != "_owner"}
         own = Parameters(f"the rule {second.name!r}", {**seen, **{k: seen[k + SECOND] for k in second.params}})
-        x, vx = first.step(w, _slots(others[:a]), grad, p, z[draws - first.draws:])
-        y, vy = second.step(w + u, _slots(others[a:]), grad, own, z[draws - second.draws:])
+        x, vx = first.step(w, _slots(others[:a]), grad, p, z[draws - first.draws :])
+        y, vy = second.step(w + u, _slots(others[a:]), grad, own, z[draws - second.draws :])
         return x, _slots([y - x, *_listed(vx, a), *_listed(vy, second.slots)])
-    return Rule(f"{first.name}_and_{second.name}", step, {**first.params, **renamed}, slots=slots, draws=draws,
-                kind=(first if first.draws else second).kind, vectors=first.vectors
-                | frozenset(name + SECOND for name in second.vectors))
+
+    return Rule(
+        f"{first.name}_and_{second.name}",
+        step,
+        {**first.params, **renamed},
+        slots=slots,
+        draws=draws,
+        kind=(first if first.draws else second).kind,
+        vectors=first.vectors | frozenset(name + SECOND for name in second.vectors),
+    )
 
 
 def _slots(vectors: list[Any]) -> Any:

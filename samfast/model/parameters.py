@@ -1,4 +1,5 @@
 """Parameters: numbers with names, the bounds within which they make sense, and values that differ from path to path."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,11 +11,15 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, names_of, numbers
 
-SECOND = "_second"      # ends the names of the second rule's parameters in `paired`
+SECOND = "_second"  # ends the names of the second rule's parameters in `paired`
 BOUNDS: dict[str, dict[str, Any]] = {
-    "lr": {"above": 0.0, "example": 0.01}, "rho": {"low": 0.0, "example": 0.05},
-    "momentum": {"low": 0.0, "below": 1.0, "example": 0.9}, "dampening": {"low": 0.0, "below": 1.0, "example": 0.1},
-    "sigma": {"low": 0.0}, "batch_size": {"above": 0.0, "example": 64}, "dt": {"above": 0.0, "example": 0.01},
+    "lr": {"above": 0.0, "example": 0.01},
+    "rho": {"low": 0.0, "example": 0.05},
+    "momentum": {"low": 0.0, "below": 1.0, "example": 0.9},
+    "dampening": {"low": 0.0, "below": 1.0, "example": 0.1},
+    "sigma": {"low": 0.0},
+    "batch_size": {"above": 0.0, "example": 64},
+    "dt": {"above": 0.0, "example": 0.01},
 }
 
 
@@ -29,8 +34,10 @@ class Parameters:
         if name.startswith("__"):
             raise AttributeError(name)
         known = names_of(k for k in self.__dict__ if k != "_owner")
-        raise T.TraceError(f"p.{name}: {self._owner} has no parameter {name!r} (it has {known}); declare it where the "
-                           f"function is given, e.g. @sf.loss(dim=2, {name}=1.0) or sf.rule(..., {name}=1.0)")
+        raise T.TraceError(
+            f"p.{name}: {self._owner} has no parameter {name!r} (it has {known}); declare it where the "
+            f"function is given, e.g. @sf.loss(dim=2, {name}=1.0) or sf.rule(..., {name}=1.0)"
+        )
 
 
 @dataclass(frozen=True)

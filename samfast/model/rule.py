@@ -1,4 +1,5 @@
 """A rule: one update as a function of symbols, and what it may ask of the loss."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ class Oracle:
     """What a rule may ask of the loss: grad(w) is the gradient at w, grad.value(w) the loss at w."""
 
     def __init__(self, value: Callable[[Any], Any]) -> None:
-        self._value, self.alarms, self.calls = value, [], 0     # type: ignore[var-annotated]
+        self._value, self.alarms, self.calls = value, [], 0  # type: ignore[var-annotated]
 
     def value(self, w: Any) -> Any:
         self.calls += 1
@@ -34,6 +35,7 @@ class Oracle:
 
 def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
+
     def of(w: Any) -> Any:
         wide = isinstance(w, T.Wide)
         symbols = T.Wide(T.var("u_", "state", True)) if wide else T.Vector(T.var(f"u_{i}") for i in range(len(w)))
@@ -43,6 +45,7 @@ def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
         env = {s.key: T.lift(x) for s, x in zip(at, into, strict=True)}
         result = T.substitute(slopes, env)
         return T.Wide(result[0]) if wide else T.Vector(result)
+
     return of
 
 
@@ -73,7 +76,6 @@ class Rule:
     def replace(self, **params: Any) -> Rule:
         """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
         for name in params:
-            check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has "
-                  f"{names_of(self.params)}")
+            check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has {names_of(self.params)}")
             parameter(name, params[name], **BOUNDS.get(name.removesuffix(SECOND), {}))
         return replace(self, params={**self.params, **params})

@@ -2,6 +2,7 @@
 
 A rule is a direction (what one step follows) plus what is done with it: a step w - lr*direction, momentum, noise.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -18,34 +19,44 @@ def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
     return w - p.lr * step, v
 
 
-def rule(name: str, direction: Direction, *, lr: Any, momentum: Any = None, dampening: Any = 0.0,
-         dampen_first: bool = True, **params: Any) -> Rule:
+def rule(
+    name: str,
+    direction: Direction,
+    *,
+    lr: Any,
+    momentum: Any = None,
+    dampening: Any = 0.0,
+    dampen_first: bool = True,
+    **params: Any,
+) -> Rule:
     """A rule w' = w - lr*direction(w, grad, p) of your own, with heavy-ball momentum if `momentum` is given.
 
-        def extra(w, grad, p):
-            return grad(w - p.ahead*grad(w))
-        rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
+    def extra(w, grad, p):
+        return grad(w - p.ahead*grad(w))
+    rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
     """
     parameter("lr", lr, above=0.0, example=0.01)
     check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
     for key, value in params.items():
         parameter(key, value)
     values = {"lr": lr, **params}
-    check(momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
-          f"dampening={dampening!r}: it belongs to momentum; give momentum= as well, or leave it out")
+    check(
+        momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
+        f"dampening={dampening!r}: it belongs to momentum; give momentum= as well, or leave it out",
+    )
     calls = _count(direction, values)
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         return _descend(w, v, direction(w, grad, p), p)
+
     plain = Rule(name, step, values, direction=direction, gradients=calls)
-    return plain if momentum is None else heavy_ball(plain, momentum=momentum, dampening=dampening,
-                                                     dampen_first=dampen_first)
+    return plain if momentum is None else heavy_ball(plain, momentum=momentum, dampening=dampening, dampen_first=dampen_first)
 
 
 def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
     symbols = {k: T.var(f"p_{k}", "param") for k in params}
-    for dim in (2, 8, 64):                               # a direction may ask for w[2]
+    for dim in (2, 8, 64):  # a direction may ask for w[2]
         oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
         try:
             result = direction(T.Vector(T.var(f"w_{i}") for i in range(dim)), oracle, Parameters("the rule", symbols))
@@ -53,19 +64,31 @@ def _count(direction: Direction, params: Mapping[str, Any]) -> int:
         except T.TraceError:
             if dim == 64:
                 raise
-    check(isinstance(result, T.Vector), f"direction: it returned {result!r:.60}, not a vector; follow grad(w), or a sum "
-          "of such vectors", T.TraceError)
+    check(
+        isinstance(result, T.Vector),
+        f"direction: it returned {result!r:.60}, not a vector; follow grad(w), or a sum of such vectors",
+        T.TraceError,
+    )
     return oracle.calls
 
 
 def gd(*, lr: Any, momentum: Any = None, dampening: Any = 0.0, dampen_first: bool = True) -> Rule:
     """Gradient descent, w' = w - lr*grad(w); with momentum the heavy ball (see `heavy_ball`)."""
-    return rule("gd", lambda w, grad, p: grad(w), lr=lr, momentum=momentum, dampening=dampening,
-                dampen_first=dampen_first)
+    return rule("gd", lambda w, grad, p: grad(w), lr=lr, momentum=momentum, dampening=dampening, dampen_first=dampen_first)
 
 
-def sam(*, lr: Any, rho: Any, normalize: bool = False, drift: str = "plain", momentum: Any = None, dampening: Any = 0.0,
-        dampen_first: bool = True, at_critical: str = "stay", epsilon: float | None = None) -> Rule:
+def sam(
+    *,
+    lr: Any,
+    rho: Any,
+    normalize: bool = False,
+    drift: str = "plain",
+    momentum: Any = None,
+    dampening: Any = 0.0,
+    dampen_first: bool = True,
+    at_critical: str = "stay",
+    epsilon: float | None = None,
+) -> Rule:
     """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
 
     normalize: w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0, w^p = w (and gradients below about
@@ -101,9 +124,17 @@ def sam(*, lr: Any, rho: Any, normalize: bool = False, drift: str = "plain", mom
 
     def chain(w: Any, grad: Oracle, p: Any) -> Any:
         return derivative(lambda u: grad.value(perturbed(u, grad, p)))(w)
+
     name = "sam" + ("_normalized" if normalize else "") + ("_chain" if drift == "chain" else "")
-    made = rule(name, plain if drift == "plain" else chain, lr=lr, rho=rho, momentum=momentum, dampening=dampening,
-                dampen_first=dampen_first)
+    made = rule(
+        name,
+        plain if drift == "plain" else chain,
+        lr=lr,
+        rho=rho,
+        momentum=momentum,
+        dampening=dampening,
+        dampen_first=dampen_first,
+    )
     return replace(made, perturbed=perturbed)
 
 
@@ -122,9 +153,11 @@ def heavy_ball(base: Rule, *, momentum: Any, dampening: Any = 0.0, dampen_first:
 
     dampen_first=False leaves the dampening out of the very first step (m = direction), as some frameworks do.
     """
-    check(base.direction is not None and not base.slots and not base.draws,
-          f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
-          "by sf.gd, sf.sam or sf.rule, and add noise afterwards")
+    check(
+        base.direction is not None and not base.slots and not base.draws,
+        f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
+        "by sf.gd, sf.sam or sf.rule, and add noise afterwards",
+    )
     parameter("momentum", momentum, low=0.0, below=1.0, example=0.9)
     parameter("dampening", dampening, low=0.0, below=1.0, example=0.0)
     direction = base.direction
@@ -132,8 +165,16 @@ def heavy_ball(base: Rule, *, momentum: Any, dampening: Any = 0.0, dampen_first:
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         return ball(w, v, direction(w, grad, p), p, dampen_first)
-    return replace(base, name=base.name + "_heavy", step=step, slots=1, heavy=True, dampen_first=dampen_first,
-                   params={**base.params, "momentum": momentum, "dampening": dampening})
+
+    return replace(
+        base,
+        name=base.name + "_heavy",
+        step=step,
+        slots=1,
+        heavy=True,
+        dampen_first=dampen_first,
+        params={**base.params, "momentum": momentum, "dampening": dampening},
+    )
 
 
 def ball(w: Any, v: Any, g: Any, p: Any, dampen_first: bool = True) -> tuple[Any, Any]:

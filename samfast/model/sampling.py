@@ -1,4 +1,5 @@
 """Rules on random samples of a loss: one sample for all gradients of a step, or one for each."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -42,19 +43,30 @@ def sampled(base: Rule, loss: Loss, *, minibatch: str = "same") -> Rule:
         sf.simulate(network, sf.sampled(sf.sam(lr=.01, rho=.1), batch, minibatch="independent"), ...)
     """
     choice("minibatch", minibatch, ("same", "independent"))
-    check(isinstance(loss, Loss) and loss.samples > 0, f"loss={loss!r}: give a loss with samples, e.g. "
-          "sf.losses.toy_network(batch_size=1)", TypeError)
+    check(
+        isinstance(loss, Loss) and loss.samples > 0,
+        f"loss={loss!r}: give a loss with samples, e.g. sf.losses.toy_network(batch_size=1)",
+        TypeError,
+    )
     direction = base.direction
-    check(direction is not None and not base.draws, f"sampled of rule {base.name!r}: it needs a rule without noise, made by "
-          "sf.gd, sf.sam or sf.rule")
+    check(
+        direction is not None and not base.draws,
+        f"sampled of rule {base.name!r}: it needs a rule without noise, made by sf.gd, sf.sam or sf.rule",
+    )
     n, blocks = loss.samples, base.gradients if minibatch == "independent" else 1
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None
         drawn = [x for vector in z for x in vector]
-        samples = [sample_numbers(drawn[i * n:(i + 1) * n], loss.kind) for i in range(blocks)]
+        samples = [sample_numbers(drawn[i * n : (i + 1) * n], loss.kind) for i in range(blocks)]
         oracle = Sampled([partial(_of_sample, loss, p, y) for y in samples], grad.alarms)
         g = direction(w, oracle, p)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
-    return replace(base, name=f"{base.name}_sampled_{minibatch}_{loss.name}", step=step, draws=-(-n * blocks // loss.dim),
-                   kind="normal" if loss.kind == "normal" else "sign")
+
+    return replace(
+        base,
+        name=f"{base.name}_sampled_{minibatch}_{loss.name}",
+        step=step,
+        draws=-(-n * blocks // loss.dim),
+        kind="normal" if loss.kind == "normal" else "sign",
+    )

@@ -1,9 +1,10 @@
 """The figures and theorems of both papers again: data, pictures, and a verdict on each claim.
 
-    sf.reproduce.names()
-    outcome = sf.reproduce.run("kim-fig1", "folder")       # the same as: samfast reproduce kim-fig1 --out folder
-    print(sf.reproduce.table("kim-fig1", outcome.claims))
+sf.reproduce.names()
+outcome = sf.reproduce.run("kim-fig1", "folder")       # the same as: samfast reproduce kim-fig1 --out folder
+print(sf.reproduce.table("kim-fig1", outcome.claims))
 """
+
 from __future__ import annotations
 
 import time
@@ -15,8 +16,15 @@ from .experiment import Claim, Experiment, Outcome, Progress, experiment, get, n
 from .verdicts import table, total
 
 
-def run(name: str, folder: Any = None, *, size: float = 1.0, animate: bool = False, progress: Progress = None,
-        executor: Executor | None = None) -> Outcome:
+def run(
+    name: str,
+    folder: Any = None,
+    *,
+    size: float = 1.0,
+    animate: bool = False,
+    progress: Progress = None,
+    executor: Executor | None = None,
+) -> Outcome:
     """Compute one experiment; its files are written to folder/name if a folder is given (see `storage.write`).
 
     size: below 1 for fewer seeds, points or steps. animate: write animations too. progress, executor: as in `simulate`.
@@ -25,6 +33,7 @@ def run(name: str, folder: Any = None, *, size: float = 1.0, animate: bool = Fal
     outcome = made(size, progress, executor)
     if folder is not None:
         from .storage import write
+
         write(Path(folder) / name, made, outcome, size, begun, animate)
     return outcome
 
@@ -32,6 +41,7 @@ def run(name: str, folder: Any = None, *, size: float = 1.0, animate: bool = Fal
 def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) -> dict[str, Any] | None:
     """The record of an experiment that was written to folder/name with these versions and this size; None if there is none."""
     from .storage import read, versions
+
     record = read(Path(folder) / name)
     same = record is not None and record["versions"] == versions() and record["size"] == size
     return record if same and record is not None and record["animate"] >= animate else None

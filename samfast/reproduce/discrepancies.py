@@ -26,6 +26,7 @@ B15  Theorem 3 is loose
 
 The verdict is on what is printed. K21 and B7 are misprints that no computation here shows: the table "register" says so.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,12 @@ def discrepancies(size: float = 1.0, progress: Progress = None, executor: Any = 
     means = Means(size, progress, executor)
     entries = {label: ENTRIES[label](means) for label in ORDER if label in ENTRIES}
     numbers = {label: dict(e.numbers) for label, e in entries.items()} | {"not_shown": NOT_SHOWN}
-    return Outcome(tuple(e.claim for e in entries.values()), numbers, {"register": _register(entries)},
-                   {"discrepancies": _picture(entries)})
+    return Outcome(
+        tuple(e.claim for e in entries.values()),
+        numbers,
+        {"register": _register(entries)},
+        {"discrepancies": _picture(entries)},
+    )
 
 
 def _register(entries: dict[str, Entry]) -> dict[str, list[str]]:
@@ -75,8 +80,9 @@ def _register(entries: dict[str, Entry]) -> dict[str, list[str]]:
 def _picture(entries: dict[str, Entry]) -> Figure:
     """Six of the entries."""
     figure, axes = draw.panels(2, 3, (13.2, 8.0))
-    for draw_one, place, label in zip((_k1, _k5, _k9, _k13, _k14, _k15), axes.ravel(), ("K1", "K5", "K9", "K13", "K14", "K15"),
-                                      strict=True):
+    for draw_one, place, label in zip(
+        (_k1, _k5, _k9, _k13, _k14, _k15), axes.ravel(), ("K1", "K5", "K9", "K13", "K14", "K15"), strict=True
+    ):
         draw_one(place, entries[label])
         place.legend(fontsize=8)
     return figure
@@ -109,8 +115,13 @@ def _k9(axes: Axes, e: Entry) -> None:
     n = np.unique(np.geomspace(10, 10_000, 60).astype(int))
     for momentum, colour, line in ((0.5, draw.BLUE, "-"), (0.9, draw.RED, "--"), (0.95, draw.GREEN, "-.")):
         exact = theory.heavy_ball_moments(n, curvature=-1.0, lr=0.1 / n, momentum=momentum, gradient_variance=1.0).var
-        axes.loglog(n, theory.theorem3(0.1, eigenvalue=-1.0, lr=0.1 / n, momentum=momentum) / exact, line, color=colour,
-                    label=f"momentum {momentum:g}")
+        axes.loglog(
+            n,
+            theory.theorem3(0.1, eigenvalue=-1.0, lr=0.1 / n, momentum=momentum) / exact,
+            line,
+            color=colour,
+            label=f"momentum {momentum:g}",
+        )
     axes.axhline(1, color=draw.GREY, linewidth=0.8)
     axes.set(title="K9  Theorem 3 at $|\\lambda|t=0.1$", xlabel="updates", ylabel="Theorem 3 / exact MSD")
 
@@ -128,8 +139,9 @@ def _k13(axes: Axes, e: Entry) -> None:
 def _k14(axes: Axes, e: Entry) -> None:
     size, msd, loss = (np.asarray(e.numbers[k]) for k in ("batch_size", "msd", "toy_loss"))
     axes.plot(size, msd / msd[0], "o-", color=draw.BLUE, markerfacecolor="white", label="MSD at a saddle / MSD for B = 1")
-    axes.plot(size, (2.5 - loss) / 0.25, "s--", color=draw.RED, markerfacecolor="white",
-              label="toy network: (2.5 - mean loss)/0.25")
+    axes.plot(
+        size, (2.5 - loss) / 0.25, "s--", color=draw.RED, markerfacecolor="white", label="toy network: (2.5 - mean loss)/0.25"
+    )
     axes.set(title="K14  batch size", xlabel="batch size", ylabel="ratio", ylim=(0, 1.3))
     axes.set_xscale("log", base=2)
     axes.set_xticks(size, [str(x) for x in size])
@@ -139,7 +151,16 @@ def _k15(axes: Axes, e: Entry) -> None:
     r = np.linspace(0, 2, 200)
     axes.plot(r, theory.noise_factor(-1.0, rho=r, noise="same"), color=draw.BLUE, label="one minibatch in both gradients")
     axes.axhline(1, color=draw.GREY, linestyle="--", label="assumed in the paper")
-    axes.errorbar(e.numbers["rho"], e.numbers["factor"], 5 * e.numbers["error"], fmt="o", color=draw.RED, capsize=3,
-                  markerfacecolor="white", label="simulated, 5 standard errors")
-    axes.set(title="K15  noise of SAM at a saddle", xlabel="$\\rho|\\lambda|$", ylabel="variance / ($|\\lambda|/B$)",
-             ylim=(0, 1.45))
+    axes.errorbar(
+        e.numbers["rho"],
+        e.numbers["factor"],
+        5 * e.numbers["error"],
+        fmt="o",
+        color=draw.RED,
+        capsize=3,
+        markerfacecolor="white",
+        label="simulated, 5 standard errors",
+    )
+    axes.set(
+        title="K15  noise of SAM at a saddle", xlabel="$\\rho|\\lambda|$", ylabel="variance / ($|\\lambda|/B$)", ylim=(0, 1.45)
+    )

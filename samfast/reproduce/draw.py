@@ -1,4 +1,5 @@
 """What the pictures of the experiments share. matplotlib's object interface only: any thread."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -16,28 +17,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, RED, GREEN, PINK, SKY, ORANGE, BLACK = COLOURS
-CLOCK = TIME            # label of an axis
+CLOCK = TIME  # label of an axis
 CRITICAL = {"minimum": "*", "saddle": "X", "maximum": "^", "degenerate": "d"}
-LOOK = {**STYLE, "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "legend.fontsize": 8.5,
-        "pdf.fonttype": 42}
-FINE = 401              # points of a background along each axis
-CAPTION = 9.0           # font size
-CHARACTERS = 15.2       # of a caption in an inch
+LOOK = {
+    **STYLE,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "legend.fontsize": 8.5,
+    "pdf.fonttype": 42,
+}
+FINE = 401  # points of a background along each axis
+CAPTION = 9.0  # font size
+CHARACTERS = 15.2  # of a caption in an inch
 
 
 def styled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: everything that the function draws has the look of the library."""
+
     @wraps(function)
     def inside(*args: Any, **how: Any) -> Any:
         import matplotlib
+
         with matplotlib.rc_context(LOOK):
             return function(*args, **how)
+
     return inside
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], caption: str = "", **how: Any) -> tuple[Figure, np.ndarray]:
     """(figure, axes (rows, columns)), with a caption below that says which settings the paper leaves open."""
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **how)
     if caption:
@@ -53,13 +64,15 @@ def write(figure: Figure, caption: str) -> None:
 def contours(axes: Axes, loss: Loss, box: Any, *, levels: int = 24, label: str | None = "loss") -> None:
     """The loss over a box in two dimensions: filled contours on a log scale, with a bar."""
     from matplotlib.colors import LogNorm
+
     (a, b), (c, d) = box
     x, y = np.linspace(a, b, FINE), np.linspace(c, d, FINE)
     value = np.asarray(loss.value(np.stack(np.meshgrid(x, y), -1)))
     low, high = float(value[value > 0].min()), float(value.max())
     edges = np.geomspace(max(low, high * 1e-9), high, levels)
-    shown = axes.contourf(x, y, np.clip(value, edges[0], edges[-1]), edges, norm=LogNorm(edges[0], edges[-1]), cmap="Greys",
-                          alpha=0.55)
+    shown = axes.contourf(
+        x, y, np.clip(value, edges[0], edges[-1]), edges, norm=LogNorm(edges[0], edges[-1]), cmap="Greys", alpha=0.55
+    )
     axes.contour(x, y, value, edges, colors="white", linewidths=0.4, alpha=0.7)
     if label:
         bar = axes.figure.colorbar(shown, ax=axes, pad=0.01, fraction=0.04)
@@ -72,7 +85,7 @@ def _ticks(bar: Any, low: float, high: float) -> None:
     """Powers of ten; 1, 2 and 5 times them if there are few."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     few = len(powers) < 5
-    ticks = np.outer(10.0 ** powers, [1, 2, 5] if few else [1])[::1 + len(powers) // 9].ravel()
+    ticks = np.outer(10.0**powers, [1, 2, 5] if few else [1])[:: 1 + len(powers) // 9].ravel()
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     bar.set_ticks(ticks.tolist(), labels=[f"{t:g}" for t in ticks] if few else None)
     bar.minorticks_off()
@@ -89,15 +102,24 @@ def critical(axes: Axes, points: Iterable[Any]) -> None:
     """Critical points as stars (minima), crosses (saddles), ..., each kind once in the legend."""
     named: set[str] = set()
     for point in points:
-        axes.plot(*point.position, CRITICAL[point.kind], color=BLACK, markeredgecolor="white", zorder=6, linestyle="none",
-                  markersize=15 if point.kind == "minimum" else 11, label=point.kind if point.kind not in named else None)
+        axes.plot(
+            *point.position,
+            CRITICAL[point.kind],
+            color=BLACK,
+            markeredgecolor="white",
+            zorder=6,
+            linestyle="none",
+            markersize=15 if point.kind == "minimum" else 11,
+            label=point.kind if point.kind not in named else None,
+        )
         named.add(point.kind)
 
 
 def start(axes: Axes, position: Any, **how: Any) -> None:
     """A start, as an open circle."""
-    axes.plot(*position, "o", **{"color": BLACK, "markerfacecolor": "white", "markersize": 7, "zorder": 7, "label": "start",
-                                 **how})
+    axes.plot(
+        *position, "o", **{"color": BLACK, "markerfacecolor": "white", "markersize": 7, "zorder": 7, "label": "start", **how}
+    )
 
 
 def thin(n: int, most: int = 2000) -> np.ndarray:

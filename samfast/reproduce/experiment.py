@@ -1,4 +1,5 @@
 """An experiment: a published figure or theorem, computed again, with a verdict on each of its claims."""
+
 from __future__ import annotations
 
 import re
@@ -37,8 +38,10 @@ class Claim:
     source: str
 
     def __post_init__(self) -> None:
-        check(self.verdict in (HOLDS, FAILS, OPEN) or self.verdict.startswith(ONLY), f"verdict={self.verdict!r}: choose "
-              f"{HOLDS!r}, {ONLY + '...'!r}, {FAILS!r} or {OPEN!r}")
+        check(
+            self.verdict in (HOLDS, FAILS, OPEN) or self.verdict.startswith(ONLY),
+            f"verdict={self.verdict!r}: choose {HOLDS!r}, {ONLY + '...'!r}, {FAILS!r} or {OPEN!r}",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def experiment(name: str, title: str) -> Callable[[Callable[..., Outcome]], Expe
 
 
 def verdict(good: Any, condition: str | None = None, *, otherwise: str = FAILS) -> str:
-    """"holds", or "holds only if <condition>", where `good` is true; else "does not hold", or `otherwise`."""
+    """ "holds", or "holds only if <condition>", where `good` is true; else "does not hold", or `otherwise`."""
     return otherwise if not bool(np.all(good)) else HOLDS if condition is None else ONLY + condition
 
 
@@ -96,13 +99,16 @@ def _modules() -> Iterator[str]:
 
 
 def _place(module: str) -> tuple[int, int]:
-    kind, number = re.match(r"(\D*)(\d*)", module).groups()      # type: ignore[union-attr]
+    kind, number = re.match(r"(\D*)(\d*)", module).groups()  # type: ignore[union-attr]
     return ORDER.index(kind), int(number or 0)
 
 
 def get(name: str) -> Experiment:
     """The experiment of this name."""
     check(name in names(), f"experiment {name!r}: choose one of {names_of(names())}")
-    (made,) = (x for x in vars(import_module(f".{name.replace('-', '.')}", __package__)).values()
-               if isinstance(x, Experiment) and x.name == name)
+    (made,) = (
+        x
+        for x in vars(import_module(f".{name.replace('-', '.')}", __package__)).values()
+        if isinstance(x, Experiment) and x.name == name
+    )
     return made

@@ -1,4 +1,5 @@
 """Outcomes on disk: a folder for each experiment, complete once its outcome.json is there."""
+
 from __future__ import annotations
 
 import csv
@@ -22,7 +23,7 @@ from .experiment import Claim, Experiment, Outcome
 
 RECORD = "outcome.json"
 LIBRARIES = ("matplotlib", "numba", "numpy", "scipy")
-DPI, FRAMES = 200, 20           # of pictures; frames of an animation per second
+DPI, FRAMES = 200, 20  # of pictures; frames of an animation per second
 
 
 @cache
@@ -60,9 +61,17 @@ def write(folder: Path, made: Experiment, outcome: Outcome, size: float, begun: 
     if animate:
         written += [_put(folder / f"{name}.gif", _gif(make())) for name, make in outcome.animations.items()]
     seconds = round(time.perf_counter() - begun, 3)
-    record = {"name": made.name, "title": made.title, "size": size, "seconds": seconds, "animate": animate,
-              "versions": versions(), "claims": [vars(c) for c in outcome.claims], "numbers": outcome.numbers,
-              "files": [p.name for p in written]}
+    record = {
+        "name": made.name,
+        "title": made.title,
+        "size": size,
+        "seconds": seconds,
+        "animate": animate,
+        "versions": versions(),
+        "claims": [vars(c) for c in outcome.claims],
+        "numbers": outcome.numbers,
+        "files": [p.name for p in written],
+    }
     written.append(_put(folder / RECORD, (json.dumps(plain(record), indent=1, allow_nan=False) + "\n").encode()))
     return written
 
@@ -103,6 +112,7 @@ def _csv(table: Mapping[str, Any]) -> str:
 
 def _gif(animation: Any) -> bytes:
     from matplotlib.animation import PillowWriter
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "animation.gif"
         animation.save(file, writer=PillowWriter(fps=FRAMES))

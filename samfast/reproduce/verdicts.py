@@ -1,4 +1,5 @@
 """The table of verdicts."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -8,7 +9,7 @@ from textwrap import wrap
 
 from .experiment import FAILS, HOLDS, ONLY, OPEN, Claim
 
-COLUMNS = (46, 48, 26)          # characters for claim, measured, verdict
+COLUMNS = (46, 48, 26)  # characters for claim, measured, verdict
 GAP = "  "
 
 
@@ -23,14 +24,20 @@ def table(name: str, claims: Iterable[Claim], title: str = "") -> str:
 
 def _row(cells: Sequence[str]) -> list[str]:
     parts = [wrap(cell, width) for cell, width in zip(cells, COLUMNS, strict=True)]
-    return [GAP.join(f"{part:<{width}}" for part, width in zip(line, COLUMNS, strict=True)).rstrip()
-            for line in zip_longest(*parts, fillvalue="")]
+    return [
+        GAP.join(f"{part:<{width}}" for part, width in zip(line, COLUMNS, strict=True)).rstrip()
+        for line in zip_longest(*parts, fillvalue="")
+    ]
 
 
 def total(claims: Iterable[Claim]) -> str:
     """How many claims hold, in one line."""
     kinds = Counter(ONLY if c.verdict.startswith(ONLY) else c.verdict for c in claims)
-    words = {HOLDS: ("holds", "hold"), ONLY: ("holds under a condition", "hold under a condition"),
-             FAILS: ("does not hold", "do not hold"), OPEN: ("is open", "are open")}
+    words = {
+        HOLDS: ("holds", "hold"),
+        ONLY: ("holds under a condition", "hold under a condition"),
+        FAILS: ("does not hold", "do not hold"),
+        OPEN: ("is open", "are open"),
+    }
     counted = [f"{kinds[k]} {one if kinds[k] == 1 else many}" for k, (one, many) in words.items() if kinds[k]]
     return f"{kinds.total()} claim{'s' * (kinds.total() != 1)}: " + ", ".join(counted)

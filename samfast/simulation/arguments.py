@@ -1,4 +1,5 @@
 """The arguments of a simulation, checked and brought into one form."""
+
 from __future__ import annotations
 
 import os
@@ -16,15 +17,16 @@ from ..model.observer import ORIGIN, Observer
 from ..model.parameters import PerPath, parameter
 from ..model.rule import Rule
 
-RESERVED = (ORIGIN, "step_count")     # parameter names that the engine fills in
+RESERVED = (ORIGIN, "step_count")  # parameter names that the engine fills in
 
 
 def kinds(loss: Any, rule: Any, observe: Any) -> None:
     """A loss, a rule and an observer, each in its own place."""
     for name, value, kind, example in (
-            ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
-            ("rule", rule, Rule, "a Rule, e.g. sf.sam(lr=0.01, rho=0.05)"),
-            ("observe", observe, Observer | None, "an Observer, e.g. sf.observe.msd()")):
+        ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
+        ("rule", rule, Rule, "a Rule, e.g. sf.sam(lr=0.01, rho=0.05)"),
+        ("observe", observe, Observer | None, "an Observer, e.g. sf.observe.msd()"),
+    ):
         if not isinstance(value, kind):
             raise TypeError(f"{name}={value!r}: give {example}")
 
@@ -35,16 +37,23 @@ def device(device: str | None, there: bool) -> str:
     check(device != "cpu" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
     if device == "cuda" or there:
         from ..backends.cuda import require
+
         require()
     return device
 
 
 def how(executor: Any, progress: Any) -> None:
     """What is to run the shards, and whom to tell."""
-    check(executor is None or (hasattr(executor, "submit") and not isinstance(executor, type)),
-          f"executor={executor!r}: give a concurrent.futures executor, e.g. ThreadPoolExecutor(4)", TypeError)
-    check(progress is None or isinstance(progress, bool) or callable(progress),
-          f"progress={progress!r}: give True for a bar, or a function of (paths done, paths)", TypeError)
+    check(
+        executor is None or (hasattr(executor, "submit") and not isinstance(executor, type)),
+        f"executor={executor!r}: give a concurrent.futures executor, e.g. ThreadPoolExecutor(4)",
+        TypeError,
+    )
+    check(
+        progress is None or isinstance(progress, bool) or callable(progress),
+        f"progress={progress!r}: give True for a bar, or a function of (paths done, paths)",
+        TypeError,
+    )
 
 
 def times(record: Any, after: int) -> np.ndarray:
@@ -52,16 +61,19 @@ def times(record: Any, after: int) -> np.ndarray:
     whole, shown = False, f"record={reprlib.repr(record)}"
     try:
         raw = np.atleast_1d(np.asarray(list(record) if isinstance(record, range) else record))
-        if raw.ndim == 1 and raw.size and raw.dtype.kind in "iuf" and bool((np.abs(raw) < 2.0 ** 62).all()):
+        if raw.ndim == 1 and raw.size and raw.dtype.kind in "iuf" and bool((np.abs(raw) < 2.0**62).all()):
             times = raw.astype(np.int64)
             whole = bool((times == raw).all())
     except (TypeError, ValueError, OverflowError):
         pass
     check(whole, f"{shown}: give update counts, whole numbers in ascending order, e.g. record=[0, 100, 1000]")
-    check(bool((np.diff(times) > 0).all()), f"{shown}: the update counts must ascend without repeats, e.g. "
-          "record=[0, 100, 1000]")
-    check(int(times[0]) > after, f"{shown}: the first update count must be "
-          + ("at least 0" if after < 0 else f"above {after}, where the run ended"))
+    check(
+        bool((np.diff(times) > 0).all()), f"{shown}: the update counts must ascend without repeats, e.g. record=[0, 100, 1000]"
+    )
+    check(
+        int(times[0]) > after,
+        f"{shown}: the first update count must be " + ("at least 0" if after < 0 else f"above {after}, where the run ended"),
+    )
     return times
 
 
@@ -70,7 +82,7 @@ def seed(seed: Any) -> int:
     if seed is None:
         return int.from_bytes(os.urandom(8), "little")
     n = integer("seed", seed, 0, 42)
-    check(n < 2 ** 64, f"seed={seed}: give an integer below 2**64")
+    check(n < 2**64, f"seed={seed}: give an integer below 2**64")
     return n
 
 
@@ -88,9 +100,12 @@ def origin(start: Any, dim: int) -> Any:
 def _good_origin(array: Any, dim: int) -> Any:
     if array.ndim == 0 and dim == 1:
         array = array[None]
-    check(array.ndim in (1, 2) and array.shape[-1] == dim and array.size > 0, f"start has shape {array.shape}: the "
-          f"loss has dimension {dim}, so give shape ({dim},), or (paths, {dim}) for a start of each path's own")
-    with np.errstate(over="ignore", invalid="ignore"):      # a finite sum says enough, in a tenth of the time
+    check(
+        array.ndim in (1, 2) and array.shape[-1] == dim and array.size > 0,
+        f"start has shape {array.shape}: the "
+        f"loss has dimension {dim}, so give shape ({dim},), or (paths, {dim}) for a start of each path's own",
+    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a finite sum says enough, in a tenth of the time
         finite = bool(abs(array.sum()) < np.inf) or bool((abs(array) < np.inf).all())
     check(finite, "start holds a value that is not a finite number: remove it")
     return array
@@ -104,8 +119,10 @@ def paths(paths: int | None, sizes: Mapping[str, int]) -> int:
     if paths is None:
         return wanted.pop() if wanted else 1
     n = integer("paths", paths, 1, "10_000")
-    check(not wanted or wanted == {n}, f"paths={n}: of the arrays with one entry per path, {described}; give them {n} "
-          "entries, or leave paths out")
+    check(
+        not wanted or wanted == {n},
+        f"paths={n}: of the arrays with one entry per path, {described}; give them {n} entries, or leave paths out",
+    )
     return n
 
 
@@ -118,12 +135,18 @@ def given(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
         identifier(name)
         check(name not in RESERVED, f"parameter name {name!r} is samfast's own: rename it")
     for name, value in observer.params.items():
-        check(not isinstance(value, PerPath), f"{name}: a parameter of observer {observer.name!r} is the same for all "
-              "paths; give a number, or a sequence for a sweep")
+        check(
+            not isinstance(value, PerPath),
+            f"{name}: a parameter of observer {observer.name!r} is the same for all "
+            "paths; give a number, or a sequence for a sweep",
+        )
     given = {**observer.params, **loss.params, **rule.params}
     for name in loss.vectors | rule.vectors:
-        check(not isinstance(given[name], PerPath), f"{name}: it has one value per coordinate, per_path gives one per "
-              "path; give an array whose last axis has length dim")
+        check(
+            not isinstance(given[name], PerPath),
+            f"{name}: it has one value per coordinate, per_path gives one per "
+            "path; give an array whose last axis has length dim",
+        )
     return {k: v for k, v in given.items() if k != ORIGIN}
 
 
@@ -133,7 +156,9 @@ def sweep(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         shape = np.broadcast_shapes(*shapes.values())
     except ValueError:
         described = ", ".join(f"{k} {s}" for k, s in shapes.items() if s)
-        raise ValueError(f"the parameters of the sweep do not broadcast: {described}; give sequences of one length, or "
-                         "shapes such as (3, 1) and (4,) for a grid") from None
+        raise ValueError(
+            f"the parameters of the sweep do not broadcast: {described}; give sequences of one length, or "
+            "shapes such as (3, 1) and (4,) for a grid"
+        ) from None
     check(0 not in shape, "a parameter is an empty sequence: give at least one value")
     return tuple(shape)

@@ -1,4 +1,5 @@
 """A run as an xarray.Dataset."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -12,11 +13,25 @@ from .job import Job
 if TYPE_CHECKING:
     import xarray as xr
 
-UNITS = {"w": "length", "dw": "length", "wp": "length", "distance": "length", "msd": "length^2", "loss": "1",
-         "gradient_norm": "1/length", "cosine": "1", "side": "1", "escape": "updates", "exit_time": "updates",
-         "first": "updates"}
-STATISTICS = {"mean": "mean over the paths", "var": "unbiased variance over the paths",
-              "std_error": "standard error of the mean"}
+UNITS = {
+    "w": "length",
+    "dw": "length",
+    "wp": "length",
+    "distance": "length",
+    "msd": "length^2",
+    "loss": "1",
+    "gradient_norm": "1/length",
+    "cosine": "1",
+    "side": "1",
+    "escape": "updates",
+    "exit_time": "updates",
+    "first": "updates",
+}
+STATISTICS = {
+    "mean": "mean over the paths",
+    "var": "unbiased variance over the paths",
+    "std_error": "standard error of the mean",
+}
 
 
 class Recorded(Protocol):
@@ -58,6 +73,7 @@ def dataset(run: Recorded) -> xr.Dataset:
     each feature, e.g. w: w_mean, w_var, w_std_error, and w itself (*sweep, time, path, coordinate) if values were kept.
     """
     import xarray as xr
+
     names, coords = _sweep(run)
     dims = (*names, "time")
     coords["time"] = ("time", run.record, {"units": "updates", "long_name": "updates done"})
@@ -95,7 +111,7 @@ def _groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
     i = 0
     while i < len(labels):
         base = labels[i].removesuffix("0")
-        if base and base != labels[i] and labels[i:i + dim] == tuple(f"{base}{j}" for j in range(dim)):
+        if base and base != labels[i] and labels[i : i + dim] == tuple(f"{base}{j}" for j in range(dim)):
             out[base] = slice(i, i + dim)
             i += dim
         else:
@@ -119,8 +135,7 @@ def _sweep(run: Recorded) -> tuple[list[str], dict[str, Any]]:
     along = {k: [axis + len(run.sweep) - len(s) for axis, n in enumerate(s) if n > 1] for k, s in shapes.items()}
     for axis in range(len(run.sweep)):
         only = [k for k, a in along.items() if a == [axis]]
-        names.append(only[0] if len(only) == 1 and np.asarray(run.params[only[0]]).size == run.sweep[axis]
-                     else f"sweep_{axis}")
+        names.append(only[0] if len(only) == 1 and np.asarray(run.params[only[0]]).size == run.sweep[axis] else f"sweep_{axis}")
     for name, axes in along.items():
         value = np.asarray(run.params[name], float)
         if not axes and value.size == 1:

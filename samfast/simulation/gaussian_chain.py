@@ -2,6 +2,7 @@
 
 One jump is one step of one compiled program, whose coefficients change from time to time.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -21,13 +22,26 @@ from .prepare import checked, ready
 from .progress import Progress
 from .run import Run, finish
 
-ROUNDING = 1e-10        # by which a covariance may fail to be symmetric or to have a real root
+ROUNDING = 1e-10  # by which a covariance may fail to be symmetric or to have a real root
 
 
-def gaussian_chain(transition: Any, covariance: Any, *, start: Any = None, paths: int, observe: Observer | None = None,
-                   seed: int | None = 0, dtype: str = "mixed", device: str | None = None, moments: int = 2,
-                   values: bool = False, shared_noise: bool = True, on_divergence: str = "mask",
-                   executor: Executor | None = None, progress: Progress = None) -> Run:
+def gaussian_chain(
+    transition: Any,
+    covariance: Any,
+    *,
+    start: Any = None,
+    paths: int,
+    observe: Observer | None = None,
+    seed: int | None = 0,
+    dtype: str = "mixed",
+    device: str | None = None,
+    moments: int = 2,
+    values: bool = False,
+    shared_noise: bool = True,
+    on_divergence: str = "mask",
+    executor: Executor | None = None,
+    progress: Progress = None,
+) -> Run:
     """Sample s_i = A_i s_(i-1) + L_i z_i with L_i L_i^T = S_i at each time i = 1, 2, ..., one engine step per time.
 
     transition: A, shape (*sweep, time, k, k) with k = 1 or 2; covariance: S, of the same shape or one that broadcasts
@@ -43,9 +57,22 @@ def gaussian_chain(transition: Any, covariance: Any, *, start: Any = None, paths
     factor = root(s)
     names |= {f"l{i}{j}": factor[..., i, j] for i in range(k) for j in range(i + 1)}
     rule = Rule("jump", _jump, {name: x[..., 0] for name, x in names.items()}, draws=1)
-    job = checked(Loss("flat", k, _flat), rule, np.zeros(k) if start is None else start, paths=paths, observe=observe,
-                  seed=seed, dtype=dtype, device=device, steps=times, moments=moments, values=values, state=False,
-                  shared_noise=shared_noise, on_divergence=on_divergence)
+    job = checked(
+        Loss("flat", k, _flat),
+        rule,
+        np.zeros(k) if start is None else start,
+        paths=paths,
+        observe=observe,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        steps=times,
+        moments=moments,
+        values=values,
+        state=False,
+        shared_noise=shared_noise,
+        on_divergence=on_divergence,
+    )
     given = {name: x for name, x in job.given.items() if name not in names}
     job = replace(job, params=_coefficients(job, names, times), given=given)
     record = np.arange(1, times + 1)
@@ -70,20 +97,27 @@ def _matrices(transition: Any, covariance: Any) -> tuple[np.ndarray, np.ndarray]
             array = np.asarray(given, float)
         except (TypeError, ValueError):
             raise TypeError(f"{name}={given!r:.60}: give an array of shape (time, k, k)") from None
-        check(array.ndim >= 2 and array.shape[-1] == array.shape[-2] and array.shape[-1] in (1, 2),
-              f"{name} has shape {array.shape}: give (time, k, k), or (*sweep, time, k, k), with k = 1 or 2")
+        check(
+            array.ndim >= 2 and array.shape[-1] == array.shape[-2] and array.shape[-1] in (1, 2),
+            f"{name} has shape {array.shape}: give (time, k, k), or (*sweep, time, k, k), with k = 1 or 2",
+        )
         check(bool(np.isfinite(array).all()), f"{name} holds a value that is not a finite number: give finite numbers")
         arrays.append(array)
     try:
         a, s = np.broadcast_arrays(*arrays)
     except ValueError:
-        raise ValueError(f"transition has shape {arrays[0].shape} and covariance {arrays[1].shape}: give shapes that "
-                         "broadcast to (*sweep, time, k, k)") from None
+        raise ValueError(
+            f"transition has shape {arrays[0].shape} and covariance {arrays[1].shape}: give shapes that "
+            "broadcast to (*sweep, time, k, k)"
+        ) from None
     check(a.ndim >= 3 and a.shape[-3] > 0, f"transition has shape {a.shape}: give one matrix for each time, shape (time, k, k)")
     size = np.sqrt(np.abs(np.diagonal(s, axis1=-2, axis2=-1)))
     scale = size[..., :, None] * size[..., None, :] * (1 + ROUNDING)
-    good = bool((np.diagonal(s, axis1=-2, axis2=-1) >= 0).all() and (np.abs(s) <= scale).all()
-                and (np.abs(s - np.swapaxes(s, -1, -2)) <= ROUNDING * scale).all())
+    good = bool(
+        (np.diagonal(s, axis1=-2, axis2=-1) >= 0).all()
+        and (np.abs(s) <= scale).all()
+        and (np.abs(s - np.swapaxes(s, -1, -2)) <= ROUNDING * scale).all()
+    )
     check(good, "covariance: a matrix of it is not symmetric or has a negative eigenvalue; give covariance matrices")
     return a, s
 
@@ -112,8 +146,9 @@ def _coefficients(job: Job, names: Mapping[str, np.ndarray], times: int) -> np.n
     at = 0
     for name, size in job.program.columns:
         if name in names:
-            per_time = np.moveaxis(names[name], -1, 0).reshape(times, *(1,) * (len(job.sweep) - names[name].ndim + 1),
-                                                               *names[name].shape[:-1])
+            per_time = np.moveaxis(names[name], -1, 0).reshape(
+                times, *(1,) * (len(job.sweep) - names[name].ndim + 1), *names[name].shape[:-1]
+            )
             with np.errstate(all="ignore"):
                 jumps[:, :, at] = np.broadcast_to(per_time, (times, *job.sweep)).reshape(times, -1)
         at += size

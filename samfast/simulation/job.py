@@ -1,4 +1,5 @@
 """A job: all that defines the paths of a simulation; how it is cut into shards, and whether it fits into memory."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from ..checks import check
 from ..codegen.program import BLOCK, Program
 from ..machine import threads, toolchain
 
-GPU_STEPS = 1e12        # path-steps of one shard on a GPU: some seconds
-SHARDS_PER_GPU = 4      # at least, if there are several
-GPU_SHARE = 0.3         # of a GPU's free memory for one shard
-SHARD_NS = 3e7          # estimated time of one shard: an interrupt or a retry loses no more than about this
-LITTLE = 2 ** 18        # bytes that need no question whether they are free
+GPU_STEPS = 1e12  # path-steps of one shard on a GPU: some seconds
+SHARDS_PER_GPU = 4  # at least, if there are several
+GPU_SHARE = 0.3  # of a GPU's free memory for one shard
+SHARD_NS = 3e7  # estimated time of one shard: an interrupt or a retry loses no more than about this
+LITTLE = 2**18  # bytes that need no question whether they are free
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,17 @@ class Job:
     program: Program
     paths: int
     seed: int
-    params: np.ndarray                  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
-    rows: Mapping[str, np.ndarray]      # initial rows: (size, 1) or (size, paths)
-    shift: np.ndarray                   # (C, features)
+    params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
+    rows: Mapping[str, np.ndarray]  # initial rows: (size, 1) or (size, paths)
+    shift: np.ndarray  # (C, features)
     shared_noise: bool
     on_divergence: str
     values: bool
     state: bool
     sweep: tuple[int, ...]
     given: Mapping[str, Any]
-    kind: str = "numpy"                 # library of the arrays that a user gets
-    first: int = 0                      # number of the first path: a replay starts elsewhere
+    kind: str = "numpy"  # library of the arrays that a user gets
+    first: int = 0  # number of the first path: a replay starts elsewhere
 
     @property
     def configurations(self) -> int:
@@ -71,15 +72,20 @@ class Job:
         per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
         if p.device == "cuda":
             from ..backends.cuda import count
+
             each = per_path + configurations * 8 + 2 * per_block / BLOCK
             most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * configurations))
             most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
             while size < self.paths and 2 * size <= most:
                 size *= 2
             return size
-        while (size < self.paths and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
-               and 2 * size // BLOCK * per_block < 2 ** 26 and 2 * size * per_path < 2 ** 28
-               and 8 * threads() * 2 * size <= max(self.paths, 8 * threads() * 1024)):
+        while (
+            size < self.paths
+            and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
+            and 2 * size // BLOCK * per_block < 2**26
+            and 2 * size * per_path < 2**28
+            and 8 * threads() * 2 * size <= max(self.paths, 8 * threads() * 1024)
+        ):
             size *= 2
         return size
 
@@ -89,41 +95,72 @@ class Job:
             for a in range(0, self.paths, chunk):
                 b = min(a + chunk, self.paths)
                 rows = {k: v[:, a:b] if v.shape[1] > 1 else v for k, v in self.rows.items()}
-                out.append(Shard(self.program, self.first + a, b - a, start, self.seed, tag, self.params[:, which],
-                                 self.shift[which], times, rows, None if state is None else state[which, :, a:b],
-                                 self.mask, self.values, self.state, toolchain()))
+                out.append(
+                    Shard(
+                        self.program,
+                        self.first + a,
+                        b - a,
+                        start,
+                        self.seed,
+                        tag,
+                        self.params[:, which],
+                        self.shift[which],
+                        times,
+                        rows,
+                        None if state is None else state[which, :, a:b],
+                        self.mask,
+                        self.values,
+                        self.state,
+                        toolchain(),
+                    )
+                )
         return out
 
 
 def check_size(job: Job, times: np.ndarray) -> None:
     """Refuse what does not fit, before anything is allocated."""
     p = job.program
-    check(int(times[-1]) // p.served * p.calls < 2 ** 32, f"record={int(times[-1])}: one path draws at most 2**32 "
-          f"Philox calls, here {2 ** 32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run")
+    check(
+        int(times[-1]) // p.served * p.calls < 2**32,
+        f"record={int(times[-1])}: one path draws at most 2**32 "
+        f"Philox calls, here {2**32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run",
+    )
     configurations, features = job.configurations, len(p.labels)
     shards = -(-job.paths // job.chunk(int(times[-1]), len(times)))
-    need = {"values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
-            "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
-            "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2)}      # 2: in parts and merged
+    need = {
+        "values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
+        "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
+        "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2),
+    }  # 2: in parts and merged
     if p.device == "cuda":
         _check_gpu(need)
         need = {"sums": need["sums"]}
     have = arrays.free_memory() if sum(need.values()) > LITTLE else None
-    check(have is None or sum(need.values()) < 0.8 * have,
-          "memory: this run needs " + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
-          + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "
-          "state=False", MemoryError)
+    check(
+        have is None or sum(need.values()) < 0.8 * have,
+        "memory: this run needs "
+        + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
+        + f", and {(have or 0) / 1e9:.3g} GB are free: record fewer times or paths, or give values=False or "
+        "state=False",
+        MemoryError,
+    )
 
 
 def _gpu_memory() -> float:
     """Free bytes of the current GPU."""
     import cupy
+
     return arrays.free_memory(cupy) or 0.0
 
 
 def _check_gpu(need: Mapping[str, int]) -> None:
     """What stays on the GPU must leave room for a shard's own arrays."""
     kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, _gpu_memory()
-    check(sum(kept.values()) < (1 - GPU_SHARE) * have, "memory: this run needs "
-          + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v) + f" on the GPU, where {have / 1e9:.3g} GB "
-          "are free: run fewer paths at once, or give values=False or state=False", MemoryError)
+    check(
+        sum(kept.values()) < (1 - GPU_SHARE) * have,
+        "memory: this run needs "
+        + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v)
+        + f" on the GPU, where {have / 1e9:.3g} GB "
+        "are free: run fewer paths at once, or give values=False or state=False",
+        MemoryError,
+    )

@@ -1,4 +1,5 @@
 """The parts of all shards become the sums, counts, values and state of one result."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,13 @@ from .job import Job
 class Merged:
     """What the shards that were run gave together."""
 
-    sums: np.ndarray                # (*sweep, time, feature, moment)
-    count: np.ndarray               # (*sweep, time)
-    diverged: np.ndarray            # (k, 3): configuration, path, step
-    paths: int                      # in the sums
-    values: Any                     # (*sweep, time, path, feature), or None
-    state: Any                      # (configuration, row, path), or None
-    missing: tuple[tuple[int, int], ...]        # (tag, first) of shards that were not run
+    sums: np.ndarray  # (*sweep, time, feature, moment)
+    count: np.ndarray  # (*sweep, time)
+    diverged: np.ndarray  # (k, 3): configuration, path, step
+    paths: int  # in the sums
+    values: Any  # (*sweep, time, path, feature), or None
+    state: Any  # (configuration, row, path), or None
+    missing: tuple[tuple[int, int], ...]  # (tag, first) of shards that were not run
 
 
 def in_order(diverged: list[list[int]]) -> np.ndarray:
@@ -62,5 +63,12 @@ def collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], 
     shape = job.sweep
     if values is not None:
         values = arrays.like(values.reshape(*shape, *values.shape[1:]), job.kind)
-    return Merged(sums.reshape(*shape, *sums.shape[1:]), count.reshape(*shape, *count.shape[1:]), in_order(diverged),
-                  sum(s.paths for s in kept if s.tag == 0), values, state, missing)
+    return Merged(
+        sums.reshape(*shape, *sums.shape[1:]),
+        count.reshape(*shape, *count.shape[1:]),
+        in_order(diverged),
+        sum(s.paths for s in kept if s.tag == 0),
+        values,
+        state,
+        missing,
+    )

@@ -1,4 +1,5 @@
 """A model and the arguments of a simulation become a job: everything checked, the program rendered."""
+
 from __future__ import annotations
 
 import warnings
@@ -25,7 +26,7 @@ from ..model.rule import Rule
 from . import arguments
 from .job import Job, check_size
 
-AUTO_SECONDS = 0.1      # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
+AUTO_SECONDS = 0.1  # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
 
 
 def _better_device(job: Job, steps: int) -> str:
@@ -33,11 +34,24 @@ def _better_device(job: Job, steps: int) -> str:
     if job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads() < AUTO_SECONDS:
         return "cpu"
     from ..backends.cuda import missing
+
     return "cpu" if missing() else "cuda"
 
 
-def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str, device: str | None = None, moments: int,
-            on_divergence: str, observe: Observer | None, steps: int, **options: Any) -> Job:
+def checked(
+    loss: Loss,
+    rule: Rule,
+    start: Any,
+    *,
+    seed: int | None,
+    dtype: str,
+    device: str | None = None,
+    moments: int,
+    on_divergence: str,
+    observe: Observer | None,
+    steps: int,
+    **options: Any,
+) -> Job:
     """The job of a simulation of so many steps, with every argument looked at. Compiles nothing, writes nothing."""
     arguments.kinds(loss, rule, observe)
     choice("dtype", dtype, MODES)
@@ -47,9 +61,21 @@ def checked(loss: Loss, rule: Rule, start: Any, *, seed: int | None, dtype: str,
     moments = integer("moments", moments, 1, 2)
     check(moments <= 4, f"moments={moments}: give at most 4")
     _warn_of_slow_processor()
+
     def on(device: str) -> Job:
-        return plan(loss, rule, start, observe=observe, seed=arguments.seed(seed), dtype=dtype, device=device,
-                    moments=max(2, moments), on_divergence=on_divergence, **options)
+        return plan(
+            loss,
+            rule,
+            start,
+            observe=observe,
+            seed=arguments.seed(seed),
+            dtype=dtype,
+            device=device,
+            moments=max(2, moments),
+            on_divergence=on_divergence,
+            **options,
+        )
+
     if device == "auto":
         device = "cuda" if there else _better_device(on("cpu"), steps)
     return on(device)
@@ -66,8 +92,12 @@ def _warn_of_slow_processor() -> None:
     """Once: without fused multiply-add in hardware every fma is a library call, and nothing vectorises."""
     about = host()
     if not about["fma"]:
-        warnings.warn(f"the processor {about['name']!r} has no fused multiply-add: kernels give the same bits but are much "
-                      "slower; use another machine for long runs", RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            f"the processor {about['name']!r} has no fused multiply-add: kernels give the same bits but are much "
+            "slower; use another machine for long runs",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def prepare(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
@@ -76,9 +106,22 @@ def prepare(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
     return replace(job, shift=_shift(job))
 
 
-def plan(loss: Loss, rule: Rule, start: Any, *, paths: int | None = None, observe: Observer | None = None,
-         seed: int = 0, dtype: str = "mixed", device: str = "cpu", moments: int = 2, values: bool = False,
-         state: bool = True, shared_noise: bool = True, on_divergence: str = "mask") -> Job:
+def plan(
+    loss: Loss,
+    rule: Rule,
+    start: Any,
+    *,
+    paths: int | None = None,
+    observe: Observer | None = None,
+    seed: int = 0,
+    dtype: str = "mixed",
+    device: str = "cpu",
+    moments: int = 2,
+    values: bool = False,
+    state: bool = True,
+    shared_noise: bool = True,
+    on_divergence: str = "mask",
+) -> Job:
     """Check and render; the shift is still to be filled in. Compiles nothing, writes nothing."""
     observer = observe or position()
     origin = arguments.origin(start, loss.dim)
@@ -90,26 +133,50 @@ def plan(loss: Loss, rule: Rule, start: Any, *, paths: int | None = None, observ
     common = {k: np.asarray(v, float) for k, v in given.items() if k not in own}
     for k in rule.vectors:
         common[k] = np.atleast_1d(common[k])
-        check(common[k].shape[-1] in (1, loss.dim), f"{k} has shape {common[k].shape}: its last axis is the "
-              f"coordinates, so give it length 1 or dim={loss.dim}; for a sweep give shape (settings, 1)")
+        check(
+            common[k].shape[-1] in (1, loss.dim),
+            f"{k} has shape {common[k].shape}: its last axis is the "
+            f"coordinates, so give it length 1 or dim={loss.dim}; for a sweep give shape (settings, 1)",
+        )
         common[k] = np.broadcast_to(common[k], (*common[k].shape[:-1], loss.dim))
     sweep = arguments.sweep({k: v.shape[:-1] if k in vectors else v.shape for k, v in common.items()})
     configurations = int(np.prod(sweep))
-    program = render(loss, rule, observer, mode=dtype, device=device, lanes=lanes(loss, rule, n, device),
-                     shared=configurations > 1 and shared_noise, moments=moments, start_per_path=origin.ndim == 2,
-                     single=n == 1)
+    program = render(
+        loss,
+        rule,
+        observer,
+        mode=dtype,
+        device=device,
+        lanes=lanes(loss, rule, n, device),
+        shared=configurations > 1 and shared_noise,
+        moments=moments,
+        start_per_path=origin.ndim == 2,
+        single=n == 1,
+    )
     where = origin.T if origin.ndim == 2 else origin[:, None]
     rows = {"w": where, **{f"p_{k}": v[None] for k, v in own.items()}}
     if f"p_{ORIGIN}" in program.rows:
         rows[f"p_{ORIGIN}"] = where
-    return Job(program, n, seed, _columns(program, common, vectors, origin, sweep),
-               {k: v.astype(program.dtype, copy=False) for k, v in rows.items()},
-               np.zeros((configurations, len(program.labels))), shared_noise, on_divergence, values, state, sweep, given,
-               arrays.kind_of(start) if device == "cuda" else "numpy")
+    return Job(
+        program,
+        n,
+        seed,
+        _columns(program, common, vectors, origin, sweep),
+        {k: v.astype(program.dtype, copy=False) for k, v in rows.items()},
+        np.zeros((configurations, len(program.labels))),
+        shared_noise,
+        on_divergence,
+        values,
+        state,
+        sweep,
+        given,
+        arrays.kind_of(start) if device == "cuda" else "numpy",
+    )
 
 
-def _columns(program: Program, common: Mapping[str, np.ndarray], vectors: Iterable[str], origin: Any,
-             sweep: tuple[int, ...]) -> np.ndarray:
+def _columns(
+    program: Program, common: Mapping[str, np.ndarray], vectors: Iterable[str], origin: Any, sweep: tuple[int, ...]
+) -> np.ndarray:
     """The parameters of every setting as the program takes them, (1, setting, column)."""
     configurations, columns = int(np.prod(sweep)), []
     for name, size in program.columns:
@@ -125,8 +192,23 @@ def _columns(program: Program, common: Mapping[str, np.ndarray], vectors: Iterab
 def _shift(job: Job) -> np.ndarray:
     """The features at the start of path 0: sums about it keep their digits."""
     rows = {k: v[:, :1] for k, v in job.rows.items()}
-    shard = Shard(job.program, 0, 1, 0, 0, 0, job.params[:1], job.shift, np.zeros(1, np.int64), rows, None, False, True,
-                  False, toolchain())
+    shard = Shard(
+        job.program,
+        0,
+        1,
+        0,
+        0,
+        0,
+        job.params[:1],
+        job.shift,
+        np.zeros(1, np.int64),
+        rows,
+        None,
+        False,
+        True,
+        False,
+        toolchain(),
+    )
     part = run_shard(shard)
     assert part.values is not None
     value = arrays.to_host(part.values[:, 0, :, 0]).astype(float)

@@ -1,4 +1,5 @@
 """What a simulation gives, and how it is completed: missing shards are run, all are merged, what diverged is reported."""
+
 from __future__ import annotations
 
 import warnings
@@ -33,21 +34,21 @@ class Run:
     """
 
     job: Job = field(repr=False)
-    record: np.ndarray              # (time,) update counts
+    record: np.ndarray  # (time,) update counts
     labels: tuple[str, ...]
     sweep: tuple[int, ...]
     params: Mapping[str, Any]
-    sums: np.ndarray                # (*sweep, time, feature, moment) about the shift
-    count: np.ndarray               # (*sweep, time) paths in the sums
-    shift: np.ndarray               # (*sweep, feature)
-    diverged: np.ndarray            # (k, 3): configuration (flat index), path, recorded step
+    sums: np.ndarray  # (*sweep, time, feature, moment) about the shift
+    count: np.ndarray  # (*sweep, time) paths in the sums
+    shift: np.ndarray  # (*sweep, feature)
+    diverged: np.ndarray  # (k, 3): configuration (flat index), path, recorded step
     paths: int
     seed: int
-    values: np.ndarray | None = None    # (*sweep, time, path, feature), if asked for
-    state: np.ndarray | None = field(default=None, repr=False)     # (configuration, row, path), internal order
-    missing: tuple[tuple[int, int], ...] = ()      # (tag, first) of shards that an interrupt left out
-    parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)      # what was finished then
-    before: Run | None = field(default=None, repr=False)        # the run that was then being continued
+    values: np.ndarray | None = None  # (*sweep, time, path, feature), if asked for
+    state: np.ndarray | None = field(default=None, repr=False)  # (configuration, row, path), internal order
+    missing: tuple[tuple[int, int], ...] = ()  # (tag, first) of shards that an interrupt left out
+    parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)  # what was finished then
+    before: Run | None = field(default=None, repr=False)  # the run that was then being continued
 
     @property
     def moments(self) -> Moments:
@@ -91,11 +92,13 @@ class Run:
 
     def final(self, name: str = "w") -> Any:
         """The state at the last recorded step, (*sweep, path, dim): "w", or "v" for momentum or velocity."""
-        check(self.state is not None, "state: this run has none; give state=True to simulate, or finish it by "
-              "resume(run)")
+        check(self.state is not None, "state: this run has none; give state=True to simulate, or finish it by resume(run)")
         key = "v0" if name == "v" else name
-        check(key in self.job.program.rows, f"{name!r} is no state of this rule; it has "
-              f"{names_of(self.job.program.rows)}", KeyError)
+        check(
+            key in self.job.program.rows,
+            f"{name!r} is no state of this rule; it has {names_of(self.job.program.rows)}",
+            KeyError,
+        )
         assert self.state is not None
         rows = self.state[:, equidistant(self.job.program.rows[key])].copy()
         return arrays.like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.kind)
@@ -116,28 +119,38 @@ class Run:
         sweep = f", sweep {self.sweep}" if self.sweep else ""
         lost = f", {len(self.diverged)} diverged" if len(self.diverged) else ""
         left = f", {len(self.missing)} shards missing" if self.missing else ""
-        return (f"Run({self.job.program.name}: {self.paths:,} paths{sweep}, {int(self.record[-1]):,} steps, seed "
-                f"{self.seed}{lost}{left}; mean of {', '.join(self.labels[:4])} at the end {last}{more})")
+        return (
+            f"Run({self.job.program.name}: {self.paths:,} paths{sweep}, {int(self.record[-1]):,} steps, seed "
+            f"{self.seed}{lost}{left}; mean of {', '.join(self.labels[:4])} at the end {last}{more})"
+        )
 
 
-def finish(job: Job, times: np.ndarray, before: Run | None, executor: Executor | None, progress: Progress,
-            parts: dict[tuple[int, int], Part]) -> Run:
+def finish(
+    job: Job,
+    times: np.ndarray,
+    before: Run | None,
+    executor: Executor | None,
+    progress: Progress,
+    parts: dict[tuple[int, int], Part],
+) -> Run:
     """Run the shards that `parts` lacks, from the end of `before` if that is given, and merge all."""
     start, state = (0, None) if before is None else (int(before.record[-1]), before.state)
     shards = job.shards(start, times, state)
     sizes = {(s.tag, s.first): s.paths for s in shards}
-    parts = {k: q for k, q in parts.items() if sizes.get(k) == q.paths}     # another machine may cut other shards
+    parts = {k: q for k, q in parts.items() if sizes.get(k) == q.paths}  # another machine may cut other shards
     todo = [s for s in shards if (s.tag, s.first) not in parts]
     total = sum(sizes.values())
     done_before = total - sum(s.paths for s in todo)
     show = bar(total) if progress is True else None
     report = None
     if show is not None or callable(progress):
+
         def report(done: int) -> None:
             if show is not None:
                 show(done_before + done)
             elif callable(progress):
                 progress(done_before + done, total)
+
     estimate = job.nanoseconds(job.paths, int(times[-1]) - start, job.configurations)
     try:
         if todo:
@@ -154,13 +167,29 @@ def finish(job: Job, times: np.ndarray, before: Run | None, executor: Executor |
     return run if before is None else _append(before, run, fresh)
 
 
-def _run(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard],
-         before: Run | None) -> Run:
+def _run(
+    job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard], before: Run | None
+) -> Run:
     """The shards that there are as one run; what is missing stands in it."""
     m = collect(job, times, parts, shards)
-    return Run(job, times, job.program.labels, job.sweep, job.given, m.sums, m.count, job.shift.reshape(*job.sweep, -1),
-               m.diverged, m.paths, job.seed, m.values, m.state, m.missing, dict(parts) if m.missing else {},
-               before if m.missing else None)
+    return Run(
+        job,
+        times,
+        job.program.labels,
+        job.sweep,
+        job.given,
+        m.sums,
+        m.count,
+        job.shift.reshape(*job.sweep, -1),
+        m.diverged,
+        m.paths,
+        job.seed,
+        m.values,
+        m.state,
+        m.missing,
+        dict(parts) if m.missing else {},
+        before if m.missing else None,
+    )
 
 
 def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
@@ -169,9 +198,14 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
     values = None
     if old.values is not None and new.values is not None:
         values = _joined(old.values, new.values, t, old.job.kind)
-    return replace(new, record=np.concatenate([old.record, new.record]), sums=np.concatenate([old.sums, new.sums], t),
-                   count=np.concatenate([old.count, new.count], t), values=values,
-                   diverged=in_order([*old.diverged.tolist(), *fresh.tolist()]))
+    return replace(
+        new,
+        record=np.concatenate([old.record, new.record]),
+        sums=np.concatenate([old.sums, new.sums], t),
+        count=np.concatenate([old.count, new.count], t),
+        values=values,
+        diverged=in_order([*old.diverged.tolist(), *fresh.tolist()]),
+    )
 
 
 def _joined(a: Any, b: Any, axis: int, kind: str) -> Any:
@@ -185,30 +219,45 @@ def _joined(a: Any, b: Any, axis: int, kind: str) -> Any:
 def _complain(run: Run, diverged: np.ndarray, parts: Sequence[Part]) -> None:
     alarms = [tuple(int(x) for x in row) for q in parts for row in q.alarms]
     if alarms:
-        raise CriticalPointError(f"{len(alarms)} paths met an exactly zero gradient, where a normalised step is "
-                                 f"undefined; the first is path {alarms[0][1]}. Use at_critical='stay' to go on")
+        raise CriticalPointError(
+            f"{len(alarms)} paths met an exactly zero gradient, where a normalised step is "
+            f"undefined; the first is path {alarms[0][1]}. Use at_critical='stay' to go on"
+        )
     if len(diverged) and run.job.mask:
         _, path, step = diverged[0].tolist()
-        per = {} if not run.sweep else {int(k): int(v) for k, v in zip(*np.unique(diverged[:, 0], return_counts=True),
-                                                                      strict=True)}
-        text = (f"{len(diverged):,} of {run.paths * run.job.configurations:,} paths diverged"
-                + (f" (by configuration: {per})" if per else "") + f"; the first is path {path}, by step {step}. ")
+        per = (
+            {}
+            if not run.sweep
+            else {int(k): int(v) for k, v in zip(*np.unique(diverged[:, 0], return_counts=True), strict=True)}
+        )
+        text = (
+            f"{len(diverged):,} of {run.paths * run.job.configurations:,} paths diverged"
+            + (f" (by configuration: {per})" if per else "")
+            + f"; the first is path {path}, by step {step}. "
+        )
         if run.job.on_divergence == "raise":
-            raise FloatingPointError(text + "A smaller lr or rho may keep them; on_divergence='mask' gives a run, "
-                                     f"whose run.replay({path}) shows one")
-        warnings.warn(text + f"They are left out of the statistics: run.replay({path}) shows one; a smaller lr or rho "
-                      "may keep them", DivergenceWarning, stacklevel=4)
+            raise FloatingPointError(
+                text + "A smaller lr or rho may keep them; on_divergence='mask' gives a run, "
+                f"whose run.replay({path}) shows one"
+            )
+        warnings.warn(
+            text + f"They are left out of the statistics: run.replay({path}) shows one; a smaller lr or rho may keep them",
+            DivergenceWarning,
+            stacklevel=4,
+        )
 
 
 def replay(run: Run, path: int, record: Any = None) -> Run:
     """One path of a run again, alone, with its values stored at `record` (default: every step)."""
     path, job = integer("path", path, 0), run.job
     check(path < job.paths, f"path={path}: choose one of this run's paths, 0 to {job.paths - 1}")
-    check(job.constant or record is None, f"record={record!r}: a run with coefficients for its own times is replayed at "
-          "all of them; leave record out")
+    check(
+        job.constant or record is None,
+        f"record={record!r}: a run with coefficients for its own times is replayed at all of them; leave record out",
+    )
     whole = range(int(run.record[-1]) + 1) if job.constant else run.record
     times = arguments.times(whole if record is None else record, -1)
-    rows = {k: v[:, path:path + 1] if v.shape[1] > 1 else v for k, v in job.rows.items()}
+    rows = {k: v[:, path : path + 1] if v.shape[1] > 1 else v for k, v in job.rows.items()}
     one = replace(job, paths=1, rows=rows, values=True, first=job.first + path, on_divergence="keep")
     check_size(one, times)
     return finish(one, times, None, None, None, {})

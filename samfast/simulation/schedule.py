@@ -1,4 +1,5 @@
 """Send shards to an executor, at most 64 at a time; report progress; give up cleanly."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from ..backends.shard import Part, Shard
 from ..machine import threads
 
 OUTSTANDING = 64
-DIRECT = 2e7        # estimated nanoseconds below which one shard runs in the caller's thread
+DIRECT = 2e7  # estimated nanoseconds below which one shard runs in the caller's thread
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,8 +28,13 @@ class Interrupted(KeyboardInterrupt):
         return Interrupted, (self.run,)
 
 
-def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable[[int], None] | None,
-            parts: dict[tuple[int, int], Part], estimate: float) -> None:
+def execute(
+    shards: Sequence[Shard],
+    executor: Executor | None,
+    report: Callable[[int], None] | None,
+    parts: dict[tuple[int, int], Part],
+    estimate: float,
+) -> None:
     """Run the shards, filling `parts` by (tag, first) as they finish; the order does not matter to the result."""
     done = 0
 
@@ -38,6 +44,7 @@ def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable
         done += part.paths
         if report:
             report(done)
+
     if executor is None and ((len(shards) == 1 and estimate < DIRECT) or shards[0].program.device != "cpu"):
         for each in shards:
             keep(run_shard(each))
@@ -55,8 +62,11 @@ def execute(shards: Sequence[Shard], executor: Executor | None, report: Callable
                 if shard is None:
                     exhausted = True
                 else:
-                    waiting.add(pool.submit(run_away, shard, stop) if own or isinstance(pool, ThreadPoolExecutor)
-                                else pool.submit(run_away, shard))
+                    waiting.add(
+                        pool.submit(run_away, shard, stop)
+                        if own or isinstance(pool, ThreadPoolExecutor)
+                        else pool.submit(run_away, shard)
+                    )
             finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in finished:
                 keep(future.result())

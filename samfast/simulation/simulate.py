@@ -1,4 +1,5 @@
 """simulate and resume: check, render, cut into shards, run, merge. The same bits under every schedule."""
+
 from __future__ import annotations
 
 from concurrent.futures import Executor
@@ -15,11 +16,25 @@ from .progress import Progress
 from .run import Run, finish
 
 
-def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | None = None,
-             observe: Observer | None = None, seed: int | None = 0, dtype: str = "mixed",
-             device: str | None = None, moments: int = 2, values: bool = False, state: bool = True,
-             shared_noise: bool = True, on_divergence: str = "mask", executor: Executor | None = None,
-             progress: Progress = None) -> Run:
+def simulate(
+    loss: Loss,
+    rule: Rule,
+    start: Any,
+    *,
+    record: Any,
+    paths: int | None = None,
+    observe: Observer | None = None,
+    seed: int | None = 0,
+    dtype: str = "mixed",
+    device: str | None = None,
+    moments: int = 2,
+    values: bool = False,
+    state: bool = True,
+    shared_noise: bool = True,
+    on_divergence: str = "mask",
+    executor: Executor | None = None,
+    progress: Progress = None,
+) -> Run:
     """Run many paths of a rule on a loss and keep the moments of what an observer sees.
 
     start: shape (dim,) for all paths, or (paths, dim). record: update counts at which to look, ascending, e.g.
@@ -42,8 +57,17 @@ def simulate(loss: Loss, rule: Rule, start: Any, *, record: Any, paths: int | No
     """
     arguments.how(executor, progress)
     times = arguments.times(record, -1)
-    options = dict(paths=paths, observe=observe, seed=seed, dtype=dtype, moments=moments, values=values, state=state,
-                   shared_noise=shared_noise, on_divergence=on_divergence)
+    options = dict(
+        paths=paths,
+        observe=observe,
+        seed=seed,
+        dtype=dtype,
+        moments=moments,
+        values=values,
+        state=state,
+        shared_noise=shared_noise,
+        on_divergence=on_divergence,
+    )
     job = checked(loss, rule, start, device=device, steps=int(times[-1]), **options)  # type: ignore[arg-type]
     return finish(ready(job, times), times, None, executor, progress, {})
 

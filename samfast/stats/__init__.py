@@ -25,6 +25,27 @@ from .errors import PairedDifference, mean_interval, paired_difference, standard
 from .escape import Survival, survival
 from .moments import Moments, accumulate, covariance, moments, msd
 
-__all__ = ["Goodness", "Histogram", "Moments", "PairedDifference", "Quantiles", "Survival", "accumulate", "chi_square",
-           "covariance", "fits", "histogram", "ks", "mean_interval", "merge", "moments", "msd", "paired_difference",
-           "quantiles", "standard_error", "survival", "variance_interval", "z_score"]
+__all__ = [
+    "Goodness",
+    "Histogram",
+    "Moments",
+    "PairedDifference",
+    "Quantiles",
+    "Survival",
+    "accumulate",
+    "chi_square",
+    "covariance",
+    "fits",
+    "histogram",
+    "ks",
+    "mean_interval",
+    "merge",
+    "moments",
+    "msd",
+    "paired_difference",
+    "quantiles",
+    "standard_error",
+    "survival",
+    "variance_interval",
+    "z_score",
+]

@@ -1,4 +1,5 @@
 """Comparison of samples with closed forms."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from ..checks import check, integer
 from .blocks import Array, host, namespace, quiet
 from .distribution import Histogram, ordered
 
-EXPECTED = 5.0      # paths that a bin must expect for the chi-square law: Cochran, Ann. Math. Statist. 23, 315 (1952)
+EXPECTED = 5.0  # paths that a bin must expect for the chi-square law: Cochran, Ann. Math. Statist. 23, 315 (1952)
 
 
 @quiet
@@ -49,6 +50,7 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
     expects fewer than 5 paths. Pearson, Phil. Mag. 50, 157 (1900).
     """
     from scipy.special import chdtrc
+
     counts, outside = host(histogram.counts), host(histogram.outside)
     below = np.asarray(cdf(histogram.edges), float)
     check(bool((np.diff(below) >= 0).all() and (below >= 0).all() and (below <= 1).all()), "cdf: it must ascend from 0 to 1")
@@ -58,8 +60,10 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
     outer[[0, -1]] = True
     keep = (share > 0) | ~outer
     expected = seen.sum(-1)[..., None] * share[keep]
-    check(bool((expected >= EXPECTED).all()), f"edges: a bin expects {expected.min():.3g} paths; give wider bins, each of at "
-          f"least {EXPECTED:g}")
+    check(
+        bool((expected >= EXPECTED).all()),
+        f"edges: a bin expects {expected.min():.3g} paths; give wider bins, each of at least {EXPECTED:g}",
+    )
     dof = int(keep.sum()) - 1 - integer("fitted", fitted, 0)
     check(dof > 0, f"fitted={fitted}: {int(keep.sum())} bins leave no degree of freedom; give more edges")
     statistic = ((seen[..., keep] - expected) ** 2 / expected).sum(-1)
@@ -82,5 +86,7 @@ def ks(values: Any, cdf: Callable[[Array], Array], *, axis: int = -1) -> Goodnes
 
     def tail(statistic: np.ndarray) -> np.ndarray:
         from scipy.stats import kstwo
+
         return np.asarray(kstwo.sf(statistic, host(count)))
+
     return Goodness(xp.where(i < n, gap, -1.0).max(axis=-1), tail)

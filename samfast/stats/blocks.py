@@ -1,4 +1,5 @@
 """Where an array lives, how much of it is worked on at once, and in which order it is summed."""
+
 from __future__ import annotations
 
 import importlib
@@ -10,12 +11,12 @@ import numpy as np
 from ..arrays import free_memory, tree
 from ..checks import check
 
-Array = Any                             # of NumPy or CuPy
+Array = Any  # of NumPy or CuPy
 Part = TypeVar("Part")
-ELEMENTS = 2 ** 21                      # float64 numbers of one temporary: 16 MB
-CACHED = 2 ** 17                        # and on a processor, whose cache it should fit
-SHARE = 0.8                             # of the free memory that may be asked for
-quiet = np.errstate(all="ignore")       # nan where there is nothing to divide by; CuPy does not warn
+ELEMENTS = 2**21  # float64 numbers of one temporary: 16 MB
+CACHED = 2**17  # and on a processor, whose cache it should fit
+SHARE = 0.8  # of the free memory that may be asked for
+quiet = np.errstate(all="ignore")  # nan where there is nothing to divide by; CuPy does not warn
 
 
 def namespace(*arrays: Any) -> Any:
@@ -34,8 +35,9 @@ def host(x: Any) -> np.ndarray:
 def paths_first(name: str, values: Any, axis: int, xp: Any) -> Array:
     """The array with its paths on the first axis: a view."""
     x = xp.asarray(values)
-    check(x.ndim > 0 and -x.ndim <= axis < x.ndim, f"axis={axis}: {name} has shape {tuple(x.shape)}; give the axis of the "
-          "paths")
+    check(
+        x.ndim > 0 and -x.ndim <= axis < x.ndim, f"axis={axis}: {name} has shape {tuple(x.shape)}; give the axis of the paths"
+    )
     check(x.shape[axis] > 0, f"{name} has shape {tuple(x.shape)}: give at least one path along axis {axis}")
     return xp.moveaxis(x, axis, 0)
 
@@ -58,7 +60,7 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
     may have fewer) and with one `shift` give the same bits for every m and for the whole at once.
     """
     ordered = (parts[i] for i in sorted(parts)) if isinstance(parts, Mapping) else iter(parts)
-    waiting: list[tuple[int, Any]] = []         # of 2^level parts each
+    waiting: list[tuple[int, Any]] = []  # of 2^level parts each
     for part in ordered:
         level, total = 0, part
         while waiting and waiting[-1][0] == level:
@@ -74,5 +76,9 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
 def fits(need: float, *, xp: Any = np, what: str = "values") -> None:
     """Raise MemoryError, before the work, if `need` bytes are more than 80 % of what is free (of the device, for CuPy)."""
     have = free_memory(xp)
-    check(have is None or need <= SHARE * have, f"{what}: this needs {need / 1e9:.3g} GB, and {(have or 0) / 1e9:.3g} GB are "
-          "free: give fewer paths or settings at once, and add the parts with samfast.stats.merge", MemoryError)
+    check(
+        have is None or need <= SHARE * have,
+        f"{what}: this needs {need / 1e9:.3g} GB, and {(have or 0) / 1e9:.3g} GB are "
+        "free: give fewer paths or settings at once, and add the parts with samfast.stats.merge",
+        MemoryError,
+    )

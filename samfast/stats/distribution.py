@@ -1,4 +1,5 @@
 """The distribution of paths: quantiles and histograms, with standard errors."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +11,7 @@ import numpy as np
 from ..checks import check, numbers
 from .blocks import Array, blocks, fits, namespace, paths_first, quiet
 
-COPIES = 4          # of the values: what sorting takes
+COPIES = 4  # of the values: what sorting takes
 
 
 class Quantiles(NamedTuple):
@@ -38,8 +39,10 @@ def quantiles(values: Any, probabilities: Any, *, axis: int = -1) -> Quantiles:
     """
     xp = namespace(values)
     p = np.atleast_1d(np.asarray(numbers("probabilities", probabilities, low=0.0, example=[0.05, 0.5, 0.95]), float))
-    check(p.ndim == 1 and bool((p <= 1).all()), f"probabilities={probabilities!r}: give numbers from 0 to 1, e.g. "
-          "probabilities=[0.05, 0.5, 0.95]")
+    check(
+        p.ndim == 1 and bool((p <= 1).all()),
+        f"probabilities={probabilities!r}: give numbers from 0 to 1, e.g. probabilities=[0.05, 0.5, 0.95]",
+    )
     x, count = ordered(values, axis, xp)
     n, p = count[..., None], xp.asarray(p)
     spread = xp.sqrt(p * (1 - p) / n)
@@ -95,8 +98,10 @@ class Histogram:
         return Histogram(self.edges, self.counts + other.counts, self.outside + other.outside)
 
     def __repr__(self) -> str:
-        return f"Histogram({len(self.edges) - 1} bins from {self.edges[0]:.6g} to {self.edges[-1]:.6g}, shape " \
-               f"{tuple(self.counts.shape[:-1])})"
+        return (
+            f"Histogram({len(self.edges) - 1} bins from {self.edges[0]:.6g} to {self.edges[-1]:.6g}, shape "
+            f"{tuple(self.counts.shape[:-1])})"
+        )
 
 
 @quiet
@@ -104,12 +109,14 @@ def histogram(values: Any, edges: Any, *, axis: int = -1) -> Histogram:
     """Count paths in the bins [edges[j], edges[j+1]), the last one closed. edges: ascending, from the host."""
     xp = namespace(values)
     cuts = np.asarray(numbers("edges", edges, example=[-1.0, 0.0, 1.0]), float)
-    check(cuts.ndim == 1 and cuts.size > 1 and bool((np.diff(cuts) > 0).all()), f"edges={edges!r}: give at least two "
-          "ascending numbers, e.g. edges=[-1.0, 0.0, 1.0]")
+    check(
+        cuts.ndim == 1 and cuts.size > 1 and bool((np.diff(cuts) > 0).all()),
+        f"edges={edges!r}: give at least two ascending numbers, e.g. edges=[-1.0, 0.0, 1.0]",
+    )
     x = paths_first("values", values, axis, xp)
     shape, bins, inner = tuple(x.shape[1:]), cuts.size - 1, xp.asarray(cuts)
     settings = math.prod(shape)
-    counts = xp.zeros((settings, bins + 3), dtype=np.uint64)    # below, bins, above, not finite; CuPy has no int64 here
+    counts = xp.zeros((settings, bins + 3), dtype=np.uint64)  # below, bins, above, not finite; CuPy has no int64 here
     rows = xp.arange(settings)
     for cut in blocks(x.shape[0], 4 * settings, xp):
         part = xp.asarray(x[cut], dtype=np.float64).reshape(-1, settings)
@@ -118,4 +125,4 @@ def histogram(values: Any, edges: Any, *, axis: int = -1) -> Histogram:
         where = xp.where(xp.isfinite(part), where, bins + 2)
         xp.add.at(counts, (xp.broadcast_to(rows, part.shape), where), 1)
     counts = counts.reshape(*shape, bins + 3).astype(np.int64)
-    return Histogram(cuts, counts[..., 1:bins + 1], xp.stack((counts[..., 0], counts[..., bins + 1]), axis=-1))
+    return Histogram(cuts, counts[..., 1 : bins + 1], xp.stack((counts[..., 0], counts[..., bins + 1]), axis=-1))

@@ -1,4 +1,5 @@
 """Standard errors and intervals of means and variances, and of differences on common random numbers."""
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ def standard_error(x: Any, *, of: str = "mean", axis: int = -1) -> Array:
 def mean_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tuple[Array, Array]:
     r"""Return (low, high) of the mean of an array, Run or Moments: :math:`\bar x\pm z\,s/\sqrt n`, for many paths."""
     from scipy.special import ndtri
+
     found = as_moments(x, 2, axis)
     half = float(ndtri((1 + level(confidence)) / 2)) * found.std_error
     return found.mean - half, found.mean + half
@@ -40,6 +42,7 @@ def variance_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tu
     n, xp = host(found.count), namespace(found.sums)
     check(bool((n > 1).all()), f"values: {int(n.min())} finite path; give at least 2")
     from ..theory import msd_interval  # here: it waits for SciPy, which means do not need
+
     low, high = msd_interval(1.0, paths=n - 1, confidence=level(confidence))
     return found.var * xp.asarray(low), found.var * xp.asarray(high)
 
@@ -74,6 +77,7 @@ def paired_difference(a: Any, b: Any, *, axis: int = -1) -> PairedDifference:
         p, q = (xp.asarray(z[cut], dtype=np.float64) for z in (x, y))
         d = p - q
         return xp.where(xp.isfinite(d)[..., None], xp.stack((d, p, q), axis=-1), np.nan)
+
     found = collect(parts, x.shape[0], (*x.shape[1:], 3), 2, None, xp)
     spread = found.var
     gain = xp.where(spread[..., 0] > 0, (spread[..., 1] + spread[..., 2]) / spread[..., 0], np.nan)

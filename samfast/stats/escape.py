@@ -1,4 +1,5 @@
 """How many paths have not left yet: the survival function of first-passage times."""
+
 from __future__ import annotations
 
 import math
@@ -9,7 +10,7 @@ import numpy as np
 from ..checks import check, numbers
 from .blocks import Array, fits, namespace, paths_first, quiet
 
-COPIES = 8          # of the times: what sorting two keys and two running sums take
+COPIES = 8  # of the times: what sorting two keys and two running sums take
 
 
 class Survival(NamedTuple):
@@ -33,6 +34,7 @@ def survival(exit_times: Any, times: Any, *, last: Any = None, confidence: float
     Failure Time Data, 1.4); S itself where it is 0 or 1. `last` must be given if there is such a path: it is nan otherwise.
     """
     from scipy.special import ndtri
+
     xp = namespace(exit_times, times, last)
     level = float(numbers("confidence", confidence, above=0.0, below=1.0, example=0.95))
     x = paths_first("exit_times", exit_times, axis, xp)
@@ -44,7 +46,7 @@ def survival(exit_times: Any, times: Any, *, last: Any = None, confidence: float
     paths, shape = int(x.shape[-1]), tuple(x.shape[:-1])
     rows = [_row(t, e, at, xp) for t, e in zip(_flat(x, paths), _flat(end, paths), strict=True)]
     value, spread = (xp.stack([row[j] for row in rows]).reshape(*shape, *at.shape) for j in (0, 1))
-    half = float(ndtri((1 + level) / 2)) * spread / xp.log(value)       # negative
+    half = float(ndtri((1 + level) / 2)) * spread / xp.log(value)  # negative
     low, high = (xp.where((value > 0) & (value < 1), value ** xp.exp(h), value) for h in (-half, half))
     return Survival(at, value, value * spread, low, high)
 
@@ -60,7 +62,7 @@ def _row(left: Array, end: Array, at: Array, xp: Any) -> tuple[Array, Array]:
     gone = finite & (left >= 0)
     time = xp.where(finite, xp.where(gone, left, end), np.inf)
     unknown = xp.isnan(time).any()
-    order = xp.lexsort(xp.stack((1.0 - gone, time)))        # at equal times those that leave come first
+    order = xp.lexsort(xp.stack((1.0 - gone, time)))  # at equal times those that leave come first
     time, event = time[order], gone[order].astype(np.float64)
     watched = finite.sum() - xp.arange(time.shape[0])
     steps = xp.where(event > 0, 1.0 - 1.0 / watched, 1.0)

@@ -1,4 +1,5 @@
 """Moments that add: sums of powers about a shift, with their means, variances and standard errors."""
+
 from __future__ import annotations
 
 import math
@@ -69,13 +70,15 @@ class Moments:
         Cramer, Mathematical Methods of Statistics (1946), eq. 27.4.2 with the unbiased variance.
         """
         n, xp = self.count, namespace(self.sums)
-        return xp.sqrt(xp.maximum(self.central(4) - (n - 3.0) / (n - 1.0) * self.var ** 2, 0.0) / n)
+        return xp.sqrt(xp.maximum(self.central(4) - (n - 3.0) / (n - 1.0) * self.var**2, 0.0) / n)
 
     def about(self, shift: Array) -> Moments:
         """The same about another shift, by the binomial theorem."""
         gap, xp = self.shift - shift, namespace(self.sums)
-        sums = [self.count * gap ** m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
-                for m in range(1, self.order + 1)]
+        sums = [
+            self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
+            for m in range(1, self.order + 1)
+        ]
         return Moments(xp.stack(sums, axis=-1), self.count, shift)
 
     def __add__(self, other: Moments) -> Moments:
@@ -87,8 +90,9 @@ class Moments:
         return f"Moments(order {self.order}, shape {tuple(self.sums.shape[:-1])})"
 
     def __str__(self) -> str:
-        mean, error = (np.array2string(host(x).reshape(-1)[:4], precision=6, separator=", ")
-                       for x in (self.mean, self.std_error))
+        mean, error = (
+            np.array2string(host(x).reshape(-1)[:4], precision=6, separator=", ") for x in (self.mean, self.std_error)
+        )
         return f"{self!r}: mean {mean}, standard error {error}, {int(np.max(host(self.count))):,} paths"
 
 
@@ -100,8 +104,10 @@ def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -
     """
     recorded = getattr(values, "moments", None)
     if isinstance(recorded, Moments):
-        check(order <= recorded.order,
-              f"order={order}: the run recorded {recorded.order} moments; give moments={order} to simulate")
+        check(
+            order <= recorded.order,
+            f"order={order}: the run recorded {recorded.order} moments; give moments={order} to simulate",
+        )
         return recorded
     xp = namespace(values, shift)
     x = paths_first("values", values, axis, xp)
@@ -116,7 +122,7 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
     def powers(cut: slice, about: Array, highest: int) -> Array:
         x = xp.asarray(part(cut), dtype=np.float64)
         finite, d = xp.isfinite(x), x - about
-        whole = xp is np and bool(finite.all())         # a device would have to be waited for
+        whole = xp is np and bool(finite.all())  # a device would have to be waited for
         d = d if whole else xp.where(finite, d, 0.0)
         found, term = [np.full(shape, float(len(x))) if whole else tree(finite.astype(np.float64), xp), tree(d, xp)], d
         for _ in range(1, highest):
@@ -126,6 +132,7 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
 
     def sums(about: Array, highest: int) -> Array:
         return merge(powers(cut, about, highest) for cut in blocks(paths, math.prod(shape) * 3, xp))
+
     if shift is None:
         first = sums(xp.zeros(shape), 1)
         shift = xp.where(first[..., 0] > 0, first[..., 1] / first[..., 0], 0.0)
@@ -139,12 +146,14 @@ def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: 
 
     shift: default the mean of the first chunk. See `merge` for chunks that are finished in any order.
     """
+
     def parts() -> Iterable[Moments]:
         about = shift
         for chunk in chunks:
             part = moments(chunk, order, axis=axis, shift=about)
             about = part.shift
             yield part
+
     return merge(parts())
 
 
@@ -162,6 +171,7 @@ def msd(values: Any, origin: Any = 0.0, *, axis: int = -2, shift: Any = None) ->
     def squares(cut: slice) -> Array:
         d = xp.asarray(x[cut], dtype=np.float64) - start[cut]
         return over_coordinates(d * d, xp)
+
     return collect(squares, x.shape[0], tuple(x.shape[1:-1]), 2, shift, xp)
 
 
@@ -188,6 +198,7 @@ def covariance(values: Any, *, axis: int = -2) -> Array:
         part = xp.asarray(x[cut], dtype=np.float64)
         whole = xp.isfinite(over_coordinates(xp.abs(part) * 0.0, xp))[..., None]
         return part, whole
+
     count = summed(x.shape[0], each, lambda cut: finite(cut)[1].astype(np.float64), xp)
     mean = summed(x.shape[0], each, lambda cut: xp.where(finite(cut)[1], finite(cut)[0], 0.0), xp) / count
 
@@ -195,4 +206,5 @@ def covariance(values: Any, *, axis: int = -2) -> Array:
         part, whole = finite(cut)
         d = xp.where(whole, part - mean, 0.0)
         return d[..., :, None] * d[..., None, :]
+
     return summed(x.shape[0], each * (k + 2), products, xp) / (count[..., None] - 1.0)

@@ -1,4 +1,5 @@
 """Batches of paths: consecutive path numbers of one program, their sums added; until a relative error is reached."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from .plan import Plan
 if TYPE_CHECKING:
     from ..simulation.run import Run
 
-Begin = Callable[[int, Any], "Run"]                 # (paths, progress): the first batch
-More = Callable[["Run", int, Any], "Run"]           # (run, paths, progress): the next paths of a run
-PILOT = 8           # for noise that is not Gaussian, the first batch is this part of what Gaussian noise would need
-SPARE = 1.02        # batches after the first aim a little further, or rounding would call for many small ones
+Begin = Callable[[int, Any], "Run"]  # (paths, progress): the first batch
+More = Callable[["Run", int, Any], "Run"]  # (run, paths, progress): the next paths of a run
+PILOT = 8  # for noise that is not Gaussian, the first batch is this part of what Gaussian noise would need
+SPARE = 1.02  # batches after the first aim a little further, or rounding would call for many small ones
 
 
 class Seen(NamedTuple):
@@ -28,7 +29,7 @@ class Seen(NamedTuple):
     mean: np.ndarray
     se: np.ndarray
     alive: np.ndarray
-    lost: np.ndarray        # (*grid,)
+    lost: np.ndarray  # (*grid,)
     paths: int
 
 
@@ -50,9 +51,9 @@ class Batches:
 
     def __init__(self, plan: Plan, begin: Begin, more: More, executor: Executor | None, progress: Any) -> None:
         self.plan, self.begin, self.more, self.executor, self.progress = plan, begin, more, executor, progress
-        self.total: Run | None = None       # the finished batches
-        self.last: Run | None = None        # the latest of them, as it came
-        self.pending: Run | None = None     # an interrupted batch
+        self.total: Run | None = None  # the finished batches
+        self.last: Run | None = None  # the latest of them, as it came
+        self.pending: Run | None = None  # an interrupted batch
 
     def go(self) -> None:
         """Run what is still wanted."""
@@ -68,7 +69,7 @@ class Batches:
             except Interrupted as stop:
                 if stop.run is None or stop.run.missing:
                     self.pending = stop.run
-                else:                   # in its last moment
+                else:  # in its last moment
                     self._keep(stop.run)
                 raise
             self._keep(run)
@@ -92,7 +93,7 @@ class Batches:
         most, until = self.plan.paths, self.plan.until
         if until is None:
             return most
-        need = 2 / until ** 2           # Gaussian paths: the relative variance of their mean square is 2/paths
+        need = 2 / until**2  # Gaussian paths: the relative variance of their mean square is 2/paths
         first = _whole(need if self.plan.given["kind"] == "normal" else need / PILOT)
         if done < min(first, most):
             return min(first, most)
@@ -117,8 +118,10 @@ class Batches:
             nothing = np.zeros(shape)
             return Seen(nothing, nothing, nothing.astype(np.int64), np.zeros(plan.sweep, np.int64), 0)
         at = np.searchsorted(run.record, np.broadcast_to(plan.steps, shape))
-        mean, se, count = (np.take_along_axis(np.broadcast_to(a, (*plan.sweep, len(run.record))), at, -1)
-                           for a in (run.mean[..., 0], run.std_error[..., 0], run.count))
+        mean, se, count = (
+            np.take_along_axis(np.broadcast_to(a, (*plan.sweep, len(run.record))), at, -1)
+            for a in (run.mean[..., 0], run.std_error[..., 0], run.count)
+        )
         return Seen(mean, se, count, run.paths - count[..., -1], run.paths)
 
     @property

@@ -1,4 +1,5 @@
 """Comparison: a table of simulated numbers beside exact ones, as an xarray.Dataset that prints itself."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,9 @@ class Comparison(Compared):
     def summary(self) -> str:
         """The verdict in one line."""
         a = self.dataset.attrs
-        return (f"{a['title']}: {self.verdict()} ({a['paths']:,} paths, {a['drift']} drift, {a['noise']} noise, "
-                f"seed {a['seed']})")
+        return (
+            f"{a['title']}: {self.verdict()} ({a['paths']:,} paths, {a['drift']} drift, {a['noise']} noise, seed {a['seed']})"
+        )
 
     def __repr__(self) -> str:
         return f"Comparison({self.summary()})"
@@ -39,10 +41,12 @@ class Comparison(Compared):
             yield "  ".join(f"{float(row[name]):>11.5g}" for name in (*varied, *shown))
 
 
-def comparison(values: Mapping[str, np.ndarray], columns: Mapping[str, tuple[str, Any]], attrs: Mapping[str, Any],
-               **last: Any) -> Comparison:
+def comparison(
+    values: Mapping[str, np.ndarray], columns: Mapping[str, tuple[str, Any]], attrs: Mapping[str, Any], **last: Any
+) -> Comparison:
     """columns: name -> (long_name, array of the grid); `last`: one further dimension, name=coordinates."""
     import xarray as xr
+
     swept = {p: a.ravel() for p, a in values.items() if a.ndim} | last
     shape = tuple(len(x) for x in swept.values())
     data = {k: (tuple(swept), np.array(np.broadcast_to(x, shape)), {"long_name": text}) for k, (text, x) in columns.items()}

@@ -1,4 +1,5 @@
 """The numbers of a study as an xarray.Dataset that says what they are and where they come from."""
+
 from __future__ import annotations
 
 import hashlib
@@ -13,27 +14,60 @@ from .plan import CHOICES, PARAMETERS, Plan
 if TYPE_CHECKING:
     import xarray as xr
 
-LENGTHS = "length^2"                # the loss is a pure number, w a length: so are lr, rho, time and D t lengths squared
-UNITS = {"eigenvalue": "length^-2", "lr": LENGTHS, "rho": LENGTHS, "momentum": "1", "dampening": "1", "batch_size": "1",
-         "dt": LENGTHS, "time": LENGTHS, "msd": LENGTHS, "se": LENGTHS, "ci": LENGTHS, "exact": LENGTHS, "theorem": LENGTHS,
-         "z": "1", "ratio": "1", "count": "1", "n_diverged": "1", "steps": "1"}
-NAMES = {"eigenvalue": "eigenvalue of the Hessian", "lr": "learning rate", "rho": "constant radius of SAM; 0 is SGD",
-         "momentum": "heavy-ball momentum", "dampening": "dampening of the momentum", "batch_size": "minibatch size",
-         "dt": "Euler-Maruyama step", "time": "time, learning rate x updates", "drift": "drift of SAM",
-         "noise": "gradients on which the minibatch noise acts", "bound": "end of the interval",
-         "msd": "mean squared displacement <(w(t) - w(0))^2>, simulated", "se": "standard error of msd",
-         "exact": "exact mean squared displacement of what was simulated, step size included",
-         "ratio": "theorem / exact", "valid": "whether the theorem is within 15 % of exact (Theorem 3: inside its range)",
-         "count": "paths in the mean", "n_diverged": "paths left out by the last time", "steps": "steps done by this time",
-         "z": "(msd - exact) / standard deviation of msd"}
-THEOREM = {"corrected": "Kim et al., Theorem 2 (momentum 0) or 3, drift and noise as simulated, C2 = t/lr",
-           "printed": "Kim et al., Theorem 2 (momentum 0) or 3 as printed: chain drift, unit noise, C2 = lr/t"}
+LENGTHS = "length^2"  # the loss is a pure number, w a length: so are lr, rho, time and D t lengths squared
+UNITS = {
+    "eigenvalue": "length^-2",
+    "lr": LENGTHS,
+    "rho": LENGTHS,
+    "momentum": "1",
+    "dampening": "1",
+    "batch_size": "1",
+    "dt": LENGTHS,
+    "time": LENGTHS,
+    "msd": LENGTHS,
+    "se": LENGTHS,
+    "ci": LENGTHS,
+    "exact": LENGTHS,
+    "theorem": LENGTHS,
+    "z": "1",
+    "ratio": "1",
+    "count": "1",
+    "n_diverged": "1",
+    "steps": "1",
+}
+NAMES = {
+    "eigenvalue": "eigenvalue of the Hessian",
+    "lr": "learning rate",
+    "rho": "constant radius of SAM; 0 is SGD",
+    "momentum": "heavy-ball momentum",
+    "dampening": "dampening of the momentum",
+    "batch_size": "minibatch size",
+    "dt": "Euler-Maruyama step",
+    "time": "time, learning rate x updates",
+    "drift": "drift of SAM",
+    "noise": "gradients on which the minibatch noise acts",
+    "bound": "end of the interval",
+    "msd": "mean squared displacement <(w(t) - w(0))^2>, simulated",
+    "se": "standard error of msd",
+    "exact": "exact mean squared displacement of what was simulated, step size included",
+    "ratio": "theorem / exact",
+    "valid": "whether the theorem is within 15 % of exact (Theorem 3: inside its range)",
+    "count": "paths in the mean",
+    "n_diverged": "paths left out by the last time",
+    "steps": "steps done by this time",
+    "z": "(msd - exact) / standard deviation of msd",
+}
+THEOREM = {
+    "corrected": "Kim et al., Theorem 2 (momentum 0) or 3, drift and noise as simulated, C2 = t/lr",
+    "printed": "Kim et al., Theorem 2 (momentum 0) or 3 as printed: chain drift, unit noise, C2 = lr/t",
+}
 INTERVAL = {"normal": "chi-square: the paths are Gaussian", "sign": "normal approximation, mean +- standard errors"}
 
 
 def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> xr.Dataset:
     """The dataset; `table` has the programs on its first axis."""
     import xarray as xr
+
     given, shape, dims = plan.given, plan.shape, tuple(plan.swept)
     coords: dict[str, Any] = {"time": ("time", plan.instants), "bound": ("bound", ["low", "high"])}
     coords |= {d: (d, np.asarray(values)) for d, values in plan.swept.items()}
@@ -46,10 +80,14 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
         sizes = {"time": len(plan.instants), "bound": 2}
         data[name] = ((*dims, *end), np.array(table[name]).reshape((*shape, *(sizes[e] for e in end))))
     level = float(given["confidence"])
-    about = {"title": "mean squared displacement from a critical point", **attrs, "confidence": level,
-             **{k: given[k] for k in ("method", "kind", "theorem", "seed", "dtype")},
-             **{c: given[c] if isinstance(given[c], str) else ", ".join(given[c]) for c in CHOICES},
-             "dt": "dimension or coordinate dt" if "dt" in plan.values else "lr"}
+    about = {
+        "title": "mean squared displacement from a critical point",
+        **attrs,
+        "confidence": level,
+        **{k: given[k] for k in ("method", "kind", "theorem", "seed", "dtype")},
+        **{c: given[c] if isinstance(given[c], str) else ", ".join(given[c]) for c in CHOICES},
+        "dt": "dimension or coordinate dt" if "dt" in plan.values else "lr",
+    }
     if plan.until is not None:
         about["until"] = plan.until
     ds = xr.Dataset(data, coords, about)
@@ -57,8 +95,11 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
         unit = {"units": UNITS[name]} if name in UNITS else {}
         ds[name].attrs = {"long_name": NAMES.get(str(name), ""), **unit}
     ds["theorem"].attrs["long_name"] = THEOREM[given["theorem"]]
-    ds["ci"].attrs |= {"long_name": f"{100 * level:.6g} % confidence interval of the mean squared displacement",
-                       "level": level, "method": INTERVAL[given["kind"]]}
+    ds["ci"].attrs |= {
+        "long_name": f"{100 * level:.6g} % confidence interval of the mean squared displacement",
+        "level": level,
+        "method": INTERVAL[given["kind"]],
+    }
     ds.attrs["numbers"] = fingerprint(ds)
     return ds
 
@@ -69,7 +110,7 @@ def fingerprint(ds: xr.Dataset) -> str:
     for name in sorted(map(str, (*ds.coords, *ds.data_vars))):
         a = np.asarray(ds[name])
         if a.dtype.kind == "f":
-            a = np.where(np.isnan(a), np.nan, a)        # one nan: their signs do not survive a file
+            a = np.where(np.isnan(a), np.nan, a)  # one nan: their signs do not survive a file
         number = "<f8" if a.dtype.kind == "f" else "<i8"
         h.update(f"{name} {ds[name].dims} {a.shape} ".encode())
         h.update(a.astype(number).tobytes() if a.dtype.kind in "fiub" else repr(a.tolist()).encode())
@@ -84,18 +125,31 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
     from .. import cache
     from ..backends.cuda import gpu
     from ..machine import host, toolchain
+
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}
-    return {"call": _call(given, defaults), "device": device, **about, "stream": "v1", "programs": ", ".join(programs),
-            "machine": f"{platform.machine()} {host()['name']}", "system": platform.system(),
-            "python": platform.python_version(), "scipy": scipy.__version__, "xarray": xarray.__version__, **dict(toolchain())}
+    return {
+        "call": _call(given, defaults),
+        "device": device,
+        **about,
+        "stream": "v1",
+        "programs": ", ".join(programs),
+        "machine": f"{platform.machine()} {host()['name']}",
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "scipy": scipy.__version__,
+        "xarray": xarray.__version__,
+        **dict(toolchain()),
+    }
 
 
 def _call(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """The call that gives this study, without the arguments that are at their defaults."""
+
     def plain(value: Any) -> Any:
         return value if value is None or isinstance(value, str) else np.asarray(value).tolist()
+
     shown = {k: plain(v) for k, v in given.items()}
     return "sf.msd(" + ", ".join(f"{k}={shown[k]!r}" for k in defaults if k in shown and shown[k] != defaults[k]) + ")"
 

@@ -1,4 +1,5 @@
 """Corollary 1: by how much the mean squared displacement of SGD exceeds that of SAM, on common noise."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,16 @@ from .table import Table
 if TYPE_CHECKING:
     import xarray as xr
 
-NOTHING = 1e-14     # of the variances' squares: a variance of the difference below it is rounding
-ABOUT = {"difference": "MSD of SGD - MSD of SAM, simulated on common noise",
-         "se": "standard deviation of the difference, from the exact covariance of each pair of paths",
-         "exact": "exact difference of what was simulated", "z": "(difference - exact) / se",
-         "printed": "Kim et al., Corollary 1, eq. 13: 2 lr t^2 |eigenvalue|^3 rho / batch_size",
-         "ratio": "printed / exact", "valid": "whether the printed term is within 15 % of exact"}
+NOTHING = 1e-14  # of the variances' squares: a variance of the difference below it is rounding
+ABOUT = {
+    "difference": "MSD of SGD - MSD of SAM, simulated on common noise",
+    "se": "standard deviation of the difference, from the exact covariance of each pair of paths",
+    "exact": "exact difference of what was simulated",
+    "z": "(difference - exact) / se",
+    "printed": "Kim et al., Corollary 1, eq. 13: 2 lr t^2 |eigenvalue|^3 rho / batch_size",
+    "ratio": "printed / exact",
+    "valid": "whether the printed term is within 15 % of exact",
+}
 
 
 def difference(study: Table) -> xr.Dataset:
@@ -31,10 +36,13 @@ def difference(study: Table) -> xr.Dataset:
     Corollary 1, which is about no momentum: nan elsewhere. Raises ValueError if rho=0 or rho > 0 is missing.
     """
     import xarray as xr
+
     ds = study.dataset
     radii = np.atleast_1d(ds["rho"].values)
-    check("rho" in ds.dims and bool((radii == 0).any()) and bool((radii > 0).any()), f"rho={radii.tolist()}: the difference "
-          "between SGD and SAM needs both; give msd a list with 0, e.g. rho=[0, 0.1, 0.5]")
+    check(
+        "rho" in ds.dims and bool((radii == 0).any()) and bool((radii > 0).any()),
+        f"rho={radii.tolist()}: the difference between SGD and SAM needs both; give msd a list with 0, e.g. rho=[0, 0.1, 0.5]",
+    )
     sgd, sam = ds.sel(rho=0.0, drop=True), ds.sel(rho=radii[radii > 0])
     dims = sam["exact"].dims
     msd = (sgd["msd"] - sam["msd"]).transpose(*dims)
@@ -52,8 +60,18 @@ def difference(study: Table) -> xr.Dataset:
     printed = xr.zeros_like(se) + np.where(alone, printed, np.nan)
     with np.errstate(all="ignore"):
         z, ratio = (msd - exact) / se, printed / exact
-    out = xr.Dataset({"difference": msd, "se": se, "exact": exact, "z": z.where(se > 0),
-                      "printed": printed, "ratio": ratio, "valid": np.abs(ratio - 1) <= 0.15}, attrs=dict(ds.attrs))
+    out = xr.Dataset(
+        {
+            "difference": msd,
+            "se": se,
+            "exact": exact,
+            "z": z.where(se > 0),
+            "printed": printed,
+            "ratio": ratio,
+            "valid": np.abs(ratio - 1) <= 0.15,
+        },
+        attrs=dict(ds.attrs),
+    )
     for key, text in ABOUT.items():
         out[key].attrs = {"long_name": text, "units": "1" if key in ("z", "ratio", "valid") else "length^2"}
     out.attrs |= {"title": "MSD of SGD - MSD of SAM"}
@@ -80,8 +98,10 @@ def spread(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
 
 def _of_jumps(model: Model, v: Values, w: Values, instants: np.ndarray) -> np.ndarray:
     """<X Y> where both jump from time to time by their own law, on the same normal numbers."""
-    (a, s), (b, r) = (exact_sampling.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, instants, law="sde")
-                      for one in (v, w))
+    (a, s), (b, r) = (
+        exact_sampling.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, instants, law="sde")
+        for one in (v, w)
+    )
     left, right = exact_sampling.root(s), exact_sampling.root(r)
     total, out = np.zeros(()), []
     for i in range(len(instants)):

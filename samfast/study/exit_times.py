@@ -1,4 +1,5 @@
 """exit_times: how long paths stay within a distance of a saddle or minimum, simulated and exact."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -21,15 +22,29 @@ from .comparison import Comparison, comparison
 from .plan import BOUNDS, axes
 from .process import NOISES, Model
 
-MOST = 10 ** 8      # mean number of steps of a setting beyond which nothing is begun
-FIRST = 4           # the first round lasts so many mean exit times of the slowest setting, further ones double it
+MOST = 10**8  # mean number of steps of a setting beyond which nothing is begun
+FIRST = 4  # the first round lasts so many mean exit times of the slowest setting, further ones double it
 NARROW = 1 / 20_000  # of the limit: narrower steps are beyond theory.em_exit_time
 LIMIT = {"above": 0.0, "example": 0.1}
 
 
-def exit_times(*, limit: Any, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, batch_size: Any = 64, dt: Any = None,
-               drift: str = "plain", noise: str = "unit", paths: int = 10_000, seed: int | None = 0, dtype: str = "mixed",
-               device: str = "cpu", executor: Executor | None = None, progress: Progress = None) -> Comparison:
+def exit_times(
+    *,
+    limit: Any,
+    eigenvalue: Any = -1.0,
+    lr: Any = 1e-2,
+    rho: Any = 0.0,
+    batch_size: Any = 64,
+    dt: Any = None,
+    drift: str = "plain",
+    noise: str = "unit",
+    paths: int = 10_000,
+    seed: int | None = 0,
+    dtype: str = "mixed",
+    device: str = "cpu",
+    executor: Executor | None = None,
+    progress: Progress = None,
+) -> Comparison:
     r"""Mean time until |w| first exceeds `limit`, from w = 0, without momentum; every path runs until it has left.
 
     limit, eigenvalue, lr, rho, batch_size, dt: a number, or a sequence for a dimension of the grid. The chain
@@ -51,42 +66,81 @@ def exit_times(*, limit: Any, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any =
     numbers("eigenvalue", np.abs(values["eigenvalue"]), above=0.0, example=-1.0)
     known = _theory(model, values)
     steps = float(np.max(known["best"] / model.step(values)))
-    check(steps <= MOST, f"limit={limit!r}: a path needs {steps:.3g} steps on average to leave; give a smaller limit, or "
-          "settings that hold it less")
-    run = _until_all_left(model, values, int(np.ceil(FIRST * steps)), paths=paths, seed=seed, dtype=dtype,
-                          device=device, executor=executor, progress=progress)
+    check(
+        steps <= MOST,
+        f"limit={limit!r}: a path needs {steps:.3g} steps on average to leave; give a smaller limit, or "
+        "settings that hold it less",
+    )
+    run = _until_all_left(
+        model,
+        values,
+        int(np.ceil(FIRST * steps)),
+        paths=paths,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        executor=executor,
+        progress=progress,
+    )
     dt = model.step(values)
     mean, se = run.mean[..., -1, 0], run.std_error[..., -1, 0]
-    columns = {"time": ("mean exit time, simulated", mean * dt), "se": ("standard error of time", se * dt),
-               "exact": ("exact mean exit time of the chain (Nystrom)", known["exact"]),
-               "z": ("(time - exact)/se; where exact is nan, of estimate", (mean * dt - known["best"]) / (se * dt)),
-               "estimate": ("the diffusion's exit time from a wider limit", known["estimate"]),
-               "sde": ("exact mean exit time of the diffusion", known["sde"]), "steps": ("mean number of steps", mean)}
-    about = {"title": "mean exit time", "shown": "time se exact z estimate sde steps", "paths": run.paths, "seed": run.seed,
-             "drift": drift, "noise": noise, "dtype": dtype}
+    columns = {
+        "time": ("mean exit time, simulated", mean * dt),
+        "se": ("standard error of time", se * dt),
+        "exact": ("exact mean exit time of the chain (Nystrom)", known["exact"]),
+        "z": ("(time - exact)/se; where exact is nan, of estimate", (mean * dt - known["best"]) / (se * dt)),
+        "estimate": ("the diffusion's exit time from a wider limit", known["estimate"]),
+        "sde": ("exact mean exit time of the diffusion", known["sde"]),
+        "steps": ("mean number of steps", mean),
+    }
+    about = {
+        "title": "mean exit time",
+        "shown": "time se exact z estimate sde steps",
+        "paths": run.paths,
+        "seed": run.seed,
+        "drift": drift,
+        "noise": noise,
+        "dtype": dtype,
+    }
     return comparison(values, columns, about)
 
 
 def _theory(model: Model, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of the chain (exact, estimate, the better of both) and of the diffusion."""
     kappa, d, dt = (np.asarray(x) for x in np.broadcast_arrays(model.curvature(v), model.diffusion(v), model.step(v)))
-    inner = kappa * dt < 1                      # beyond, no diffusion has the law of the chain
+    inner = kappa * dt < 1  # beyond, no diffusion has the law of the chain
     near, wide = theory.ou_embedding(curvature=np.where(inner, kappa, 0.0), diffusion=d, dt=dt)
-    estimate = np.asarray(theory.em_exit_time_estimate(v["limit"], curvature=np.where(inner, near, kappa),
-                                                       diffusion=np.where(inner, wide, d), dt=dt))
+    estimate = np.asarray(
+        theory.em_exit_time_estimate(
+            v["limit"], curvature=np.where(inner, near, kappa), diffusion=np.where(inner, wide, d), dt=dt
+        )
+    )
     exact = np.full(estimate.shape, np.nan)
     for index in np.ndindex(exact.shape):
         k, e, h, size = (float(np.broadcast_to(x, exact.shape)[index]) for x in (kappa, d, dt, v["limit"]))
         if estimate[index] < MOST * h and np.sqrt(2 * e * h) > NARROW * size:
             exact[index] = theory.em_exit_time(size, curvature=k, diffusion=e, dt=h)
-    return {"exact": exact, "estimate": estimate, "best": np.where(np.isnan(exact), estimate, exact),
-            "sde": np.asarray(theory.mean_exit_time(v["limit"], curvature=kappa, diffusion=d))}
+    return {
+        "exact": exact,
+        "estimate": estimate,
+        "best": np.where(np.isnan(exact), estimate, exact),
+        "sde": np.asarray(theory.mean_exit_time(v["limit"], curvature=kappa, diffusion=d)),
+    }
 
 
-def _until_all_left(model: Model, v: Mapping[str, np.ndarray], steps: int, *, executor: Executor | None, progress: Progress,
-                    **options: Any) -> Run:
-    run = simulate(losses.quadratic(v["eigenvalue"][..., None]), held(model.rule(v), limit=v["limit"]), [0.0],
-                   record=[steps], observe=_left(v["limit"]), executor=executor, progress=progress, **options)
+def _until_all_left(
+    model: Model, v: Mapping[str, np.ndarray], steps: int, *, executor: Executor | None, progress: Progress, **options: Any
+) -> Run:
+    run = simulate(
+        losses.quadratic(v["eigenvalue"][..., None]),
+        held(model.rule(v), limit=v["limit"]),
+        [0.0],
+        record=[steps],
+        observe=_left(v["limit"]),
+        executor=executor,
+        progress=progress,
+        **options,
+    )
     while run.mean[..., -1, 1].any():
         steps *= 2
         run = resume(run, record=[steps], executor=executor, progress=progress)
@@ -95,10 +149,12 @@ def _until_all_left(model: Model, v: Mapping[str, np.ndarray], steps: int, *, ex
 
 def held(base: Rule, *, limit: Any) -> Rule:
     """The rule for paths that stay where they first exceed the limit: outside a saddle they would grow beyond float64."""
+
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         x, after = base.step(w, v, grad, p, z)
         outside = T.dot(w, w) > p.limit * p.limit
         return T.where(outside, w, x), after
+
     return replace(base, name=base.name + "_held", step=step, params={**base.params, "limit": limit}, direction=None)
 
 
@@ -109,4 +165,5 @@ def _left(limit: Any) -> Observer:
     def features(s: Seen) -> list[Any]:
         inside = s.m[0] < 0
         return [T.where(inside, 0.0, s.m[0]), T.where(inside, 1.0, 0.0)]
+
     return Observer("left", features, ("steps", "inside"), base.memory, base.watch, base.params)

@@ -1,4 +1,5 @@
 """Which picture: over time, the difference of Corollary 1, or the MSD against a parameter."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("time", "difference", *PARAMETERS)
-LABELS = {"eigenvalue": "eigenvalue (1/length²)", "lr": "learning rate (length²)", "rho": "radius rho of SAM (length²)",
-          "momentum": "momentum", "dampening": "dampening", "batch_size": "batch size", "dt": "step dt (length²)"}
+LABELS = {
+    "eigenvalue": "eigenvalue (1/length²)",
+    "lr": "learning rate (length²)",
+    "rho": "radius rho of SAM (length²)",
+    "momentum": "momentum",
+    "dampening": "dampening",
+    "batch_size": "batch size",
+    "dt": "step dt (length²)",
+}
 LOG = ("lr", "batch_size", "dt")
 
 
 def draw(study: Table, kind: str, time: float | None = None) -> Figure:
     """The picture of this kind."""
     import matplotlib
+
     choice("kind", kind, KINDS)
     check(time is None or kind in PARAMETERS, f"time={time!r}: a picture of kind {kind!r} shows all times; leave it out")
     with matplotlib.rc_context(STYLE):
@@ -37,7 +46,8 @@ def draw(study: Table, kind: str, time: float | None = None) -> Figure:
 def _difference(study: Table) -> Figure:
     """Three panels over time: MSD of SGD - MSD of SAM; z; printed/exact."""
     from matplotlib.figure import Figure
-    d = difference(study)      # first: it may be impossible
+
+    d = difference(study)  # first: it may be impossible
     figure = Figure(figsize=(9.6, 8.0), layout="constrained")
     top, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1.2])
     settings = list(Table(d).settings())
@@ -47,8 +57,16 @@ def _difference(study: Table) -> Figure:
         t, value, se, exact, quotient = (np.asarray(part[k], float) for k in ("time", "difference", "se", "exact", "ratio"))
         for sign, face in ((1, "white"), (-1, look["color"])):
             at = (t > 0) & (se > 0) & (np.sign(exact) == sign)
-            top.errorbar(t[at], drawn(sign * value[at]), 2 * se[at], linestyle="none", markersize=5, capsize=2,
-                         label=name(setting, study.varied) if sign == 1 else None, **{**look, "markerfacecolor": face})
+            top.errorbar(
+                t[at],
+                drawn(sign * value[at]),
+                2 * se[at],
+                linestyle="none",
+                markersize=5,
+                capsize=2,
+                label=name(setting, study.varied) if sign == 1 else None,
+                **{**look, "markerfacecolor": face},
+            )
         z.plot(t * aside(i, len(settings)), part["z"], linestyle="none", markersize=4, **look)
         ratio.plot(t, drawn(quotient), linestyle="none", markersize=4, **look)
     title(top, study, "Corollary 1: MSD of SGD \N{MINUS SIGN} MSD of SAM on the same noise")
@@ -59,9 +77,11 @@ def _difference(study: Table) -> Figure:
     ratio.set_xlabel(TIME)
     seen = d["ratio"].values
     around_one(ratio, np.append(seen[np.isfinite(seen) & (seen > 0)], 1.0))
-    meaning: dict[str, Any] = {"exact; bars of 2 standard errors": {"linestyle": "-", "color": GREY},
-                               "printed leading term": {"linestyle": "--", "color": GREY},
-                               OUTSIDE: {"linestyle": "--", "color": pale(GREY)}}
+    meaning: dict[str, Any] = {
+        "exact; bars of 2 standard errors": {"linestyle": "-", "color": GREY},
+        "printed leading term": {"linestyle": "--", "color": GREY},
+        OUTSIDE: {"linestyle": "--", "color": pale(GREY)},
+    }
     if bool((d["exact"] < 0).any()):
         meaning["negative (filled marks): SAM is faster"] = {"linestyle": ":", "color": GREY}
     legend(figure, top, len(settings), meaning)
@@ -85,11 +105,14 @@ def _difference_curves(top: Axes, ratio: Axes, study: Table, setting: dict[str, 
 def _against(study: Table, parameter: str, time: float | None) -> Figure:
     """The MSD against one parameter, at one time: a curve for each combination of the others."""
     from matplotlib.figure import Figure
+
     ds = study.dataset
     check(parameter in study.varied, f"kind={parameter!r}: this study has one {parameter}; give msd a list of several")
     at = float(ds["time"][-1]) if time is None else time
-    check(bool(np.isclose(ds["time"].values, at, rtol=1e-9).any()), f"time={time!r}: this study has the times "
-          f"{', '.join(map(number, ds['time'].values))}; choose one of them")
+    check(
+        bool(np.isclose(ds["time"].values, at, rtol=1e-9).any()),
+        f"time={time!r}: this study has the times {', '.join(map(number, ds['time'].values))}; choose one of them",
+    )
     whole = Table(ds.sel(time=[at], method="nearest"))
     figure = Figure(figsize=(9.6, 6.4), layout="constrained")
     axes = figure.subplots()
@@ -100,8 +123,12 @@ def _against(study: Table, parameter: str, time: float | None) -> Figure:
         label = _label(setting, parameter, study)
         bars(axes, line[parameter].values, np.asarray(line["msd"], float), line["ci"], look, label)
         _parameter_curves(axes, study, setting, parameter, at, look["color"])
-    title(axes, study, f"Mean squared displacement at t = {number(at)} against {LABELS[parameter].partition(' (')[0]}",
-          but=[parameter])
+    title(
+        axes,
+        study,
+        f"Mean squared displacement at t = {number(at)} against {LABELS[parameter].partition(' (')[0]}",
+        but=[parameter],
+    )
     axes.set_xlabel(LABELS[parameter])
     axes.set_ylabel(MSD)
     axes.set_xscale("log" if parameter in LOG else "linear")
@@ -123,7 +150,7 @@ def _parameter_curves(axes: Axes, study: Table, setting: dict[str, Any], paramet
     ends = float(values.min()), float(values.max())
     x = np.geomspace(*ends, FINE) if parameter in LOG else np.linspace(*ends, FINE)
     model, v = study.model(setting), {**setting, parameter: x}
-    if parameter in ("lr", "dt") and model.method != "exact":       # only whole numbers of steps end at this time
+    if parameter in ("lr", "dt") and model.method != "exact":  # only whole numbers of steps end at this time
         x = at / np.unique(np.rint(at / model.step(v)))[::-1]
         v = {**setting, parameter: x}
     t = np.full(x.shape, at)
@@ -136,6 +163,7 @@ def _parameter_curves(axes: Axes, study: Table, setting: dict[str, Any], paramet
 def over_time(study: Table) -> Figure:
     """Three panels over time: MSD with its interval, exact and theorem; z; theorem/exact."""
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9.6, 8.0), layout="constrained")
     msd, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.6, 1, 1])
     settings = list(study.settings())
@@ -162,7 +190,7 @@ def _curves(msd: Axes, ratio: Axes, study: Table, setting: dict[str, Any], c: An
         exact, theorem = model.exact(setting, n), model.theorem(setting, t)
         good = model.valid(setting, t, theorem / exact)
         msd.plot(t, drawn(exact), "-", color=c, linewidth=1.4)
-        if study.dataset.attrs["kind"] == "normal":     # chi-square: where the simulated values belong
+        if study.dataset.attrs["kind"] == "normal":  # chi-square: where the simulated values belong
             wide = 2 * np.sqrt(2 / study.dataset.attrs["paths"])
             msd.fill_between(t, drawn(exact * (1 - wide)), drawn(exact * (1 + wide)), color=c, alpha=0.2, linewidth=0)
         dashed(msd, t, theorem, good, c)
@@ -174,8 +202,13 @@ def _points(msd: Axes, ratio: Axes, part: Any, look: dict[str, Any], label: str)
     bars(msd, t, value, part["ci"], look, label)
     good = np.asarray(part["valid"])
     for where, face in ((good, look["color"]), (~good, "white")):
-        ratio.plot(t[where], drawn(np.asarray(part["ratio"], float)[where]), linestyle="none", markersize=4,
-                   **{**look, "markerfacecolor": face})
+        ratio.plot(
+            t[where],
+            drawn(np.asarray(part["ratio"], float)[where]),
+            linestyle="none",
+            markersize=4,
+            **{**look, "markerfacecolor": face},
+        )
 
 
 def _point(study: Table) -> str:

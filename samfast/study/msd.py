@@ -1,4 +1,5 @@
 """msd: how fast SGD, SAM and their heavy-ball versions leave a saddle; simulated, exact and as published."""
+
 from __future__ import annotations
 
 import time as clock
@@ -24,11 +25,30 @@ from .process import Model
 from .study import Study, StudyInterrupted
 
 
-def msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, momentum: Any = 0.0, dampening: Any = 0.0,
-        batch_size: Any = 64, times: Any = None, paths: int | None = None, until: float | None = None, drift: Any = "plain",
-        noise: Any = "unit", method: str = "em", theorem: str = "corrected", dt: Any = None, kind: str = "normal",
-        seed: int | None = 0, dtype: str = "mixed", device: str = "cpu", confidence: float = 0.95,
-        executor: Executor | None = None, progress: Progress = None) -> Study:
+def msd(
+    *,
+    eigenvalue: Any = -1.0,
+    lr: Any = 1e-2,
+    rho: Any = 0.0,
+    momentum: Any = 0.0,
+    dampening: Any = 0.0,
+    batch_size: Any = 64,
+    times: Any = None,
+    paths: int | None = None,
+    until: float | None = None,
+    drift: Any = "plain",
+    noise: Any = "unit",
+    method: str = "em",
+    theorem: str = "corrected",
+    dt: Any = None,
+    kind: str = "normal",
+    seed: int | None = 0,
+    dtype: str = "mixed",
+    device: str = "cpu",
+    confidence: float = 0.95,
+    executor: Executor | None = None,
+    progress: Progress = None,
+) -> Study:
     """Mean squared displacement <(w(t) - w(0))^2> along one eigenvector of a saddle or minimum, started at its centre.
 
     eigenvalue, lr, rho, momentum, dampening, batch_size, dt: a number, or a sequence for a dimension of the grid. All
@@ -56,7 +76,7 @@ def msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.0, momentum: Any
     given = {k: v for k, v in locals().items() if k not in ("device", "executor", "progress")}
     todo = plan(given, (*METHODS, "exact"))
     if seed is None:
-        given["seed"] = int(np.random.default_rng().integers(2 ** 63))
+        given["seed"] = int(np.random.default_rng().integers(2**63))
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
     return _finish(todo, work, {"started": begun}, started)
@@ -67,22 +87,38 @@ def _source(todo: Plan, model: Model, device: str, executor: Executor | None) ->
     values, given = todo.values, todo.given
     how = {k: given[k] for k in ("seed", "dtype")} | {"device": device, "executor": executor}
     if model.method == "exact":
-        return (lambda paths, progress: exact_sampling.sample(model, values, todo.instants, law="sde", paths=paths,
-                                                              kind=given["kind"], progress=progress, **how),
-                partial(further, executor=executor))
+        return (
+            lambda paths, progress: exact_sampling.sample(
+                model, values, todo.instants, law="sde", paths=paths, kind=given["kind"], progress=progress, **how
+            ),
+            partial(further, executor=executor),
+        )
     rule, loss = model.rule(values, given["kind"]), losses.quadratic(values["eigenvalue"][..., None])
-    return (lambda paths, progress: simulate(loss, rule, [0.0], record=np.unique(todo.steps), paths=paths,
-                                             observe=observe.msd(), state=False, progress=progress, **how),
-            partial(further, executor=executor))
+    return (
+        lambda paths, progress: simulate(
+            loss,
+            rule,
+            [0.0],
+            record=np.unique(todo.steps),
+            paths=paths,
+            observe=observe.msd(),
+            state=False,
+            progress=progress,
+            **how,
+        ),
+        partial(further, executor=executor),
+    )
 
 
 def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: float) -> Study:
     """Run what is left; after an interrupt, hand over what was finished."""
+
     def study(status: str) -> Study:
         return _study(todo, work, {**about, "status": status, "wall_seconds": clock.perf_counter() - started})
+
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DivergenceWarning)      # counted below, up to the times that were asked for
+            warnings.simplefilter("ignore", DivergenceWarning)  # counted below, up to the times that were asked for
             for batches in work:
                 batches.go()
     except KeyboardInterrupt as stop:
@@ -95,13 +131,19 @@ def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: 
 
 def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
     from .dataset import build, provenance
+
     seen = [batches.seen() for batches in work]
     columns = [_columns(todo, model, one) for model, one in zip(todo.models, seen, strict=True)]
     table = {k: np.stack([c[k] for c in columns]) for k in columns[0]}
     _warn_of_divergence(table["n_diverged"], seen)
     jobs = [run.job for batches in work if (run := batches.last or batches.pending)]
-    return Study(build(todo, table, {**about, "paths": max(one.paths for one in seen),
-                                     **provenance(todo.given, msd.__kwdefaults__ or {}, jobs)}))
+    return Study(
+        build(
+            todo,
+            table,
+            {**about, "paths": max(one.paths for one in seen), **provenance(todo.given, msd.__kwdefaults__ or {}, jobs)},
+        )
+    )
 
 
 def _columns(todo: Plan, model: Model, seen: Seen) -> dict[str, np.ndarray]:
@@ -113,12 +155,17 @@ def _columns(todo: Plan, model: Model, seen: Seen) -> dict[str, np.ndarray]:
         ratio = theorem / exact
         low, high, sd = _interval(seen, exact, todo.given["kind"], float(todo.given["confidence"]))
         z = (seen.mean - exact) / sd
-    simulated = {k: np.where(seen.alive > 0, x, np.nan) for k, x in
-                 {"msd": seen.mean, "se": seen.se, "low": low, "high": high, "z": z}.items()}
-    known = {"exact": exact, "theorem": theorem, "ratio": ratio, "valid": model.valid(v, t, ratio),
-             "steps": todo.steps}
-    return {**simulated, **{k: np.broadcast_to(x, shape) for k, x in known.items()}, "count": seen.alive,
-            "n_diverged": seen.lost}
+    simulated = {
+        k: np.where(seen.alive > 0, x, np.nan)
+        for k, x in {"msd": seen.mean, "se": seen.se, "low": low, "high": high, "z": z}.items()
+    }
+    known = {"exact": exact, "theorem": theorem, "ratio": ratio, "valid": model.valid(v, t, ratio), "steps": todo.steps}
+    return {
+        **simulated,
+        **{k: np.broadcast_to(x, shape) for k, x in known.items()},
+        "count": seen.alive,
+        "n_diverged": seen.lost,
+    }
 
 
 def _interval(seen: Seen, exact: np.ndarray, kind: str, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,6 +175,7 @@ def _interval(seen: Seen, exact: np.ndarray, kind: str, confidence: float) -> tu
         low, high = theory.msd_interval(np.nan_to_num(seen.mean), paths=alive, confidence=confidence)
         return low, high, exact * np.sqrt(2 / alive)
     from scipy.special import ndtri
+
     half = float(ndtri((1 + confidence) / 2)) * seen.se
     return seen.mean - half, seen.mean + half, seen.se
 
@@ -135,5 +183,9 @@ def _interval(seen: Seen, exact: np.ndarray, kind: str, confidence: float) -> tu
 def _warn_of_divergence(lost: np.ndarray, seen: list[Seen]) -> None:
     if lost.any():
         total = sum(one.paths * max(1, one.lost.size) for one in seen)
-        warnings.warn(f"{int(lost.sum()):,} of {total:,} paths diverged and were left out from there on: give earlier times, "
-                      "or a smaller lr or momentum", DivergenceWarning, stacklevel=5)
+        warnings.warn(
+            f"{int(lost.sum()):,} of {total:,} paths diverged and were left out from there on: give earlier times, "
+            "or a smaller lr or momentum",
+            DivergenceWarning,
+            stacklevel=5,
+        )

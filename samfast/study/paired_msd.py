@@ -1,4 +1,5 @@
 """paired_msd: by how much SGD outruns SAM (Corollary 1), estimated from pairs of paths on the same noise."""
+
 from __future__ import annotations
 
 from concurrent.futures import Executor
@@ -16,13 +17,30 @@ from .comparison import Comparison, comparison
 from .plan import Plan, plan
 from .process import NOISES, Model, Values
 
-LEVEL = 3.0         # standard deviations at which `needed` resolves the difference
+LEVEL = 3.0  # standard deviations at which `needed` resolves the difference
 
 
-def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, momentum: Any = 0.0, dampening: Any = 0.0,
-               batch_size: Any = 64, times: Any = None, paths: int = 10_000, drift: str = "plain", noise: str = "unit",
-               method: str = "em", dt: Any = None, kind: str = "normal", seed: int | None = 0, dtype: str = "mixed",
-               device: str = "cpu", executor: Executor | None = None, progress: Progress = None) -> Comparison:
+def paired_msd(
+    *,
+    eigenvalue: Any = -1.0,
+    lr: Any = 1e-2,
+    rho: Any = 0.1,
+    momentum: Any = 0.0,
+    dampening: Any = 0.0,
+    batch_size: Any = 64,
+    times: Any = None,
+    paths: int = 10_000,
+    drift: str = "plain",
+    noise: str = "unit",
+    method: str = "em",
+    dt: Any = None,
+    kind: str = "normal",
+    seed: int | None = 0,
+    dtype: str = "mixed",
+    device: str = "cpu",
+    executor: Executor | None = None,
+    progress: Progress = None,
+) -> Comparison:
     r"""Estimate Delta_SGD - Delta_SAM, the difference of mean squared displacements, on common noise.
 
     Each path runs SGD (X) and SAM (Y) from the critical point on the same numbers; the estimate is the mean of
@@ -44,22 +62,43 @@ def paired_msd(*, eigenvalue: Any = -1.0, lr: Any = 1e-2, rho: Any = 0.1, moment
     model, values = todo.models[0], todo.values
     still = {**values, "rho": np.zeros(())}
     both = paired(model.rule(values, kind), model.rule(still, kind))
-    run = simulate(losses.quadratic(values["eigenvalue"][..., None]), both, [0.0], record=np.unique(todo.steps),
-                   paths=todo.paths, observe=observe.paired_msd(), seed=seed, dtype=dtype, device=device, state=False,
-                   executor=executor, progress=progress)
+    run = simulate(
+        losses.quadratic(values["eigenvalue"][..., None]),
+        both,
+        [0.0],
+        record=np.unique(todo.steps),
+        paths=todo.paths,
+        observe=observe.paired_msd(),
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        state=False,
+        executor=executor,
+        progress=progress,
+    )
     at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.instants))))
     difference, se, spread, apart = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)
-        for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1)))
+        for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1))
+    )
     exact = model.difference(todo.along, todo.steps)
     with np.errstate(all="ignore"):
         z, gain = (np.where(spread > 0, x, np.nan) for x in ((difference - exact) / se, apart / spread))
-    columns = {"difference": ("MSD of SGD - MSD of SAM, simulated on common noise", difference),
-               "se": ("standard error of difference, over the pairs", se),
-               "exact": ("exact difference of what was simulated", exact), "z": ("(difference - exact)/se", z),
-               **_theory(todo, model), "gain": ("variance of independent runs / variance of the pairs", gain)}
-    about = {"title": "MSD of SGD - MSD of SAM on common noise", "shown": "difference se exact z sde printed gain needed",
-             "paths": run.paths, "seed": run.seed, **{k: given[k] for k in ("drift", "noise", "method", "kind", "dtype")}}
+    columns = {
+        "difference": ("MSD of SGD - MSD of SAM, simulated on common noise", difference),
+        "se": ("standard error of difference, over the pairs", se),
+        "exact": ("exact difference of what was simulated", exact),
+        "z": ("(difference - exact)/se", z),
+        **_theory(todo, model),
+        "gain": ("variance of independent runs / variance of the pairs", gain),
+    }
+    about = {
+        "title": "MSD of SGD - MSD of SAM on common noise",
+        "shown": "difference se exact z sde printed gain needed",
+        "paths": run.paths,
+        "seed": run.seed,
+        **{k: given[k] for k in ("drift", "noise", "method", "kind", "dtype")},
+    }
     return comparison(values, columns, about, time=todo.instants)
 
 
@@ -80,8 +119,11 @@ def _theory(todo: Plan, model: Model) -> dict[str, tuple[str, np.ndarray]]:
     with np.errstate(all="ignore"):
         low, high = theory.corollary1_bounds(t, drift=model.drift, **whole)
         needed = theory.paths_to_resolve(t, drift=model.drift, z=LEVEL, **_setting(v))
-        found = {"sde": ("exact difference of the diffusions", light, _of_sde(model, v, t)),
-                 "printed": ("Kim et al., Corollary 1, eq. 13", light, theory.corollary1(t, **whole)),
-                 "low": ("lower bound of sde", unit, low), "high": ("upper bound of sde", unit, high),
-                 "needed": ("pairs that resolve the difference at 3 standard deviations", unit, needed)}
+        found = {
+            "sde": ("exact difference of the diffusions", light, _of_sde(model, v, t)),
+            "printed": ("Kim et al., Corollary 1, eq. 13", light, theory.corollary1(t, **whole)),
+            "low": ("lower bound of sde", unit, low),
+            "high": ("upper bound of sde", unit, high),
+            "needed": ("pairs that resolve the difference at 3 standard deviations", unit, needed),
+        }
     return {k: (text, np.where(where, x, np.nan)) for k, (text, where, x) in found.items()}

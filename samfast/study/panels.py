@@ -1,4 +1,5 @@
 """Panels: what the pictures of a study share, headline, points with bars, axis of z, legend."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEGEND = 24         # more settings than this get no names of their own
-FINE = 300          # points of a curve
-ROW = 0.18          # inches of a row of the legend
-NARROW, WIDEST, LONGEST = 32, 66, 110       # characters of a label: room for two columns, for one beside the lines, for a line
+LEGEND = 24  # more settings than this get no names of their own
+FINE = 300  # points of a curve
+ROW = 0.18  # inches of a row of the legend
+NARROW, WIDEST, LONGEST = 32, 66, 110  # characters of a label: room for two columns, for one beside the lines, for a line
 MSD = r"$\langle (w(t)-w(0))^2\rangle$  (length²)"
 OUTSIDE = "outside the range where it is within 15 %"
 
@@ -48,9 +49,13 @@ def bars(axes: Axes, x: np.ndarray, value: np.ndarray, interval: Any, look: dict
 def title(axes: Axes, study: Table, text: str, but: Sequence[str] = ()) -> None:
     """A headline, and below it what all settings share."""
     a, ds = study.dataset.attrs, study.dataset
-    fixed = [f"{p.replace('_', ' ')} {number(ds[p].values.flat[0])}" for p in PARAMETERS
-             if p in ds.coords and p not in (*study.varied, *but) and (p not in ("rho", "momentum", "dampening") or (
-                 p == "dampening" and float(ds[p].max()) > 0))]
+    fixed = [
+        f"{p.replace('_', ' ')} {number(ds[p].values.flat[0])}"
+        for p in PARAMETERS
+        if p in ds.coords
+        and p not in (*study.varied, *but)
+        and (p not in ("rho", "momentum", "dampening") or (p == "dampening" and float(ds[p].max()) > 0))
+    ]
     how = {"em": "Euler-Maruyama", "algorithm": "the algorithm itself", "exact": "law of the SDE"}[a["method"]]
     common = [f"{a[c]} {c}" for c in CHOICES if c not in study.varied]
     below = [", ".join([*fixed, f"{a['paths']:,} paths", how, *common])]
@@ -67,8 +72,12 @@ def aside(i: int, many: int) -> float:
 
 def z_axis(axes: Axes, worst: float) -> None:
     """The panel of z."""
-    axes.set_title("z = (simulated \N{MINUS SIGN} exact) / standard deviation;  band \N{PLUS-MINUS SIGN}2", loc="left",
-                   fontsize=9, color=GREY)
+    axes.set_title(
+        "z = (simulated \N{MINUS SIGN} exact) / standard deviation;  band \N{PLUS-MINUS SIGN}2",
+        loc="left",
+        fontsize=9,
+        color=GREY,
+    )
     axes.axhspan(-2, 2, color="black", alpha=0.07, linewidth=0)
     axes.axhline(0, color=GREY, linewidth=0.8)
     height = max(3.4, 1.15 * np.nan_to_num(worst))
@@ -88,6 +97,7 @@ def lines(study: Table, exact: str) -> dict[str, Any]:
 def legend(figure: Figure, axes: Axes, many: int, meaning: dict[str, Any]) -> None:
     """Below the panels, where no data can be: the settings, then in a column of its own what the lines mean."""
     from matplotlib.lines import Line2D
+
     handles, labels = axes.get_legend_handles_labels()
     if many > LEGEND:
         handles, labels = [handles[0], handles[-1]], [f"{labels[0]}  (first of {many})", f"{labels[-1]}  (last)"]
@@ -100,5 +110,11 @@ def legend(figure: Figure, axes: Axes, many: int, meaning: dict[str, Any]) -> No
     rows = max(len(meaning), -(-len(labels) // (2 if longest <= NARROW and len(labels) > 2 else 1)))
     pad, more = -len(labels) % rows, rows - len(meaning) if meaning else 0
     figure.set_figheight(figure.get_figheight() + ROW * max(0, rows - 4))
-    figure.legend([*handles, *[blank] * pad, *key, *[blank] * more], [*labels, *[""] * pad, *meaning, *[""] * more],
-                  loc="outside lower left", fontsize=9, ncols=(len(labels) + pad) // rows + bool(meaning), columnspacing=1.6)
+    figure.legend(
+        [*handles, *[blank] * pad, *key, *[blank] * more],
+        [*labels, *[""] * pad, *meaning, *[""] * more],
+        loc="outside lower left",
+        fontsize=9,
+        ncols=(len(labels) + pad) // rows + bool(meaning),
+        columnspacing=1.6,
+    )

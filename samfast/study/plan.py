@@ -1,4 +1,5 @@
 """What a study simulates: its parameters on axes of a grid, its times, and the numbers of steps that reach them."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,19 @@ from ..model.noise import KINDS
 from .process import NOISES, THEOREMS, Model
 
 BOUNDS: dict[str, dict[str, Any]] = {
-    "eigenvalue": {"example": -1.0}, **{p: parameters.BOUNDS[p] for p in ("lr", "rho", "momentum", "dampening")},
-    "batch_size": {"low": 1.0, "example": 64}, "dt": parameters.BOUNDS["dt"]}
-PARAMETERS = tuple(BOUNDS)          # the numbers of a setting, each a dimension if given as a sequence; dt may be absent
+    "eigenvalue": {"example": -1.0},
+    **{p: parameters.BOUNDS[p] for p in ("lr", "rho", "momentum", "dampening")},
+    "batch_size": {"low": 1.0, "example": 64},
+    "dt": parameters.BOUNDS["dt"],
+}
+PARAMETERS = tuple(BOUNDS)  # the numbers of a setting, each a dimension if given as a sequence; dt may be absent
 DRIFTS = ("plain", "chain")
-CHOICES = ("drift", "noise")        # the words of a setting, dimensions too; each combination is a program of its own
+CHOICES = ("drift", "noise")  # the words of a setting, dimensions too; each combination is a program of its own
 METHODS = ("em", "algorithm")
-PATHS, MOST = 10 ** 6, 10 ** 10     # default number of paths; largest that `until` may ask for
-UPDATES, RECORDS = 1000, 12         # default times: about this many, up to this many updates
-ROUNDING = 1e-6                     # of a step: how far a time may be from a multiple of the step
-CANDIDATES = 10 ** 7                # steps among which default times are looked for
+PATHS, MOST = 10**6, 10**10  # default number of paths; largest that `until` may ask for
+UPDATES, RECORDS = 1000, 12  # default times: about this many, up to this many updates
+ROUNDING = 1e-6  # of a step: how far a time may be from a multiple of the step
+CANDIDATES = 10**7  # steps among which default times are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,10 @@ def plan(given: Mapping[str, Any], methods: tuple[str, ...] = METHODS) -> Plan:
     values = axes({p: given[p] for p in PARAMETERS if p != "dt" or given["dt"] is not None}, BOUNDS)
     sweep = tuple(a.size for a in values.values() if a.ndim)
     for name in ("until", "confidence"):
-        check(given[name] is None or np.ndim(numbers(name, given[name], above=0.0, below=1.0, example=0.05)) == 0,
-              f"{name}={given[name]!r}: give one number")
+        check(
+            given[name] is None or np.ndim(numbers(name, given[name], above=0.0, below=1.0, example=0.05)) == 0,
+            f"{name}={given[name]!r}: give one number",
+        )
     drifts, noises = _words("drift", given["drift"], DRIFTS), _words("noise", given["noise"], tuple(NOISES))
     method, dt = choice("method", given["method"], methods), given["dt"]
     choice("theorem", given["theorem"], THEOREMS)
@@ -72,8 +78,11 @@ def plan(given: Mapping[str, Any], methods: tuple[str, ...] = METHODS) -> Plan:
     check(dt is None or method == "em", f"dt={dt!r}: it belongs to method='em'; leave it out")
     moving = values["momentum"] > 0
     heavy = bool(moving.any() or (values["dampening"] > 0).any())
-    check(dt is None or not heavy or bool(moving.all()), f"momentum={given['momentum']!r} with dt={dt!r}: away from dt=lr, "
-          "momentum 0 and above have different diffusion limits (Theorems 2 and 3); study them apart")
+    check(
+        dt is None or not heavy or bool(moving.all()),
+        f"momentum={given['momentum']!r} with dt={dt!r}: away from dt=lr, "
+        "momentum 0 and above have different diffusion limits (Theorems 2 and 3); study them apart",
+    )
     step = values.get("dt", values["lr"])
     if given["times"] is not None:
         instants = _instants(given["times"])
@@ -89,8 +98,10 @@ def _paths(paths: Any, until: float | None, kind: str) -> int:
     """The largest number of paths."""
     if paths is not None:
         return integer("paths", paths, 2, "10_000")
-    check(until is None or 2 / until ** 2 < MOST, f"until={until!r}: that takes {2 / (until or 1) ** 2:.3g} paths; give at "
-          "least 2e-5, or paths= for a limit")
+    check(
+        until is None or 2 / until**2 < MOST,
+        f"until={until!r}: that takes {2 / (until or 1) ** 2:.3g} paths; give at least 2e-5, or paths= for a limit",
+    )
     return PATHS if until is None else MOST
 
 
@@ -116,8 +127,10 @@ def axes(given: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]]) -> d
 def _instants(times: Any) -> np.ndarray:
     numbers("times", times, low=0.0, example=[0.1, 1.0])
     instants = np.atleast_1d(np.asarray(times, float))
-    check(instants.ndim == 1 and bool((np.diff(instants) > 0).all()), f"times={times!r}: give ascending times without "
-          "repeats, e.g. times=[0.1, 1.0]")
+    check(
+        instants.ndim == 1 and bool((np.diff(instants) > 0).all()),
+        f"times={times!r}: give ascending times without repeats, e.g. times=[0.1, 1.0]",
+    )
     return instants
 
 
@@ -130,8 +143,11 @@ def _default(step: np.ndarray, lr: np.ndarray) -> np.ndarray:
     for h in np.unique(step):
         n = common * (large / h)
         common = common[np.abs(n - np.rint(n)) < ROUNDING]
-    check(common.size > 0, f"lr={np.unique(step).tolist()}: these steps have no common multiple within {UPDATES} updates; "
-          "give times=, or study each lr apart")
+    check(
+        common.size > 0,
+        f"lr={np.unique(step).tolist()}: these steps have no common multiple within {UPDATES} updates; "
+        "give times=, or study each lr apart",
+    )
     wanted = np.geomspace(common[0], common[-1], RECORDS)
     return np.unique(common[np.argmin(np.abs(common[:, None] - wanted), 0)]) * large
 
@@ -149,6 +165,9 @@ def _steps(instants: np.ndarray, step: np.ndarray) -> np.ndarray:
     if off.any():
         where = tuple(np.argwhere(off)[0])
         h, k = float(step[where[:-1]]), np.floor(n[where])
-        check(False, f"times: {instants[where[-1]]:.10g} is no multiple of the step {h:.10g}; the nearest are {k * h:.10g} "
-              f"and {(k + 1) * h:.10g}")
+        check(
+            False,
+            f"times: {instants[where[-1]]:.10g} is no multiple of the step {h:.10g}; the nearest are {k * h:.10g} "
+            f"and {(k + 1) * h:.10g}",
+        )
     return whole.astype(np.int64)

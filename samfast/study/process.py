@@ -1,4 +1,5 @@
 """The mean square of exactly what a study simulates, beside the published theorem. Arguments broadcast; time comes last."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -12,11 +13,11 @@ from ..model import noise as noises
 from ..model import rules
 from ..model.rule import Rule
 
-NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}    # names in theory
+NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}  # names in theory
 THEOREMS = ("corrected", "printed")
-quiet = np.errstate(all="ignore")   # inf is the answer where a saddle has thrown the paths beyond float64
-USEFUL = 0.15       # a theorem within this relative error of the exact value counts as valid
-Values = Mapping[str, Any]          # parameter name -> number or array
+quiet = np.errstate(all="ignore")  # inf is the answer where a saddle has thrown the paths beyond float64
+USEFUL = 0.15  # a theorem within this relative error of the exact value counts as valid
+Values = Mapping[str, Any]  # parameter name -> number or array
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Model:
 
     def diffusion(self, v: Values) -> np.ndarray:
         """D, the noise model included."""
-        return np.asarray(self._of(theory.diffusion_coefficient, v, lr=v["lr"], batch_size=v["batch_size"],
-                                   noise=NOISES[self.noise]))
+        return np.asarray(
+            self._of(theory.diffusion_coefficient, v, lr=v["lr"], batch_size=v["batch_size"], noise=NOISES[self.noise])
+        )
 
     @staticmethod
     def step(v: Values) -> np.ndarray:
@@ -66,40 +68,59 @@ class Model:
         common = {"curvature": kappa, "lr": v["lr"], "momentum": v["momentum"], "dampening": v["dampening"]}
         if self.method == "algorithm":
             return np.asarray(theory.heavy_ball_moments(steps, gradient_variance=2 * diffusion / v["lr"], **common).var)
-        return np.asarray(theory.momentum_em_moments(steps, diffusion=diffusion, dt=self.step(v), scheme="symplectic",
-                                                     **common).var)
+        return np.asarray(
+            theory.momentum_em_moments(steps, diffusion=diffusion, dt=self.step(v), scheme="symplectic", **common).var
+        )
 
     @quiet
     def theorem(self, v: Values, instants: np.ndarray) -> np.ndarray:
         """Kim et al., Theorem 2 where the momentum is 0 (dampening rescales drift and noise), else Theorem 3."""
         published = replace(self, drift="chain", noise="unit") if self.printed else self
         second = published._overdamped(v, instants)
-        third = theory.theorem3_variance(instants, curvature=published.curvature(v), diffusion=published.diffusion(v),
-                                         lr=v["lr"], momentum=v["momentum"], dampening=v["dampening"],
-                                         as_printed=self.printed)
+        third = theory.theorem3_variance(
+            instants,
+            curvature=published.curvature(v),
+            diffusion=published.diffusion(v),
+            lr=v["lr"],
+            momentum=v["momentum"],
+            dampening=v["dampening"],
+            as_printed=self.printed,
+        )
         return np.where(np.asarray(v["momentum"]) == 0, second, np.where(instants == 0, 0.0, third))
 
     def _overdamped(self, v: Values, instants: np.ndarray) -> np.ndarray:
         """Theorem 2 for this drift and noise."""
         keep = 1 - np.asarray(v["dampening"])
-        return np.asarray(theory.sde_variance(instants, curvature=self.curvature(v) * keep,
-                                              diffusion=self.diffusion(v) * keep ** 2))
+        return np.asarray(
+            theory.sde_variance(instants, curvature=self.curvature(v) * keep, diffusion=self.diffusion(v) * keep**2)
+        )
 
     def _diffused(self, v: Values, instants: np.ndarray) -> np.ndarray:
         """<w^2> of the SDE; with momentum 0 that without inertia."""
         without = self._overdamped(v, instants)
         if not self.heavy:
             return without
-        inert = theory.momentum_sde_moments(instants, curvature=self.curvature(v), diffusion=self.diffusion(v), lr=v["lr"],
-                                            momentum=v["momentum"], dampening=v["dampening"]).var
+        inert = theory.momentum_sde_moments(
+            instants,
+            curvature=self.curvature(v),
+            diffusion=self.diffusion(v),
+            lr=v["lr"],
+            momentum=v["momentum"],
+            dampening=v["dampening"],
+        ).var
         return np.where(np.asarray(v["momentum"]) == 0, without, inert)
 
     @quiet
     def valid(self, v: Values, instants: np.ndarray, ratio: np.ndarray) -> np.ndarray:
         """Whether the theorem is within 15 %: Theorem 3 inside its range as well as in fact."""
         early = instants == 0
-        error = theory.theorem3_validity(np.where(early, 1.0, instants), curvature=self.curvature(v), lr=v["lr"],
-                                         momentum=v["momentum"], dampening=v["dampening"])
+        error = theory.theorem3_validity(
+            np.where(early, 1.0, instants),
+            curvature=self.curvature(v),
+            lr=v["lr"],
+            momentum=v["momentum"],
+            dampening=v["dampening"],
+        )
         inside = (np.asarray(v["momentum"]) == 0) | (error <= USEFUL)
         return np.asarray(early | (inside & (np.abs(ratio - 1) <= USEFUL)))
 
@@ -109,17 +130,24 @@ class Model:
 
         nan where the mean squares exceed float64.
         """
-        about: dict[str, Any] = {"curvature": v["eigenvalue"], "diffusion": self._unit(v),
-                                 "shift": self._of(theory.curvature_shift, v),
-                                 "deficit": self._of(theory.noise_deficit, v, noise=NOISES[self.noise])}
+        about: dict[str, Any] = {
+            "curvature": v["eigenvalue"],
+            "diffusion": self._unit(v),
+            "shift": self._of(theory.curvature_shift, v),
+            "deficit": self._of(theory.noise_deficit, v, noise=NOISES[self.noise]),
+        }
         heavy = {"lr": v["lr"], "momentum": v["momentum"], "dampening": v["dampening"]}
         if self.method != "exact" and self.heavy:
             return np.asarray(theory.momentum_em_difference(steps, dt=self.step(v), **about, **heavy))
         if self.method != "exact":
             return np.asarray(theory.em_difference(steps, dt=self.step(v), **about))
-        keep = 1 - np.asarray(v["dampening"])       # it slows the clock and the noise
-        without = keep * theory.corollary1_exact(steps * keep, drift=self.drift, noise=NOISES[self.noise],
-                                                 **{p: v[p] for p in ("eigenvalue", "lr", "rho", "batch_size")})
+        keep = 1 - np.asarray(v["dampening"])  # it slows the clock and the noise
+        without = keep * theory.corollary1_exact(
+            steps * keep,
+            drift=self.drift,
+            noise=NOISES[self.noise],
+            **{p: v[p] for p in ("eigenvalue", "lr", "rho", "batch_size")},
+        )
         if not self.heavy:
             return np.asarray(without)
         return np.where(np.asarray(v["momentum"]) == 0, without, theory.momentum_sde_difference(steps, **about, **heavy))
@@ -127,10 +155,19 @@ class Model:
     @quiet
     def covariance(self, v: Values, steps: np.ndarray) -> np.ndarray:
         """<X Y> of SGD (X) and the setting (Y) on the same noise, after so many steps; method "exact" has none."""
-        shared = {"curvature": v["eigenvalue"], "other_curvature": self.curvature(v), "diffusion": self._unit(v),
-                  "dt": self.step(v)}
-        found = theory.em_crn_covariance(steps, **shared) if not self.heavy else theory.momentum_em_crn_covariance(
-            steps, lr=v["lr"], momentum=v["momentum"], dampening=v["dampening"], **shared)
+        shared = {
+            "curvature": v["eigenvalue"],
+            "other_curvature": self.curvature(v),
+            "diffusion": self._unit(v),
+            "dt": self.step(v),
+        }
+        found = (
+            theory.em_crn_covariance(steps, **shared)
+            if not self.heavy
+            else theory.momentum_em_crn_covariance(
+                steps, lr=v["lr"], momentum=v["momentum"], dampening=v["dampening"], **shared
+            )
+        )
         return np.asarray(found * self._amplitude(v))
 
     def _of(self, formula: Callable[..., Any], v: Values, **more: Any) -> Any:
@@ -145,7 +182,7 @@ class Model:
         """How much of the noise of a step with rho = 0 a step with rho carries (the rest is independent of it)."""
         if self.method == "em" or self.noise == "unit":
             return np.sqrt(self.factor(v))
-        gain = 1 + np.asarray(v["rho"]) * v["eigenvalue"]       # the Jacobian of w^p
+        gain = 1 + np.asarray(v["rho"]) * v["eigenvalue"]  # the Jacobian of w^p
         return np.asarray(gain ** ((self.drift == "chain") + (self.noise == "same")))
 
     def rule(self, v: Values, kind: str = "normal") -> Rule:
@@ -154,5 +191,5 @@ class Model:
         rule = rules.sam(lr=v["lr"], rho=v["rho"], drift=self.drift, **heavy)
         if self.method == "algorithm":
             return noises.noisy(rule, batch_size=v["batch_size"], minibatch=self.noise, kind=kind)
-        deviation = np.sqrt(self.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])     # coordinates come last
+        deviation = np.sqrt(self.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])  # coordinates come last
         return noises.diffusion(rule, sigma=np.asarray(deviation)[..., None], dt=v.get("dt"), kind=kind)

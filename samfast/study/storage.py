@@ -1,4 +1,5 @@
 """Studies on disk: written beside and renamed, read back exactly."""
+
 from __future__ import annotations
 
 import csv
@@ -29,15 +30,17 @@ COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "rat
 def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
     """Write study.csv, .json, .nc and the pictures; what fails leaves the older file as it was."""
     from .dataset import fingerprint
+
     for kind in formats:
         choice("formats", kind, FORMATS)
     pictures = {("study.png" if kind == "time" else f"study-{kind}.png"): kind for kind in plots if "png" in formats}
-    figures = {file: draw(study, kind) for file, kind in pictures.items()}       # before anything is written
-    ds = study.dataset.assign_attrs(numbers=fingerprint(study.dataset))     # which may be a part of what msd gave
+    figures = {file: draw(study, kind) for file, kind in pictures.items()}  # before anything is written
+    ds = study.dataset.assign_attrs(numbers=fingerprint(study.dataset))  # which may be a part of what msd gave
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
         "csv": lambda f: f.write(_csv(study).encode()),
         "json": lambda f: f.write((json.dumps(_plain(ds), indent=1, allow_nan=False) + "\n").encode()),
-        "nc": lambda f: f.write(_netcdf(ds))}
+        "nc": lambda f: f.write(_netcdf(ds)),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in (k for k in formats if k in writers):
@@ -54,11 +57,15 @@ def load(path: Path) -> xr.Dataset:
     import xarray as xr
 
     from .dataset import fingerprint
+
     file = path
     if path.is_dir():
         there = [path / f"study.{kind}" for kind in ("nc", "json") if (path / f"study.{kind}").exists()]
-        check(bool(there), f"path={str(path)!r}: this folder has no study.nc and no study.json; give a folder that "
-              "Study.save wrote", FileNotFoundError)
+        check(
+            bool(there),
+            f"path={str(path)!r}: this folder has no study.nc and no study.json; give a folder that Study.save wrote",
+            FileNotFoundError,
+        )
         file = there[0]
     check(file.exists(), f"path={str(path)!r}: there is no such file or folder", FileNotFoundError)
     try:
@@ -66,8 +73,10 @@ def load(path: Path) -> xr.Dataset:
         ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
         changed = ds.attrs["numbers"] != fingerprint(ds)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise ValueError(f"path={str(path)!r}: {file} is not a saved study ({' '.join(str(error).split())}); give a folder "
-                         "that Study.save wrote") from None
+        raise ValueError(
+            f"path={str(path)!r}: {file} is not a saved study ({' '.join(str(error).split())}); give a folder "
+            "that Study.save wrote"
+        ) from None
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
     return ds
@@ -75,6 +84,7 @@ def load(path: Path) -> xr.Dataset:
 
 def _from_json(file: Path) -> xr.Dataset:
     import xarray as xr
+
     raw = json.loads(file.read_text(encoding="utf-8"))
     for variable in (*raw["data_vars"].values(), *raw["coords"].values()):
         variable["data"] = np.asarray(variable["data"], variable["dtype"])
@@ -104,6 +114,7 @@ def _csv(study: Table) -> str:
 def _plain(x: Any) -> Any:
     """For JSON, which has no inf and nan: they become strings, which NumPy reads as numbers again."""
     import xarray as xr
+
     if isinstance(x, xr.Dataset):
         raw = x.to_dict()
         for key, variable in (*raw["coords"].items(), *raw["data_vars"].items()):

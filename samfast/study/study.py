@@ -1,4 +1,5 @@
 """Study: simulated mean squared displacements beside their exact values and the published theorems."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-WIDE = 120          # characters of a line of notes
-HEAD = (f"{'time':>10} {'updates':>9} {'MSD':>12} {'+- se':>9} {'exact':>12} {'z':>6} {'':2}"
-        f"{'theorem':>12} {'/ exact':>9}")
+WIDE = 120  # characters of a line of notes
+HEAD = f"{'time':>10} {'updates':>9} {'MSD':>12} {'+- se':>9} {'exact':>12} {'z':>6} {'':2}{'theorem':>12} {'/ exact':>9}"
 
 
 class StudyInterrupted(Interrupted):
@@ -76,8 +76,10 @@ class Study(Table):
             yield HEAD.replace("  theorem", f"theorem {3 if setting['momentum'] else 2}")
             for row in rows(part):
                 mark = " " if row["valid"] else "*"
-                yield (f"{row['time']:>10.5g} {row['time'] / setting['lr']:>9.6g} {row['msd']:>12.5e} {row['se']:>9.2e} "
-                       f"{row['exact']:>12.5e} {row['z']:>6.2f} {'':2}{row['theorem']:>12.5e} {row['ratio']:>8.4g}{mark}")
+                yield (
+                    f"{row['time']:>10.5g} {row['time'] / setting['lr']:>9.6g} {row['msd']:>12.5e} {row['se']:>9.2e} "
+                    f"{row['exact']:>12.5e} {row['z']:>6.2f} {'':2}{row['theorem']:>12.5e} {row['ratio']:>8.4g}{mark}"
+                )
             yield ""
         if not bool(self.dataset["valid"].all()):
             yield "* outside the range where the theorem is within 15 %"
@@ -86,8 +88,10 @@ class Study(Table):
         """The verdict in one line."""
         a = self.dataset.attrs
         status = "" if a["status"] == "complete" else f"{a['status'].upper()}, "
-        return (f"{self.verdict()} ({status}{a['paths']:,} paths, {a['method']}, {a['drift']} drift, {a['noise']} noise, "
-                f"seed {a['seed']}, {a['wall_seconds']:.1f} s)")
+        return (
+            f"{self.verdict()} ({status}{a['paths']:,} paths, {a['method']}, {a['drift']} drift, {a['noise']} noise, "
+            f"seed {a['seed']}, {a['wall_seconds']:.1f} s)"
+        )
 
     def plot(self, path: Any = None, *, kind: str = "time", time: float | None = None) -> Figure:
         """A picture; written to `path` (.png, .pdf, .svg) if one is given.
@@ -101,8 +105,9 @@ class Study(Table):
             beside(Path(path), lambda f: figure.savefig(f, format=ending, dpi=150))
         return figure
 
-    def save(self, folder: Any, *, formats: Iterable[str] = ("csv", "json", "nc", "png"),
-             plots: Iterable[str] = ("time",)) -> list[Path]:
+    def save(
+        self, folder: Any, *, formats: Iterable[str] = ("csv", "json", "nc", "png"), plots: Iterable[str] = ("time",)
+    ) -> list[Path]:
         """Write study.csv (one row per setting and time), study.json and study.nc (everything), and pictures; their paths.
 
         formats: those of them that you want. plots: kinds of `plot`; "time" is study.png, others study-<kind>.png.

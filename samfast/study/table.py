@@ -1,4 +1,5 @@
 """A table: a dataset of numbers for a grid of settings, and the words for a setting."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +14,8 @@ from .process import Model
 if TYPE_CHECKING:
     import xarray as xr
 
-FAULT = 5.0         # |z| above it by chance: 6e-7 per comparison
-Setting = Mapping[str, Any]         # parameter name -> number, and drift and noise
+FAULT = 5.0  # |z| above it by chance: 6e-7 per comparison
+Setting = Mapping[str, Any]  # parameter name -> number, and drift and noise
 
 
 def number(x: Any) -> str:
@@ -61,9 +62,15 @@ class Compared:
         """Whether simulation and exact values agree, and by how much."""
         z = np.asarray(self.dataset["z"], float)
         lost = "n_diverged" in self.dataset and int(self.dataset["n_diverged"].sum()) > 0
-        said = "nothing to compare" if np.isnan(self.worst) else (
-            "simulation and exact values agree" if self.worst < FAULT else
-            "simulation and exact values DISAGREE" + (", diverged paths were left out" if lost else ""))
+        said = (
+            "nothing to compare"
+            if np.isnan(self.worst)
+            else (
+                "simulation and exact values agree"
+                if self.worst < FAULT
+                else "simulation and exact values DISAGREE" + (", diverged paths were left out" if lost else "")
+            )
+        )
         return f"largest |z| {self.worst:.2f} of {np.isfinite(z).sum()}: {said}"
 
 

@@ -91,9 +91,7 @@ def bouncing_stationary(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike
     return np.asarray(beta / e), np.asarray(-beta / 2)
 
 
-def escape_curvature_bound(
-    eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, version: str = "corrected"
-) -> Array:
+def escape_curvature_bound(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, version: str = "corrected") -> Array:
     r"""Return the bound of Remark 9 on the most negative eigenvalue of :math:`\nabla^2J` off the minimum.
 
     :math:`\lambda_1^2(1/\beta_1-1/\beta_2)`; ``as_printed`` lacks the factor :math:`\lambda_1^2`.  Needs two different

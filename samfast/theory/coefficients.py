@@ -50,9 +50,7 @@ def curvature_shift(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str =
     return scalar(shift if kind == "plain" else shift * (2 + radius * value))
 
 
-def noise_factor(
-    eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit"
-) -> Array:
+def noise_factor(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit") -> Array:
     r"""Return :math:`s^2`, the variance of one update's gradient noise in units of :math:`|\lambda|/B`.
 
     ========================  ===========  =====================  ============================================
@@ -75,9 +73,7 @@ def noise_factor(
     return scalar(descent if kind == "plain" else (1 + r) ** 2 * descent)
 
 
-def noise_deficit(
-    eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit"
-) -> Array:
+def noise_deficit(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit") -> Array:
     r"""Return :math:`1-s^2` without subtraction from 1 (see :func:`noise_factor`), 0 for unit noise."""
     value, radius, kind = _model(eigenvalue, rho, drift)
     which = chosen("noise", noise, NOISES)

@@ -41,9 +41,7 @@ def _pair(
     return _Pair(*np.broadcast_arrays(*values))
 
 
-def corollary1(
-    time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
-) -> Array:
+def corollary1(time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
     r"""Return the printed :math:`2\eta t^2|\lambda|^3\rho/B`.
 
     Kim et al., Stability Analysis of SAM, Corollary 1, eq. 13: the limit :math:`\rho\to0,\ t\to0` of

@@ -35,8 +35,13 @@ def em_difference(
     The two variances are those of :func:`em_variance`.  nan where they exceed float64.
     """
     n, k, shifted, d, less, h = np.broadcast_arrays(
-        checked("steps", steps), checked("curvature", curvature), checked("shift", shift),
-        checked("diffusion", diffusion), checked("deficit", deficit), checked("dt", dt))
+        checked("steps", steps),
+        checked("curvature", curvature),
+        checked("shift", shift),
+        checked("diffusion", diffusion),
+        checked("deficit", deficit),
+        checked("dt", dt),
+    )
 
     def powers(length: float) -> tuple[Array, Array]:
         a, b = (matrix([[np.asarray(em_mean(length, curvature=c, dt=h, start=1.0))]]) for c in (k, k + shifted))
@@ -47,9 +52,7 @@ def em_difference(
     return scalar(difference(n, powers, *parts)[..., 0, 0])
 
 
-def _heavy(
-    curvatures: tuple[Array, Array], friction: Array, push: Array, scheme: str
-) -> tuple[Powers, Array, Array]:
+def _heavy(curvatures: tuple[Array, Array], friction: Array, push: Array, scheme: str) -> tuple[Powers, Array, Array]:
     """Return the powers of both maps of (w, dt v), the direction e of the noise, and its product e e^T."""
     symplectic = chosen("scheme", scheme, SCHEMES) == "symplectic"
     both = [recursion(friction, push * k, symplectic=symplectic) for k in curvatures]
@@ -83,10 +86,16 @@ def momentum_em_difference(
     nan where they exceed float64.
     """
     n, k, shifted, d, less, eta, g, tau, h = np.broadcast_arrays(
-        checked("steps", steps), checked("curvature", curvature), checked("shift", shift),
-        checked("diffusion", diffusion), checked("deficit", deficit), checked("lr", lr),
-        checked("momentum", momentum), checked("dampening", dampening),
-        checked("lr", lr) if dt is None else checked("dt", dt))
+        checked("steps", steps),
+        checked("curvature", curvature),
+        checked("shift", shift),
+        checked("diffusion", diffusion),
+        checked("deficit", deficit),
+        checked("lr", lr),
+        checked("momentum", momentum),
+        checked("dampening", dampening),
+        checked("lr", lr) if dt is None else checked("dt", dt),
+    )
     ratio = h / eta
     push = (1 - tau) * h * ratio
     powers, kick, unit = _heavy((k, k + shifted), (1 - g) * ratio, push, scheme)
@@ -115,10 +124,15 @@ def momentum_em_crn_covariance(
     :func:`em_crn_covariance`.
     """
     n, k, other, d, eta, g, tau, h = np.broadcast_arrays(
-        checked("steps", steps), checked("curvature", curvature),
-        checked("other_curvature", other_curvature, "curvature"), checked("diffusion", diffusion), checked("lr", lr),
-        checked("momentum", momentum), checked("dampening", dampening),
-        checked("lr", lr) if dt is None else checked("dt", dt))
+        checked("steps", steps),
+        checked("curvature", curvature),
+        checked("other_curvature", other_curvature, "curvature"),
+        checked("diffusion", diffusion),
+        checked("lr", lr),
+        checked("momentum", momentum),
+        checked("dampening", dampening),
+        checked("lr", lr) if dt is None else checked("dt", dt),
+    )
     ratio = h / eta
     powers, _, unit = _heavy((k, other), (1 - g) * ratio, (1 - tau) * h * ratio, scheme)
     return scalar(2 * d * h * ((1 - tau) * ratio) ** 2 * covariance(n, powers, unit)[..., 0, 0])
@@ -162,9 +176,15 @@ def momentum_sde_difference(
     exceed float64.
     """
     t, k, shifted, d, less, eta, g, tau = np.broadcast_arrays(
-        checked("time", time), checked("curvature", curvature), checked("shift", shift),
-        checked("diffusion", diffusion), checked("deficit", deficit), checked("lr", lr),
-        checked("momentum", momentum), checked("dampening", dampening))
+        checked("time", time),
+        checked("curvature", curvature),
+        checked("shift", shift),
+        checked("diffusion", diffusion),
+        checked("deficit", deficit),
+        checked("lr", lr),
+        checked("momentum", momentum),
+        checked("dampening", dampening),
+    )
     updates = t / eta
     alpha, unit = (1 - g) * updates, (1 - tau) * updates * t
     beta, more = unit * k, unit * shifted

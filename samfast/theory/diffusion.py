@@ -86,9 +86,7 @@ def theorem2(
     Raises ValueError for time < 0, lr <= 0, rho < 0, batch_size < 1 or an unknown drift or noise.
     """
     k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
-    d = coefficients.diffusion_coefficient(
-        eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
-    )
+    d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise)
     return sde_variance(time, curvature=k, diffusion=d)
 
 
@@ -104,7 +102,5 @@ def log_theorem2(
 ) -> Array:
     r"""Return the logarithm of :func:`theorem2`, finite also where that overflows (escape directions)."""
     k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
-    d = coefficients.diffusion_coefficient(
-        eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
-    )
+    d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise)
     return log_sde_variance(time, curvature=k, diffusion=d)

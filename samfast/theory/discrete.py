@@ -60,9 +60,7 @@ def em_mean(steps: ArrayLike, *, curvature: ArrayLike, dt: ArrayLike, start: Arr
 
 
 @quiet
-def em_msd(
-    steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike, start: ArrayLike = 0.0
-) -> Array:
+def em_msd(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike, start: ArrayLike = 0.0) -> Array:
     r"""Return :math:`\langle(w_n-w_0)^2\rangle=w_0^2\,(x\,E_n(-x))^2+\mathrm{Var}_n,\ x=\kappa\,dt`."""
     n, w0 = checked("steps", steps), checked("start", start)
     h, x = _ratio(dt, curvature)
@@ -107,9 +105,7 @@ def ou_embedding(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -
     d = checked("diffusion", diffusion)
     _, x = _ratio(dt, curvature)
     if (x >= 1).any():
-        raise ValueError(
-            f"dt: curvature*dt={float(np.max(x)):.6g} has no embedding; give dt below 1/curvature"
-        )
+        raise ValueError(f"dt: curvature*dt={float(np.max(x)):.6g} has no embedding; give dt below 1/curvature")
     up, wide = _embedding_excess(x)
     k = checked("curvature", curvature)
     return scalar(k * (1 + up)), scalar(d * (1 + wide))

@@ -64,9 +64,7 @@ def _growth_integral(low: Array, high: Array) -> Array:
     return np.asarray(ROOT_PI / 2 * np.where(near, summed, steep))
 
 
-def _exit_parts(
-    limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike
-) -> tuple[Array, Array]:
+def _exit_parts(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike) -> tuple[Array, Array]:
     """Return (e, f) of the mean exit time exp(e) f; e is 0 unless the path is trapped."""
     size, k = checked("limit", limit), checked("curvature", curvature)
     d, w0 = checked("diffusion", diffusion, "diffusion_positive"), np.abs(checked("start", start))
@@ -85,9 +83,7 @@ def _exit_parts(
 
 
 @quiet
-def mean_exit_time(
-    limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0
-) -> Array:
+def mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0) -> Array:
     r"""Return the mean first-exit time from (-L, L) of a path begun at ``start``, L = ``limit``.
 
     :math:`T=F(L)-F(|x_0|)`, :math:`F(y)=\frac{y^2}{2D}\,{}_2F_2(1,1;\frac32,2;\frac{\kappa y^2}{2D})`,
@@ -102,9 +98,7 @@ def mean_exit_time(
 
 
 @quiet
-def log_mean_exit_time(
-    limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0
-) -> Array:
+def log_mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0) -> Array:
     """Return the logarithm of :func:`mean_exit_time`, finite for deep traps; -inf for a start outside."""
     exponent, factor = _exit_parts(limit, curvature, diffusion, start)
     return scalar(np.where(factor == 0, -np.inf, exponent + np.log(factor)))
@@ -187,9 +181,7 @@ def crossing_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLik
 
 
 @quiet
-def exceedance_probability(
-    limit: ArrayLike, *, time: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike
-) -> Array:
+def exceedance_probability(limit: ArrayLike, *, time: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`P(|w(t)|>L)=\mathrm{erfc}(L/(\sqrt2\sigma(t)))` from the saddle."""
     size = checked("limit", limit)
     variance = sde_variance(time, curvature=curvature, diffusion=diffusion)

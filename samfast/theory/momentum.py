@@ -63,9 +63,7 @@ def theorem3(
     batch_size < 1 or an unknown drift or noise.
     """
     k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
-    d = coefficients.diffusion_coefficient(
-        eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise
-    )
+    d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise)
     return theorem3_variance(
         time, curvature=k, diffusion=d, lr=lr, momentum=momentum, dampening=dampening, as_printed=as_printed
     )

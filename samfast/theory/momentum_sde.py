@@ -142,9 +142,7 @@ def momentum_sde_msd(
     assumption behind Theorem 3 (Kim et al.).
     """
     kind = chosen("initial", initial, ("rest", "thermal"))
-    moved = momentum_sde_moments(
-        time, curvature=curvature, diffusion=diffusion, lr=lr, momentum=momentum, dampening=dampening
-    )
+    moved = momentum_sde_moments(time, curvature=curvature, diffusion=diffusion, lr=lr, momentum=momentum, dampening=dampening)
     if kind == "rest":
         return moved.var
     # cov = q G^2/2 = D G^2/M^2, and phi = (1-gamma)/lr

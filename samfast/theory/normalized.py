@@ -128,9 +128,7 @@ def normalized_exit_time(
 
 
 @quiet
-def normalized_kramers_time(
-    *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
-) -> Array:
+def normalized_kramers_time(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
     r"""Return Kramers' high-barrier estimate :math:`\sqrt{\pi\eta/B}\,e^{B\rho^2/\eta}/(|\lambda|\rho)`."""
     m, r = _saddle(eigenvalue), checked("rho", rho, "rho_positive")
     noise = checked("lr", lr) / checked("batch_size", batch_size)

@@ -15,9 +15,7 @@ from .special import geometric_sum, phi1, scaled_delta_chc, scaled_delta_phi1
 
 
 @quiet
-def crn_covariance(
-    time: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike
-) -> Array:
+def crn_covariance(time: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`\mathrm{Cov}(X,Y)=2Dt\,\varphi_1(-(\kappa_1+\kappa_2)t)`, two SDEs of one noise."""
     mean = (checked("curvature", curvature) + checked("other_curvature", other_curvature, "curvature")) / 2
     return sde_variance(time, curvature=mean, diffusion=diffusion)

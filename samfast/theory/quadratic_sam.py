@@ -76,8 +76,10 @@ def _top(eigenvalue: ArrayLike, step: Array, gain: Array) -> Array:
     if (e <= 0).any():
         raise ValueError(f"eigenvalue={float(np.min(e)):.15g}: give a positive eigenvalue, e.g. eigenvalue=1.0")
     if (step * e >= 2 * gain).any():
-        raise ValueError(f"lr: lr*(1-dampening)*eigenvalue={float(np.max(step * e)):.6g}; give lr below "
-                         "2*(1+momentum)/((1-dampening)*eigenvalue), beyond which there is no two-cycle")
+        raise ValueError(
+            f"lr: lr*(1-dampening)*eigenvalue={float(np.max(step * e)):.6g}; give lr below "
+            "2*(1+momentum)/((1-dampening)*eigenvalue), beyond which there is no two-cycle"
+        )
     return e
 
 
@@ -135,8 +137,9 @@ def two_cycle_multipliers(
     :func:`multipliers`.  Derived in this library.
     """
     kappa = two_cycle_curvatures(eigenvalues, lr=lr, momentum=momentum, dampening=dampening)
-    eta, g, tau = (np.asarray(checked(k, v))[..., None] for k, v in
-                   (("lr", lr), ("momentum", momentum), ("dampening", dampening)))
+    eta, g, tau = (
+        np.asarray(checked(k, v))[..., None] for k, v in (("lr", lr), ("momentum", momentum), ("dampening", dampening))
+    )
     if not g.any():
         return np.asarray(1 - eta * (1 - tau) * kappa)
     return multipliers(kappa, lr=eta, momentum=g, dampening=tau)[..., 0]

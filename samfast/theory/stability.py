@@ -43,9 +43,7 @@ class Stability:
 
 
 @quiet
-def multipliers(
-    curvature: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
-) -> Array:
+def multipliers(curvature: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0) -> Array:
     r"""Return the roots of :math:`z^2-(1+\gamma-a)z+\gamma`, :math:`a=\eta(1-\tau)\kappa`, in a last axis.
 
     Two complex numbers, larger modulus first.  At :math:`\gamma=0` they are :math:`1-\eta\kappa` and 0.

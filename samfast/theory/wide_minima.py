@@ -37,18 +37,19 @@ def wide_minima_remainder(
     for :math:`B\beta_1<2\lambda_1^2`.  Bartlett, Long, Bousquet, Theorem 21; sharp derived in this library.
     """
     kind = chosen("version", version, ("sharp", "theorem"))
-    e, eta, r, b = (checked("eigenvalue", eigenvalue), checked("lr", lr), checked("rho", rho),
-                    checked("lipschitz", lipschitz))
+    e, eta, r, b = (checked("eigenvalue", eigenvalue), checked("lr", lr), checked("rho", rho), checked("lipschitz", lipschitz))
     size = two_cycle_amplitude(e, lr=eta, rho=r)
     if kind == "theorem":
         if (b * eta * r > 1).any():
-            raise ValueError(f"lipschitz: lipschitz*lr*rho={float(np.max(b * eta * r)):.6g}; give smaller lr or rho, so "
-                             "that it is at most 1")
+            raise ValueError(
+                f"lipschitz: lipschitz*lr*rho={float(np.max(b * eta * r)):.6g}; give smaller lr or rho, so that it is at most 1"
+            )
         return scalar(eta * r * r * ((1 + eta * e) ** 3 * r / 6 + 2 * (2 * e + b * r) * eta) * b)
     beta = size * e
     if (b * beta >= 2 * e * e).any():
-        raise ValueError(f"lipschitz={float(np.max(b)):.6g}: give smaller lr or rho, so that lipschitz*beta_1 is below "
-                         "2*eigenvalue^2")
+        raise ValueError(
+            f"lipschitz={float(np.max(b)):.6g}: give smaller lr or rho, so that lipschitz*beta_1 is below 2*eigenvalue^2"
+        )
     turn = 2 * b * eta * beta * r * (e + b * size + b * r) / (2 * e * e - b * beta)
     return scalar(eta * b * (size + r) ** 3 / 6 + turn)
 
@@ -77,6 +78,7 @@ def ravine_two_cycle(*, lr: float, rho: float) -> tuple[float, float]:
     Raises ValueError for lr >= 1 or rho <= 0.
     """
     from scipy.optimize import brentq
+
     checked("rho", rho, "rho_positive")
     straight = float(two_cycle_amplitude(2.0, lr=lr, rho=rho))
     if rho <= 1 - lr:
@@ -87,4 +89,5 @@ def ravine_two_cycle(*, lr: float, rho: float) -> tuple[float, float]:
         g = np.array([2 * lr / q, y * (1 - lr * lr / q**2)])
         p = np.array([lr, y]) + rho * g / np.linalg.norm(g)
         return float(p[0] - 1 - p[1] ** 2 / 2)
+
     return float(lr), float(brentq(excess, 0.0, 10.0 * (1 + rho), xtol=1e-15, rtol=1e-14))

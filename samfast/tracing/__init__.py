@@ -1,10 +1,37 @@
 """Run a Python function once on symbols; get its derivatives and straight-line code. Knows nothing of optimisers."""
+
 from .calculus import evaluate, gradient, substitute
 from .dispatch import TraceError
 from .expr import Expr, const, lift, sign, tiny, topological, var
 from .functions import absolute, cos, dot, exp, log, maximum, minimum, norm, sin, sqrt, tanh, total, where
 from .vector import NeedsCoordinatesError, Vector, Wide
 
-__all__ = ["Expr", "NeedsCoordinatesError", "TraceError", "Vector", "Wide", "absolute", "const", "cos", "dot",
-           "evaluate", "exp", "gradient", "lift", "log", "maximum", "minimum", "norm", "sign", "sin", "sqrt",
-           "substitute", "tanh", "tiny", "topological", "total", "var", "where"]
+__all__ = [
+    "Expr",
+    "NeedsCoordinatesError",
+    "TraceError",
+    "Vector",
+    "Wide",
+    "absolute",
+    "const",
+    "cos",
+    "dot",
+    "evaluate",
+    "exp",
+    "gradient",
+    "lift",
+    "log",
+    "maximum",
+    "minimum",
+    "norm",
+    "sign",
+    "sin",
+    "sqrt",
+    "substitute",
+    "tanh",
+    "tiny",
+    "topological",
+    "total",
+    "var",
+    "where",
+]

@@ -1,4 +1,5 @@
 """Derivatives of expressions, substitution, and evaluation on arrays."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -85,7 +86,7 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
             return [(a[0], g), (a[1], -g)]
         case "mul":
             base, n = _power(e)
-            if n > 2:           # not by way of the products that it is made of: they would wait for each other
+            if n > 2:  # not by way of the products that it is made of: they would wait for each other
                 return [(base, g * (n * base ** (n - 1)))]
             return [(a[0], g * a[1]), (a[1], g * a[0])]
         case "div":
@@ -117,7 +118,7 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
 
 
 REMEMBERED = 100
-_gradients: dict[tuple[bytes, ...], list[Expr]] = {}    # by content: the same expressions have the same derivatives
+_gradients: dict[tuple[bytes, ...], list[Expr]] = {}  # by content: the same expressions have the same derivatives
 
 
 def gradient(out: Any, wrt: Sequence[Expr]) -> list[Expr]:
@@ -207,8 +208,15 @@ def evaluate(outs: Sequence[Any], env: Mapping[str, Any]) -> list[Any]:
     return [values[e.key] for e in lifted]
 
 
-_OPERATORS = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "div": lambda a, b: a / b, "lt": lambda a, b: a < b,
-              "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b}
+_OPERATORS = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "div": lambda a, b: a / b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+}
 
 
 def _functions() -> dict[str, Any]:

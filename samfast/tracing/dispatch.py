@@ -1,12 +1,13 @@
 """What NumPy's functions mean on symbols: tables that functions.py fills, and the class that looks there."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-UFUNCS: dict[str, Callable[..., Any]] = {}          # NumPy's name -> the function of symbols
-FUNCTIONS: dict[Any, Callable[..., Any]] = {}       # NumPy's function -> the function of symbols
-QUESTIONS: dict[Any, Callable[..., Any]] = {}       # NumPy's function -> what it says of a symbol, without tracing
+UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's name -> the function of symbols
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> the function of symbols
+QUESTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy's function -> what it says of a symbol, without tracing
 
 
 class TraceError(TypeError):

@@ -3,6 +3,7 @@
 Nothing in this package knows of optimisers, Numba or CUDA. Two rules shape every product and sum: constants come first
 and parameters next, so that what is the same for every path is multiplied once; and the user's own factoring is kept.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -18,7 +19,7 @@ from .dispatch import Symbolic, TraceError
 UNARY = {"neg", "sqrt", "exp", "log", "sin", "cos", "tanh", "abs"}
 COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-UNIFORM_ROLES = {"param", "time"}      # the same for every path
+UNIFORM_ROLES = {"param", "time"}  # the same for every path
 NUMERIC = (int, float, np.integer, np.floating)
 
 
@@ -121,12 +122,16 @@ class Expr(Symbolic):
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise TraceError("a traced function is called once, on symbols, so 'if', 'and', 'or', 'not' and 'while' cannot "
-                         "look at a value: use samfast.where(condition, a, b), minimum or maximum")
+        raise TraceError(
+            "a traced function is called once, on symbols, so 'if', 'and', 'or', 'not' and 'while' cannot "
+            "look at a value: use samfast.where(condition, a, b), minimum or maximum"
+        )
 
     def __float__(self) -> float:
-        raise TraceError("math.* and float() need a number, not a symbol: use samfast.exp, samfast.sqrt, ... or NumPy's "
-                         "np.exp, np.sqrt, ... (samfast has exp, log, sin, cos, tanh, sqrt, abs, where)")
+        raise TraceError(
+            "math.* and float() need a number, not a symbol: use samfast.exp, samfast.sqrt, ... or NumPy's "
+            "np.exp, np.sqrt, ... (samfast has exp, log, sin, cos, tanh, sqrt, abs, where)"
+        )
 
     __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
 
@@ -141,7 +146,7 @@ def const(value: float) -> Expr:
 
 @lru_cache(4096)
 def _number(text: str) -> Expr:
-    return Expr("const", float(text))       # by its text: 0.0 and -0.0 are equal numbers
+    return Expr("const", float(text))  # by its text: 0.0 and -0.0 are equal numbers
 
 
 @lru_cache(4096)
@@ -229,6 +234,7 @@ def _remembered(f: Callable[[Expr, Expr], Expr]) -> Callable[[Any, Any], Expr]:
                 known.clear()
             result = known[a.key, b.key] = f(a, b)
         return result
+
     return g
 
 
@@ -246,7 +252,7 @@ def add(a: Expr, b: Expr) -> Expr:
     if x == 0 or y == 0:
         return b if x == 0 else a
     (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
-    if ca == cb != 1 and a.op == b.op != "const":          # c*x + c*y -> c*(x + y)
+    if ca == cb != 1 and a.op == b.op != "const":  # c*x + c*y -> c*(x + y)
         return multiply(const(ca), add(join(1.0, ua, va), join(1.0, ub, vb)))
     if b.op == "neg":
         return Expr("sub", a, b.args[0])
@@ -258,7 +264,7 @@ def add(a: Expr, b: Expr) -> Expr:
 def subtract(a: Any, b: Any) -> Expr:
     a, b = lift(a), lift(b)
     if b.op == "sub" and constant(a) != 0:
-        return Expr("sub", a, b)                # not a + (y - x): x - y may be needed elsewhere
+        return Expr("sub", a, b)  # not a + (y - x): x - y may be needed elsewhere
     return add(a, unary("neg", b))
 
 
@@ -270,7 +276,7 @@ def divide(a: Any, b: Any) -> Expr:
     if y is not None:
         if x is not None:
             return const(x / y)
-        if math.frexp(y)[0] in (0.5, -0.5) and math.isfinite(1 / y):    # exact: a power of two
+        if math.frexp(y)[0] in (0.5, -0.5) and math.isfinite(1 / y):  # exact: a power of two
             return multiply(a, const(1 / y))
     return const(0) if x == 0 else Expr("div", a, b)
 
@@ -290,8 +296,10 @@ def unary(op: str, a: Any) -> Expr:
 def power(base: Any, n: Any) -> Expr:
     """base**n for an integer or half-integer n, by repeated squaring."""
     if isinstance(n, Expr) or not isinstance(n, NUMERIC) or not float(2 * n).is_integer():
-        raise TraceError(f"x**{n!r} in a traced function: the exponent must be an integer or a half, e.g. x**2 or "
-                         "x**1.5; otherwise write exp(y*log(x))")
+        raise TraceError(
+            f"x**{n!r} in a traced function: the exponent must be an integer or a half, e.g. x**2 or "
+            "x**1.5; otherwise write exp(y*log(x))"
+        )
     if n < 0:
         return divide(1.0, power(base, -n))
     whole, half = divmod(float(n), 1.0)

@@ -1,4 +1,5 @@
 """The functions a traced loss or rule may call. Each also works on NumPy, CuPy and JAX arrays (coordinates first)."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ def _function(name: str, equation: str) -> Callable[[Any], Any]:
         if isinstance(x, Vector):
             return x.apply(f)
         return unary(name, x) if isinstance(x, Expr) else getattr(namespace(x), name)(x)
+
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"{equation}, on symbols, numbers and arrays."
     return f
@@ -121,22 +123,48 @@ def _elementwise(f: Callable[..., Any], values: tuple[Any, ...]) -> Any:
 
 def _elementwise_of(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy's ufunc on symbols."""
+
     def apply(*inputs: Any) -> Any:
         if any(isinstance(x, np.ndarray) and x.ndim > 0 for x in inputs) and not any(isinstance(x, Vector) for x in inputs):
             raise TraceError(f"np.{name} of an array and one coordinate: use the vector w, or plain numbers")
         return _elementwise(f, inputs)
+
     return apply
 
 
 _MEANINGS: dict[str, Callable[..., Any]] = {
-    "add": add, "subtract": subtract, "multiply": multiply, "divide": divide, "true_divide": divide, "power": power,
-    "negative": lambda a: -a, "positive": lambda a: a, "square": lambda a: a * a, "absolute": abs, "fabs": abs,
-    "sqrt": sqrt, "exp": exp, "log": log, "sin": sin, "cos": cos, "tanh": tanh, "minimum": minimum, "maximum": maximum,
-    "reciprocal": lambda a: 1.0 / a, "less": lambda a, b: lift(a) < b, "less_equal": lambda a, b: lift(a) <= b,
-    "greater": lambda a, b: lift(a) > b, "greater_equal": lambda a, b: lift(a) >= b,
+    "add": add,
+    "subtract": subtract,
+    "multiply": multiply,
+    "divide": divide,
+    "true_divide": divide,
+    "power": power,
+    "negative": lambda a: -a,
+    "positive": lambda a: a,
+    "square": lambda a: a * a,
+    "absolute": abs,
+    "fabs": abs,
+    "sqrt": sqrt,
+    "exp": exp,
+    "log": log,
+    "sin": sin,
+    "cos": cos,
+    "tanh": tanh,
+    "minimum": minimum,
+    "maximum": maximum,
+    "reciprocal": lambda a: 1.0 / a,
+    "less": lambda a, b: lift(a) < b,
+    "less_equal": lambda a, b: lift(a) <= b,
+    "greater": lambda a, b: lift(a) > b,
+    "greater_equal": lambda a, b: lift(a) >= b,
 }
 UFUNCS.update({name: _elementwise_of(name, f) for name, f in _MEANINGS.items()})
 FUNCTIONS.update({np.where: where, np.sum: total, np.dot: dot, np.vdot: dot, np.linalg.norm: norm})
-QUESTIONS.update({
-    np.ndim: lambda x: int(isinstance(x, Vector)), np.shape: lambda x: (len(x),) if isinstance(x, Vector) else (),
-    np.size: lambda x: len(x) if isinstance(x, Vector) else 1, np.iscomplexobj: lambda x: False})
+QUESTIONS.update(
+    {
+        np.ndim: lambda x: int(isinstance(x, Vector)),
+        np.shape: lambda x: (len(x),) if isinstance(x, Vector) else (),
+        np.size: lambda x: len(x) if isinstance(x, Vector) else 1,
+        np.iscomplexobj: lambda x: False,
+    }
+)

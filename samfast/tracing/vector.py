@@ -1,4 +1,5 @@
 """Short vectors of symbols, so that losses and rules read like mathematics."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +36,7 @@ class Vector(Symbolic, tuple):
         return self._map(other, lambda x, y: x + y)
 
     def __radd__(self, other: Any) -> Any:
-        if isinstance(other, int) and other == 0:       # sum(vectors) starts at 0
+        if isinstance(other, int) and other == 0:  # sum(vectors) starts at 0
             return self
         return self._map(other, lambda x, y: y + x)
 
@@ -58,7 +59,7 @@ class Vector(Symbolic, tuple):
         return self._map(other, lambda x, y: y / x)
 
     def __pow__(self, n: Any) -> Any:
-        return self._map(n, lambda x, y: x ** y)
+        return self._map(n, lambda x, y: x**y)
 
     def __lt__(self, other: Any) -> Any:
         return self._map(other, lambda x, y: x < y)
@@ -82,8 +83,10 @@ class Vector(Symbolic, tuple):
         try:
             item = tuple.__getitem__(self, index)
         except IndexError:
-            raise TraceError(f"w[{index}]: the vector has {len(self)} coordinates, 0 to {len(self) - 1}; "
-                             "give the loss a larger dim or a smaller index") from None
+            raise TraceError(
+                f"w[{index}]: the vector has {len(self)} coordinates, 0 to {len(self) - 1}; "
+                "give the loss a larger dim or a smaller index"
+            ) from None
         return Vector(item) if isinstance(index, slice) else item
 
     def apply(self, f: Callable[[Any], Any]) -> Any:

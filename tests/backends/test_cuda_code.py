@@ -1,4 +1,5 @@
 """The machine code for GPUs: compiled and assembled here, without a GPU."""
+
 import re
 
 import pytest
@@ -18,11 +19,21 @@ except (AttributeError, ImportError) as fault:
 DOUBLE = r"\.f64\b|%fd\d"
 HOPPER, AMPERE = (9, 0), (8, 0)
 # (program, mode, configurations on shared noise) -> registers per thread, at most
-CEILINGS = {("linear", "mixed", False): 80, ("linear", "float32", False): 80, ("linear", "float64", False): 128,
-            ("linear", "mixed", True): 160, ("linear-sign", "mixed", False): 64, ("beale", "float64", False): 128,
-            ("beale", "float32", False): 80, ("beale-noise", "mixed", False): 128, ("labels", "float32", False): 64,
-            ("functions", "float32", False): 128, ("quadratic7", "mixed", False): 128, ("wide12", "mixed", False): 255,
-            ("wide40-sign", "float32", False): 80}
+CEILINGS = {
+    ("linear", "mixed", False): 80,
+    ("linear", "float32", False): 80,
+    ("linear", "float64", False): 128,
+    ("linear", "mixed", True): 160,
+    ("linear-sign", "mixed", False): 64,
+    ("beale", "float64", False): 128,
+    ("beale", "float32", False): 80,
+    ("beale-noise", "mixed", False): 128,
+    ("labels", "float32", False): 64,
+    ("functions", "float32", False): 128,
+    ("quadratic7", "mixed", False): 128,
+    ("wide12", "mixed", False): 255,
+    ("wide40-sign", "float32", False): 80,
+}
 
 
 def program(name, mode="mixed", shared=False):
@@ -39,8 +50,11 @@ def hot_loop(ptx):
     """The longest loop without a barrier: the steps."""
     lines = ptx.splitlines()
     labels = {m[1]: i for i, line in enumerate(lines) if (m := re.match(r"(\$L__BB\w+):", line))}
-    loops = ["\n".join(lines[labels[m[1]]:i]) for i, line in enumerate(lines)
-             if (m := re.search(r"bra(?:\.uni)?\s+(\$L__BB\w+);", line)) and labels.get(m[1], i) < i]
+    loops = [
+        "\n".join(lines[labels[m[1]] : i])
+        for i, line in enumerate(lines)
+        if (m := re.search(r"bra(?:\.uni)?\s+(\$L__BB\w+);", line)) and labels.get(m[1], i) < i
+    ]
     return max((loop for loop in loops if "bar.sync" not in loop), key=len)
 
 
@@ -85,6 +99,7 @@ def test_nothing_is_left_that_a_compiler_may_fuse():
 
 def test_a_compiler_that_fuses_is_refused(monkeypatch):
     from numba.cuda.cudadrv import nvvm
+
     right = nvvm.compile_ir
     monkeypatch.setattr(nvvm, "compile_ir", lambda irs, **options: right(irs, **{**options, "fma": True}))
     rendered = program("beale", "float32")
@@ -95,7 +110,7 @@ def test_a_compiler_that_fuses_is_refused(monkeypatch):
 def test_machine_code_is_compiled_once_and_repaired(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path))
     compiles, rendered = [], program("linear", "float32")
-    made = nvidia.compile(rendered, cache.load(rendered), HOPPER)       # once: this is about what is kept
+    made = nvidia.compile(rendered, cache.load(rendered), HOPPER)  # once: this is about what is kept
     monkeypatch.setattr(nvidia, "compile", lambda *args: compiles.append(args) or made)
     first = cuda.machine_code(rendered, HOPPER)
     assert first[:4] == b"\x7fELF" and cuda.machine_code(rendered, HOPPER) == first and len(compiles) == 1

@@ -3,6 +3,7 @@
 Without a GPU everything here is skipped, with the reason; under SAMFAST_REQUIRE_GPU=1 it fails. The first run compiles each
 program twice, for the GPU and for the CPU: with 8 workers on 16 processors it takes some two minutes.
 """
+
 import os
 
 import gpu_checks
@@ -14,8 +15,8 @@ from programs import CASES
 import samfast as sf
 from samfast import stats
 
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")     # JAX would take three quarters of the memory
-pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]       # of other libraries: here they are no errors
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take three quarters of the memory
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]  # of other libraries: here they are no errors
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,29 @@ def test_normals_are_the_cpus(cp, mode):
     gpu_checks.normals(cp, mode)
 
 
-@pytest.mark.parametrize("check", [gpu_checks.sizes, gpu_checks.settings, gpu_checks.going_on, gpu_checks.divergence,
-                                   gpu_checks.critical, gpu_checks.exact_moments, gpu_checks.workers, gpu_checks.from_cupy],
-                         ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check",
+    [
+        gpu_checks.sizes,
+        gpu_checks.settings,
+        gpu_checks.going_on,
+        gpu_checks.divergence,
+        gpu_checks.critical,
+        gpu_checks.exact_moments,
+        gpu_checks.workers,
+        gpu_checks.from_cupy,
+    ],
+    ids=lambda check: check.__name__,
+)
 def test_runs(cp, check):
     check(cp)
 
 
-@pytest.mark.parametrize("check", [gpu_checks.launches, gpu_checks.too_large, gpu_device.from_torch, gpu_device.from_jax],
-                         ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check",
+    [gpu_checks.launches, gpu_checks.too_large, gpu_device.from_torch, gpu_device.from_jax],
+    ids=lambda check: check.__name__,
+)
 def test_runs_that_are_watched(cp, check, monkeypatch):
     check(cp, monkeypatch)
 
@@ -70,8 +85,9 @@ def test_statistics_on_the_device(cp, name):
 def test_kolmogorov_smirnov_on_the_device(cp):
     ndtr = gpu_checks.library("cupyx.scipy.special").ndtr
     phi = {cp.ndarray: ndtr}
-    gpu_device.statistics(lambda on: stats.ks(x := on(test_stats_device.sample()), phi.get(type(x), test_stats_device.ndtr)),
-                          cp.asarray)
+    gpu_device.statistics(
+        lambda on: stats.ks(x := on(test_stats_device.sample()), phi.get(type(x), test_stats_device.ndtr)), cp.asarray
+    )
 
 
 def test_statistics_in_bounded_memory(cp):
@@ -90,4 +106,4 @@ def test_a_second_process_compiles_nothing(cp, tmp_path):
 def test_the_gpu_is_named(cp):
     name = cp.cuda.runtime.getDeviceProperties(cp.cuda.Device().id)["name"].decode()
     assert name in gpu_checks.import_module("samfast.backends.cuda").gpu()
-    assert name in sf.msd(eigenvalue=1.0, lr=.01, rho=.1, times=[.02], paths=300, device="cuda").dataset.attrs["gpu"]
+    assert name in sf.msd(eigenvalue=1.0, lr=0.01, rho=0.1, times=[0.02], paths=300, device="cuda").dataset.attrs["gpu"]

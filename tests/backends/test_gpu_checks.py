@@ -1,4 +1,5 @@
 """The checks of test_gpu.py as far as a stand-in carries them, so that they are right on the day there is a GPU."""
+
 import json
 import tracemalloc
 import types
@@ -40,7 +41,7 @@ class Event:
         self.done = True
 
 
-BLOCK = 16      # threads of a block of the emulator, where a device has 256: each is a thread of Python
+BLOCK = 16  # threads of a block of the emulator, where a device has 256: each is a thread of Python
 
 
 @pytest.fixture
@@ -48,9 +49,11 @@ def cp(monkeypatch):
     gpu_standin.install(monkeypatch)
     for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
         monkeypatch.setattr(name, BLOCK)
-    render = prepare.render          # runs on the CPU in plain Python, which compiles nothing and gives the same bits
-    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
-        *args, device="plain" if device == "cpu" else device, **options))
+    render = prepare.render  # runs on the CPU in plain Python, which compiles nothing and gives the same bits
+    monkeypatch.setattr(
+        "samfast.simulation.prepare.render",
+        lambda *args, device, **options: render(*args, device="plain" if device == "cpu" else device, **options),
+    )
     cupy = gpu_checks.device()
     one = types.SimpleNamespace(**vars(cupy.cuda.Device()), use=lambda: None)
     cupy.cuda.Stream, cupy.cuda.Event, cupy.cuda.get_elapsed_time = Stream, Event, lambda a, b: 1.0
@@ -58,8 +61,9 @@ def cp(monkeypatch):
     return cupy
 
 
-@pytest.mark.parametrize("name, mode", [("linear", "mixed"), ("linear-sign", "float32"), ("beale-noise", "float64"),
-                                        ("wide12", "mixed")])
+@pytest.mark.parametrize(
+    "name, mode", [("linear", "mixed"), ("linear-sign", "float32"), ("beale-noise", "float64"), ("wide12", "mixed")]
+)
 def test_programs(cp, name, mode):
     gpu_checks.program(cp, name, mode, "plain", paths=5, record=(0, 3, 5))
 
@@ -105,7 +109,7 @@ def test_runs_that_are_watched(cp, monkeypatch):
 
 
 def test_exact_moments(cp):
-    gpu_checks.exact_moments(cp, paths=40, times=(.05,))
+    gpu_checks.exact_moments(cp, paths=40, times=(0.05,))
 
 
 def test_streams(cp, monkeypatch):
@@ -136,8 +140,8 @@ def test_units_in_the_last_place():
 
 def test_another_library_gets_the_same_memory(cp, monkeypatch):
     """A library that is CuPy under another name; and one that copies."""
-    want = gpu_checks.sf.simulate(gpu_checks.LOSS, gpu_checks.RULE, [.1, .2], record=[0, 3], values=True)
-    start, pointer = gpu_standin.on_device(np.array([.1, .2])), lambda x: x.data.ptr
+    want = gpu_checks.sf.simulate(gpu_checks.LOSS, gpu_checks.RULE, [0.1, 0.2], record=[0, 3], values=True)
+    start, pointer = gpu_standin.on_device(np.array([0.1, 0.2])), lambda x: x.data.ptr
     gpu_device.foreign("cupy", start, want, pointer, monkeypatch)
     with pytest.raises(AssertionError, match="a result was copied"):
         gpu_device.foreign("cupy", start, want, lambda x: pointer(gpu_standin.on_device(x.get())), monkeypatch)
@@ -172,6 +176,6 @@ def test_the_pause_compiles():
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda.bindings is not installed")
     try:
         nvrtc.nvrtcVersion()
-    except Exception as error:          # of its loader: the library of NVRTC is another package
+    except Exception as error:  # of its loader: the library of NVRTC is another package
         pytest.skip(f"NVRTC is not installed: {error}"[:100])
     assert machine_code(gpu_device.PAUSE)[:4] == b"\x7fELF"

@@ -1,4 +1,5 @@
 """Requests for a GPU: refused with the reason where there is none; arrays from anywhere."""
+
 import builtins
 import sys
 import types
@@ -10,7 +11,7 @@ import samfast as sf
 from samfast import arrays
 from samfast.backends import cuda
 
-RULE, LOSS = sf.gd(lr=.1), sf.losses.double_well()
+RULE, LOSS = sf.gd(lr=0.1), sf.losses.double_well()
 
 
 def without(monkeypatch, *names):
@@ -21,6 +22,7 @@ def without(monkeypatch, *names):
         if name.split(".")[0] in names:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *args, **kwargs)
+
     for loaded in [m for m in sys.modules if m.split(".")[0] in names]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setattr(builtins, "__import__", look)
@@ -29,7 +31,7 @@ def without(monkeypatch, *names):
 def test_a_missing_package_is_named_with_the_extra(monkeypatch):
     without(monkeypatch, "cupy")
     with pytest.raises(sf.NoGpuError, match=r"device='cuda': No module named 'cupy': pip install \"samfast\[cuda13\]\""):
-        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="cuda")
+        sf.simulate(LOSS, RULE, [0.1, 0.1], record=[1], device="cuda")
 
 
 class FakeRuntime(types.ModuleType):
@@ -49,6 +51,7 @@ class FakeRuntime(types.ModuleType):
 @pytest.fixture
 def driver(monkeypatch):
     """CuPy and numba-cuda as if they were installed, on a driver that shows so many GPUs."""
+
     def install(count):
         cupy, bindings, numba_part = (types.ModuleType(n) for n in ("cupy", "cuda.bindings", "numba.cuda.np.arrayobj"))
         cupy.cuda = types.SimpleNamespace(runtime=FakeRuntime(count))
@@ -56,17 +59,23 @@ def driver(monkeypatch):
         empty = {n: types.ModuleType(n) for n in ("cuda", "numba.cuda", "numba.cuda.np")}
         for name, module in {**empty, "cupy": cupy, "cuda.bindings": bindings, "numba.cuda.np.arrayobj": numba_part}.items():
             monkeypatch.setitem(sys.modules, name, module)
+
     return install
 
 
-@pytest.mark.parametrize("count, reason", [(0, "the driver shows no GPU .*CUDA_VISIBLE_DEVICES"),
-                                           ("cudaErrorInsufficientDriver", "cudaErrorInsufficientDriver: install NVIDIA's")])
+@pytest.mark.parametrize(
+    "count, reason",
+    [
+        (0, "the driver shows no GPU .*CUDA_VISIBLE_DEVICES"),
+        ("cudaErrorInsufficientDriver", "cudaErrorInsufficientDriver: install NVIDIA's"),
+    ],
+)
 def test_no_gpu_is_an_error_and_never_the_cpu(driver, count, reason):
     driver(count)
     with pytest.raises(sf.NoGpuError, match="device='cuda': " + reason):
-        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="cuda")
+        sf.simulate(LOSS, RULE, [0.1, 0.1], record=[1], device="cuda")
     with pytest.raises(sf.NoGpuError, match=reason):
-        sf.msd(eigenvalue=-1.0, lr=.01, rho=.1, times=[1], paths=10, device="cuda")
+        sf.msd(eigenvalue=-1.0, lr=0.01, rho=0.1, times=[1], paths=10, device="cuda")
 
 
 def test_a_gpu_that_is_there_is_accepted(driver):
@@ -76,7 +85,7 @@ def test_a_gpu_that_is_there_is_accepted(driver):
 
 def test_unknown_devices_are_refused():
     with pytest.raises(ValueError, match="device='gpu': choose one of 'cpu', 'cuda', 'auto'"):
-        sf.simulate(LOSS, RULE, [.1, .1], record=[1], device="gpu")
+        sf.simulate(LOSS, RULE, [0.1, 0.1], record=[1], device="gpu")
 
 
 class OnGpu:
@@ -104,11 +113,11 @@ def test_a_start_on_a_gpu_asks_for_the_gpu(monkeypatch):
 def test_arrays_of_other_libraries_on_the_host():
     """JAX's arrays are read where they lie; results come as NumPy arrays."""
     jnp = pytest.importorskip("jax.numpy")
-    start = jnp.asarray(np.array([[.1, .2], [.3, .4]]))
+    start = jnp.asarray(np.array([[0.1, 0.2], [0.3, 0.4]]))
     assert arrays.kind_of(start) == "jax" and not arrays.on_gpu(start)
     run = sf.simulate(LOSS, RULE, start, record=[3], values=True)
     again = sf.simulate(LOSS, RULE, np.asarray(start, float), record=[3], values=True)
     assert isinstance(run.values, np.ndarray)
     np.testing.assert_array_equal(run.values, again.values)
     given = arrays.like(np.ones(2), "jax")
-    assert "jax" in type(given).__module__ and given.dtype == np.float64        # also where JAX is not told to use it
+    assert "jax" in type(given).__module__ and given.dtype == np.float64  # also where JAX is not told to use it

@@ -1,4 +1,5 @@
 """The benchmarks at a tiny size: every answer is right, a wrong one is found, and times are taken as stated."""
+
 import importlib.util
 import os
 import shutil
@@ -14,7 +15,7 @@ from samfast.bench.backends import arrays, ours
 from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
 from samfast.bench.workloads import every, linear
 
-QUICK = ("linear", "beale-sam", "law", "recording", "statistics")        # the others compile for long
+QUICK = ("linear", "beale-sam", "law", "recording", "statistics")  # the others compile for long
 PLAIN = [name for name, w in every().items() if any(b.name == "NumPy" for b in w.backends)]
 
 
@@ -54,10 +55,14 @@ def test_cpp_is_right(name):
 PEERS = [(n, b) for n, w in every().items() for b in w.backends if b.needs and not w.slow]
 
 
-@pytest.mark.filterwarnings("ignore")       # of the libraries themselves
-@pytest.mark.parametrize("name, backend", [
-    pytest.param(n, b, id=f"{n}-{b.name}", marks=() if n in ("linear", "flow") and not b.late else pytest.mark.slow)
-    for n, b in PEERS])
+@pytest.mark.filterwarnings("ignore")  # of the libraries themselves
+@pytest.mark.parametrize(
+    "name, backend",
+    [
+        pytest.param(n, b, id=f"{n}-{b.name}", marks=() if n in ("linear", "flow") and not b.late else pytest.mark.slow)
+        for n, b in PEERS
+    ],
+)
 def test_a_peer_is_right(name, backend):
     pytest.importorskip(backend.needs)
     workload = every()[name]
@@ -77,18 +82,26 @@ def test_every_check_can_fail(name):
     (numpy,) = (b for b in workload.backends if b.name == "NumPy")
     work = workload.make(workload.tiny)
     answer = numpy.prepare(work)()
-    wrong = {"second": lambda x: 2 * x, "moments": lambda x: 2 * x, "values": lambda x: 1.1 * x,
-             "w": {"one-path": lambda x: x + 1, "basins": lambda x: 0 * x + [[0], [1]]}.get(name, lambda x: 1.1 * x)}
+    wrong = {
+        "second": lambda x: 2 * x,
+        "moments": lambda x: 2 * x,
+        "values": lambda x: 1.1 * x,
+        "w": {"one-path": lambda x: x + 1, "basins": lambda x: 0 * x + [[0], [1]]}.get(name, lambda x: 1.1 * x),
+    }
     for key in set(answer) & set(wrong):
         with pytest.raises(WrongError, match=r"off by|another attractor"):
             workload.check(work, {**answer, key: wrong[key](answer[key])})
 
 
-@pytest.mark.parametrize("fault", [
-    lambda z: z * 0.1,                              # dt for sqrt(dt)
-    lambda z: np.sqrt(3) * np.clip(z, -1, 1),       # another distribution
-    lambda z: z + 0.05,                             # a bias
-    lambda z: np.repeat(z[:, :1], z.shape[1], 1)])  # one draw for all paths
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda z: z * 0.1,  # dt for sqrt(dt)
+        lambda z: np.sqrt(3) * np.clip(z, -1, 1),  # another distribution
+        lambda z: z + 0.05,  # a bias
+        lambda z: np.repeat(z[:, :1], z.shape[1], 1),
+    ],
+)  # one draw for all paths
 def test_planted_noise_is_reported_and_not_timed(fault):
     work = every()["linear"].make(1 / 16)
     rng = np.random.default_rng(1)
@@ -97,7 +110,9 @@ def test_planted_noise_is_reported_and_not_timed(fault):
         def run():
             s = arrays.begin(work, np, 0, work.paths, float)
             return arrays.joined(work, np, [arrays.walk(work, np, s, lambda: fault(rng.standard_normal((1, work.paths))))])
+
         return run
+
     workload = replace(every()["linear"], backends=(Backend("NumPy", arrays.numpy), Backend("wrong", wrong)), goals={})
     good, bad = measure.measure(workload, scale=1 / 16, repeats=1)
     assert good.correct and good.ratio == 1 and good.value > 0
@@ -112,6 +127,7 @@ def step(xp, s, z, gradient):
 def toy(*backends, goals=None):
     def make(scale):
         return Work(max(1, int(100 * scale)), 10, 1, step, (np.zeros(1),))
+
     return Workload("toy", "nothing", "zero", make, lambda work, answer: "exactly", backends, goals or {})
 
 
@@ -136,7 +152,9 @@ def sleeper(name, seconds, log=None, **options):
                 log.append(name)
             sleep(seconds)
             return {}
+
         return run
+
     return Backend(name, prepare, clock="wall", threads=0, **options)
 
 
@@ -167,19 +185,29 @@ def test_a_share_of_the_paths_is_scaled_and_a_slow_one_stops_early(clock):
 def test_what_does_not_fit_into_the_time_is_said(clock):
     later = [sleeper("b", 0.0), sleeper("c", 0.0, late=True)]
     assert [r.check for r in measure.measure(toy(sleeper("a", 0.001), *later), seconds=-1.0, repeats=1)] == [
-        "correct", *2 * ["left out to save time: --full runs it"]]
+        "correct",
+        *2 * ["left out to save time: --full runs it"],
+    ]
     assert all(r.correct for r in measure.measure(toy(sleeper("a", 0.001), *later), seconds=-1.0, repeats=1, full=True))
 
 
 def test_goals(clock):
-    rows = measure.measure(toy(sleeper("a", 0.001), sleeper("b", 0.004), sleeper("c", 0.004), goals={
-        "a": Goal(most=1e-3, of="value"), "b": Goal(least=2), "c": Goal(most=2)}), repeats=3)
+    rows = measure.measure(
+        toy(
+            sleeper("a", 0.001),
+            sleeper("b", 0.004),
+            sleeper("c", 0.004),
+            goals={"a": Goal(most=1e-3, of="value"), "b": Goal(least=2), "c": Goal(most=2)},
+        ),
+        repeats=3,
+    )
     assert [r.met for r in rows] == [False, True, False] and [r.goal for r in rows] == ["value <= 0.001", ">= 2", "<= 2"]
 
 
 def test_a_backend_that_cannot_run_says_why():
     def missing(work):
         raise ImportError("no such\nlibrary")
+
     absent = Backend("c", missing, needs="no_such_library")
     rows = measure.measure(toy(sleeper("a", 0.0), Backend("b", missing), absent), repeats=1)
     assert [r.check for r in rows] == ["correct", "did not run: no such library"]
@@ -197,6 +225,7 @@ def test_a_device_is_waited_for():
 
         def synchronize(self):
             self.waited += 1
+
     x = OnDevice()
     assert ours.done({"a": x, "b": np.ones(2)})["a"] is x and x.waited == 1
 
@@ -213,7 +242,7 @@ def test_one_thread_holds_the_process_on_one_processor_and_lets_go():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_peak_memory():
-    assert 60 < timing.peak_memory(lambda: np.ones(10 ** 7)) < 120          # 80 MB
+    assert 60 < timing.peak_memory(lambda: np.ones(10**7)) < 120  # 80 MB
     assert timing.peak_memory(lambda: None) < 20
 
 
@@ -232,7 +261,7 @@ def test_crossings_are_found():
 
 def test_the_first_result_of_a_process_is_checked():
     workload = every()["first-result"]
-    v = 1e-6 * (1 - linear.A ** 200) / (1 - linear.A ** 2)
+    v = 1e-6 * (1 - linear.A**200) / (1 - linear.A**2)
     assert workload.check(workload.make(1.0), {"mean": np.array(0.0), "var": np.array(v), "seconds": 1.0}) == "|z| 0.0"
     with pytest.raises(WrongError, match="variance off"):
         workload.check(workload.make(1.0), {"mean": np.array(0.0), "var": np.array(2 * v)})

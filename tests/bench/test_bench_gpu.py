@@ -1,4 +1,5 @@
 """bench.gpu without a GPU: the kernel by hand on the processor, the dry run, and its timing on a stand-in for CuPy."""
+
 import ctypes
 import json
 import shutil
@@ -17,7 +18,7 @@ import samfast as sf
 from samfast.backends import cuda
 from samfast.simulation import prepare
 
-pytestmark = pytest.mark.filterwarnings("ignore")       # of peers
+pytestmark = pytest.mark.filterwarnings("ignore")  # of peers
 AS_CPP = r"""
 #include <cmath>
 #include <cstring>
@@ -46,8 +47,15 @@ def test_the_kernel_by_hand_has_the_bits_of_samfast(mode, tmp_path):
     subprocess.run(["g++", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o", library, tmp_path / "kernel.cpp"], check=True)
     work, (a, c) = linear.make(1.0, 300, 8, 3), gpu_kernel.coefficients(mode)
     out, real = np.empty((work.times, work.paths), a.dtype), ctypes.c_float if mode == "float32" else ctypes.c_double
-    ctypes.CDLL(str(library)).all(ctypes.c_longlong(work.paths), work.every, work.times, ctypes.c_ulonglong(5), real(a),
-                                  real(c), ctypes.c_void_p(out.ctypes.data))
+    ctypes.CDLL(str(library)).all(
+        ctypes.c_longlong(work.paths),
+        work.every,
+        work.times,
+        ctypes.c_ulonglong(5),
+        real(a),
+        real(c),
+        ctypes.c_void_p(out.ctypes.data),
+    )
     loss, rule, start, given = linear.build(work)
     run = sf.simulate(loss, rule, start, record=work.record, paths=work.paths, values=True, dtype=mode, seed=5, **given)
     np.testing.assert_array_equal(out, run.values[..., 0], strict=True)
@@ -58,7 +66,7 @@ def test_the_kernel_by_hand_compiles(mode):
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda.bindings is not installed")
     try:
         nvrtc.nvrtcVersion()
-    except Exception as error:          # of its loader: the library of NVRTC is another package
+    except Exception as error:  # of its loader: the library of NVRTC is another package
         pytest.skip(f"NVRTC is not installed: {error}"[:100])
     assert gpu_kernel.machine_code(gpu_kernel.source(mode))[:4] == b"\x7fELF"
     with pytest.raises(RuntimeError, match="error"):
@@ -72,8 +80,9 @@ def test_a_dry_run(tmp_path, capsys):
     entries = [(c.name, e.name) for c in gpu_rows.contests() for e in c.entries]
     assert [(r["contest"], r["entry"]) for r in found["rows"]] == entries and len(set(entries)) == len(entries)
     for r in found["rows"]:
-        assert r["check"].startswith(("correct", "not run: needs a GPU", "not run: no time was left",
-                                      "did not run: ModuleNotFoundError")), r
+        assert r["check"].startswith(
+            ("correct", "not run: needs a GPU", "not run: no time was left", "did not run: ModuleNotFoundError")
+        ), r
         assert r["entry"] in out
     assert found["device"]["name"] == "dry run" and found["note"] in out and str(path) in out
 
@@ -119,7 +128,7 @@ def test_wrong_answers_are_not_timed():
 
 
 def test_the_first_paths_are_run_again_on_the_cpu():
-    work = contest("beale-noise").make(2.0 ** -14)
+    work = contest("beale-noise").make(2.0**-14)
     loss, rule, start, _ = gpu_rows.noisy(work)
     w = sf.simulate(loss, rule, start, record=work.record, dtype="float64").final().T
     right = gpu_rows.as_on_cpu(gpu_rows.noisy)
@@ -148,9 +157,12 @@ def launched(monkeypatch):
     found, render = gpu_standin.install(monkeypatch), prepare.render
     for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
         monkeypatch.setattr(name, 16)
-    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
-        *args, device="plain" if device == "cpu" else device, **options))       # compiles nothing, gives the same bits
+    monkeypatch.setattr(
+        "samfast.simulation.prepare.render",
+        lambda *args, device, **options: render(*args, device="plain" if device == "cpu" else device, **options),
+    )  # compiles nothing, gives the same bits
     import cupy
+
     device = types.SimpleNamespace(**vars(cupy.cuda.Device()), synchronize=lambda: None)
     monkeypatch.setattr(cupy.cuda, "Device", lambda *number: device)
     cupy.cuda.Event, cupy.cuda.get_elapsed_time = Event, lambda a, b: 2.0
@@ -159,15 +171,18 @@ def launched(monkeypatch):
 
 def shrunk(of, paths=4, steps=3):
     """A contest of samfast alone, with so few paths that they can be emulated."""
+
     def make(scale):
-        work = of.make(2.0 ** -14)
+        work = of.make(2.0**-14)
         start = tuple(x[..., :paths] if x.shape[-1] > 1 else x for x in work.start)
         return replace(work, paths=paths, every=min(work.every, steps), times=min(work.times, 2), start=start)
+
     return replace(of, make=make, entries=tuple(e for e in of.entries if e.name.startswith("samfast")))
 
 
-@pytest.mark.parametrize("name", ["linear", "linear-1024", "sweep", "beale-sam", "beale-normalised", "beale-noise",
-                                  "quadratic-16", "recording"])
+@pytest.mark.parametrize(
+    "name", ["linear", "linear-1024", "sweep", "beale-sam", "beale-normalised", "beale-noise", "quadratic-16", "recording"]
+)
 def test_every_row_of_samfast_runs(name, launched):
     of = shrunk(contest(name))
     rows = gpu.measure(of, gpu_place.Gpu(), lambda: 1.0, share=0)
@@ -192,7 +207,7 @@ def test_samfast_is_timed_between_events(launched):
     assert first["check"] == second["check"] == "correct" and cuda._launch is launch and place.cc == (9, 0)
     assert first["seconds"] == 2e-3 and first["rate"] == 12 * 8 / 2e-3 and first["kernel_seconds"] == 2 * 2e-3
     assert first["of_limit"] == pytest.approx(24e3 / 96e3) and "of_limit" not in second
-    assert len(launched) == 2 * 4 * 2       # two programs, once to check, three times to measure, two launches each
+    assert len(launched) == 2 * 4 * 2  # two programs, once to check, three times to measure, two launches each
     assert "25 %" in gpu.table({"device": {"name": "stand-in"}, "note": "", "rows": rows})
 
 

@@ -1,4 +1,5 @@
 """The counting of instructions in loops, on assembly written for it and on a program's own."""
+
 import pytest
 from samfast.bench import loops
 
@@ -42,8 +43,16 @@ def test_loops_of_the_compiler():
     """The inner loop only, whose jump goes back to its label."""
     [loop] = loops.loops(loops.from_compiler(LLVM))
     assert len(loop) == 10 and loop[0].startswith("vmovupd") and loop[-1] == "jne\t.LBB0_2"
-    assert loops.kinds(loop) == {"loads, stores": 2, "multiplications": 1, "moves between registers": 1, "additions": 1,
-                                 "roots, divisions": 1, "choices, shuffles, conversions": 1, "integer": 1, "other": 2}
+    assert loops.kinds(loop) == {
+        "loads, stores": 2,
+        "multiplications": 1,
+        "moves between registers": 1,
+        "additions": 1,
+        "roots, divisions": 1,
+        "choices, shuffles, conversions": 1,
+        "integer": 1,
+        "other": 2,
+    }
 
 
 def test_loops_of_a_library():
@@ -57,6 +66,6 @@ def test_loops_of_a_library():
 @pytest.mark.skipif(not machine.host()["fma"], reason="this processor has no fused multiply-add")
 def test_loops_of_a_program(monkeypatch):
     """Gradient descent on Beale's function: 14 multiplications, with fused ones, or more if several registers take turns."""
-    monkeypatch.setenv("SAMFAST_CACHE_DIR", "")             # put back what `ours` sets
+    monkeypatch.setenv("SAMFAST_CACHE_DIR", "")  # put back what `ours` sets
     found = [loops.kinds(b)["multiplications"] for b in loops.loops(loops.from_compiler(loops.ours("beale-gd")))]
     assert max(found) >= 14

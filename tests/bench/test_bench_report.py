@@ -1,4 +1,5 @@
 """samfast bench: the command, its files, and the documents made from them."""
+
 import json
 import tomllib
 from pathlib import Path
@@ -21,16 +22,41 @@ def tiny(monkeypatch):
 
 
 def sample():
-    machine = {"processor": "P", "processors": 2, "compiled_for": "p4", "vector_bits": 256, "fma": True, "system": "Linux",
-               "gpu": "none", "load": 0.1, "date": "2026-01-01T00:00:00+00:00", "commit": "abc", "versions": {"samfast": "0"}}
+    machine = {
+        "processor": "P",
+        "processors": 2,
+        "compiled_for": "p4",
+        "vector_bits": 256,
+        "fma": True,
+        "system": "Linux",
+        "gpu": "none",
+        "load": 0.1,
+        "date": "2026-01-01T00:00:00+00:00",
+        "commit": "abc",
+        "versions": {"samfast": "0"},
+    }
     times = {"wall": 0.1, "cpu": 0.1, "clock": "cpu", "prepare": 0.2, "compile": 1.5, "fetch": 0.0, "memory": 3.0, "repeats": 3}
-    rows = [Row("linear", "samfast", "correct", "|z| 1.0", 1.25, "ns per path-step", ratio=1.0, low=1.0, high=1.0, **times),
-            Row("linear", "JAX float32", "correct", "|z| 2.0", 12.5, "ns per path-step", ratio=10.0, low=9.0, high=11.0,
-                goal=">= 8.5", met=True, against="samfast", **times),
-            Row("linear", "torchsde", "wrong: mean off by 9.0 standard errors", unit="ns per path-step")]
+    rows = [
+        Row("linear", "samfast", "correct", "|z| 1.0", 1.25, "ns per path-step", ratio=1.0, low=1.0, high=1.0, **times),
+        Row(
+            "linear",
+            "JAX float32",
+            "correct",
+            "|z| 2.0",
+            12.5,
+            "ns per path-step",
+            ratio=10.0,
+            low=9.0,
+            high=11.0,
+            goal=">= 8.5",
+            met=True,
+            against="samfast",
+            **times,
+        ),
+        Row("linear", "torchsde", "wrong: mean off by 9.0 standard errors", unit="ns per path-step"),
+    ]
     points = [scaling.Point("paths", "samfast", n, 2.0 / n + 1, "cpu") for n in (1, 1000)]
-    return report.Report(machine, True, True, rows, points, ["cupy"], ["basins"],
-                         {"linear": ["a parabola", "normal"]}, 12.0)
+    return report.Report(machine, True, True, rows, points, ["cupy"], ["basins"], {"linear": ["a parabola", "normal"]}, 12.0)
 
 
 def test_the_command_prints_tables_and_writes_files(tiny, capsys, tmp_path):

@@ -107,8 +107,10 @@ def run(x):
 
 def test_programs_share_compiled_functions_that_are_equal_in_all_they_name():
     """A constant or an option of what is called counts; the driver's own constant does not."""
+
     def module(shift, scale, options=""):
         return cache.load(Rendered(HELPERS.format(shift=shift, scale=scale, options=options)))
+
     one, two = module(1, 1), module(1, 10)
     assert one.run(1.5) == 5 and two.run(1.5) == 50
     assert one.outer is two.outer and len(one.outer.signatures) == 1
@@ -348,9 +350,7 @@ def test_machine_code_that_cannot_be_stored_is_still_run(monkeypatch):
 def test_a_directory_that_others_can_write_is_refused(folder, monkeypatch):
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(
-        PermissionError, match=rf"{folder} is writable by everyone.*SAMFAST_CACHE_DIR.*chmod 700"
-    ):
+    with pytest.raises(PermissionError, match=rf"{folder} is writable by everyone.*SAMFAST_CACHE_DIR.*chmod 700"):
         cache.load(PROGRAM)
     folder.chmod(0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
@@ -421,9 +421,7 @@ def test_a_cleared_program_is_compiled_again(folder):
     assert used(fresh(), 1.5) == (2.5, 0, 1)
 
 
-@pytest.mark.parametrize(
-    "limits", [{"max_bytes": -1}, {"max_age_days": -0.5}, {"max_age_days": float("nan")}], ids=str
-)
+@pytest.mark.parametrize("limits", [{"max_bytes": -1}, {"max_age_days": -0.5}, {"max_age_days": float("nan")}], ids=str)
 def test_prune_names_a_bad_limit(limits):
     ((name, value),) = limits.items()
     with pytest.raises(ValueError, match=f"{name}={value}: give at least 0"):

@@ -1,4 +1,5 @@
 """Around a compilation: the collector is off, and Ctrl-C is neither lost nor printed."""
+
 import gc
 import os
 import signal
@@ -31,7 +32,8 @@ def in_llvm(called):
     """Have LLVM call this back while it makes machine code."""
     import numba.core.registry
     from llvmlite import binding
-    assert numba.core.registry.cpu_target.target_context     # LLVM is initialised
+
+    assert numba.core.registry.cpu_target.target_context  # LLVM is initialised
     module = binding.parse_assembly("define i32 @one() { ret i32 1 }")
     engine = binding.create_mcjit_compiler(module, binding.Target.from_default_triple().create_target_machine())
     engine.set_object_cache(lambda *_: called(), None)
@@ -79,6 +81,7 @@ def test_other_threads_and_other_handlers_are_left_alone():
     def work():
         with compiling.compilation():
             seen.append(signal.getsignal(signal.SIGINT))
+
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()

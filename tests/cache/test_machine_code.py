@@ -1,4 +1,5 @@
 """The main kernels' machine code: full-width vectors, fused multiply-adds, and no call to the C mathematics library."""
+
 import importlib.util
 import re
 import sys
@@ -26,10 +27,11 @@ def machine_code(name, mode, folder, monkeypatch):
             monkeypatch.setitem(sys.modules, path.stem, module)
             spec.loader.exec_module(module)
         return modules[program.text]
+
     monkeypatch.setattr(cache, "load", load)
     shard, _ = shard_of(CASES[name], mode=mode, sweep=False, moments=2)
     cpu.run_shard(shard)
-    module, = modules.values()
+    (module,) = modules.values()
     return module.run.inspect_asm(module.run.signatures[0])
 
 
@@ -39,8 +41,16 @@ def called(assembly):
 
 
 @pytest.mark.skipif(not machine.host()["fma"], reason="this processor has no fused multiply-add")
-@pytest.mark.parametrize("name, mode", [("linear", "mixed"), pytest.param("linear", "float64", marks=pytest.mark.slow),
-                                        ("beale", "float64"), ("functions", "mixed"), ("wide12", "mixed")])
+@pytest.mark.parametrize(
+    "name, mode",
+    [
+        ("linear", "mixed"),
+        pytest.param("linear", "float64", marks=pytest.mark.slow),
+        ("beale", "float64"),
+        ("functions", "mixed"),
+        ("wide12", "mixed"),
+    ],
+)
 def test_loops_use_whole_vectors_and_no_libm(name, mode, tmp_path, monkeypatch):
     code = machine_code(name, mode, tmp_path, monkeypatch)
     register = WIDE[machine.host()["vector_bits"]]

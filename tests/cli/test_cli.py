@@ -1,4 +1,5 @@
 """The command line: what it prints, writes and returns."""
+
 import re
 import signal
 import subprocess
@@ -48,24 +49,42 @@ def test_msd_alone_is_the_study_of_the_readme(monkeypatch, capsys):
     assert asked == [{"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
     ds = sf.Study.load("samfast-msd").dataset
     assert int(ds["steps"].max()) == 1000 and study_msd.msd.__code__ is not msd.__code__
-    assert study_msd.plan({**msd.__kwdefaults__, **asked[0]}).paths == 10 ** 6
+    assert study_msd.plan({**msd.__kwdefaults__, **asked[0]}).paths == 10**6
 
 
 def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
     asked, msd = [], study_msd.msd
     monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64]))
-    words = ("msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
-             "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
-             "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
-             "--theorem printed --save-format nc,png --plot batch_size --plot time")
+    words = (
+        "msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
+        "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
+        "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
+        "--theorem printed --save-format nc,png --plot batch_size --plot time"
+    )
     assert main(words.split()) == 0
     (given,) = asked
     assert given.pop("executor")._max_workers == 1 and callable(given.pop("progress"))
-    assert given == {"eigenvalue": [-1, -2, 3], "rho": 0, "momentum": 0.5, "lr": 0.1, "batch_size": [32, 64],
-                     "dampening": [0.1, 0.2], "times": [0.1], "paths": 100, "drift": "chain", "noise": ["same", "unit"],
-                     "method": "algorithm", "dt": 0.1, "kind": "sign", "seed": 7, "dtype": "float64", "device": "cpu",
-                     "confidence": 0.9,
-                     "until": 0.01, "theorem": "printed"}
+    assert given == {
+        "eigenvalue": [-1, -2, 3],
+        "rho": 0,
+        "momentum": 0.5,
+        "lr": 0.1,
+        "batch_size": [32, 64],
+        "dampening": [0.1, 0.2],
+        "times": [0.1],
+        "paths": 100,
+        "drift": "chain",
+        "noise": ["same", "unit"],
+        "method": "algorithm",
+        "dt": 0.1,
+        "kind": "sign",
+        "seed": 7,
+        "dtype": "float64",
+        "device": "cpu",
+        "confidence": 0.9,
+        "until": 0.01,
+        "theorem": "printed",
+    }
     assert set(given) | {"executor", "progress"} == set(msd.__kwdefaults__)
     written = sorted(p.name for p in (tmp_path / "here/there").iterdir())
     assert written == ["study-batch_size.png", "study.nc", "study.png"]
@@ -88,25 +107,39 @@ def test_the_options_are_those_of_msd():
     for name, (words, _) in {**msd_module.WORDS, **msd_module.CHOICES}.items():
         for word in words:
             given = {**study_msd.msd.__kwdefaults__, name: word, "times": [0.1]}
-            assert study_msd.plan(given, (*study_msd.METHODS, "exact")).paths == 10 ** 6
+            assert study_msd.plan(given, (*study_msd.METHODS, "exact")).paths == 10**6
     from samfast.study.figures import KINDS
     from samfast.study.storage import FORMATS
+
     assert set(msd_module.PLOTS) == set(KINDS) and msd_module.FORMATS == FORMATS
 
 
-@pytest.mark.parametrize("words, message", [
-    ("msd --rho -1", "rho=-1.0: give values of at least 0"), ("msd --times 0.0123456", "the nearest are 0.012 and 0.013"),
-    ("msd --paths 0", "paths=0: give at least 2"), ("msd --threads 0", "--threads 0: give at least 1"),
-    ("msd --method sde", "invalid choice: 'sde'"), ("msd --drift sgd", "'sgd': choose from plain, chain"),
-    ("msd --save-format xls", "'xls': choose from csv, json, nc, png"), ("msd --until 2", "until=2.0: give values below 1"),
-    ("msd --plot dampening", "--plot dampening: it needs several values; give --dampening a list"),
-    ("msd --plot difference --rho 0.1", "--plot difference: it needs SGD and SAM, here rho=0.1; give e.g. --rho 0,0.5"),
-    ("show nowhere", "there is no such file or folder"), ("show file", "is not a saved study"),
-    ("msd --rho a", "'a': give numbers, e.g. 0,0.1"),
-    ("msd --paths 1.5", "'1.5': give a whole number"), ("msd --paths inf", "'inf': give a whole number"),
-    ("msd --out file", "--out file: this is a file"), ("cache prune --max-age-days -1", "max_age_days=-1.0: give at least 0"),
-    ("nothing", "invalid choice: 'nothing'"), ("", "arguments are required: command"), ("cache", "required: action"),
-    ("msd --speed 3", "--speed")])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("msd --rho -1", "rho=-1.0: give values of at least 0"),
+        ("msd --times 0.0123456", "the nearest are 0.012 and 0.013"),
+        ("msd --paths 0", "paths=0: give at least 2"),
+        ("msd --threads 0", "--threads 0: give at least 1"),
+        ("msd --method sde", "invalid choice: 'sde'"),
+        ("msd --drift sgd", "'sgd': choose from plain, chain"),
+        ("msd --save-format xls", "'xls': choose from csv, json, nc, png"),
+        ("msd --until 2", "until=2.0: give values below 1"),
+        ("msd --plot dampening", "--plot dampening: it needs several values; give --dampening a list"),
+        ("msd --plot difference --rho 0.1", "--plot difference: it needs SGD and SAM, here rho=0.1; give e.g. --rho 0,0.5"),
+        ("show nowhere", "there is no such file or folder"),
+        ("show file", "is not a saved study"),
+        ("msd --rho a", "'a': give numbers, e.g. 0,0.1"),
+        ("msd --paths 1.5", "'1.5': give a whole number"),
+        ("msd --paths inf", "'inf': give a whole number"),
+        ("msd --out file", "--out file: this is a file"),
+        ("cache prune --max-age-days -1", "max_age_days=-1.0: give at least 0"),
+        ("nothing", "invalid choice: 'nothing'"),
+        ("", "arguments are required: command"),
+        ("cache", "required: action"),
+        ("msd --speed 3", "--speed"),
+    ],
+)
 def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
     (tmp_path / "file").write_text("")
     try:
@@ -120,14 +153,17 @@ def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
 
 
 def test_a_warning_is_one_line(capsys):
-    assert main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 50 --rho 0 "
-                    "--save-format csv".split()) == 0
+    assert (
+        main("msd --eigenvalue -80,-90 --lr 0.1 --momentum 0,0.1 --times 0.1,50 --paths 50 --rho 0 --save-format csv".split())
+        == 0
+    )
     assert one_line(capsys.readouterr().err).startswith("samfast: warning: 200 of 200 paths diverged")
 
 
 def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):
     def stop(**_):
         raise sf.Interrupted(None)
+
     monkeypatch.setattr("samfast.study.msd.msd", stop)
     assert main([*SMALL, "--progress"]) == 130
     assert capsys.readouterr().err.strip("\r\n ").endswith("samfast: interrupted")
@@ -136,9 +172,11 @@ def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):
 
 def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
     """The table and the files of the paths that were done, and still status 130."""
+
     def stop(done, total):
         if done >= 9000:
             raise KeyboardInterrupt
+
     msd = study_msd.msd
     monkeypatch.setattr("samfast.study.msd.msd", lambda **k: msd(**{**k, "progress": stop}))
     assert main([*SMALL, "--paths", "30000", "--progress", "--save-format", "csv,nc"]) == 130
@@ -151,29 +189,36 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_stops_a_long_run(tmp_path):
-    old = signal.signal(signal.SIGINT, signal.default_int_handler)     # a child of a suite in the background would ignore it
-    with subprocess.Popen([sys.executable, "-m", "samfast", "msd", "--paths", "1e8"], stderr=subprocess.PIPE,
-                          stdout=subprocess.DEVNULL, text=True, cwd=tmp_path, env=environment()) as run:
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a suite in the background would ignore it
+    with subprocess.Popen(
+        [sys.executable, "-m", "samfast", "msd", "--paths", "1e8"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+    ) as run:
         try:
             while not (tmp_path / "samfast-msd").exists():
                 time.sleep(0.05)
                 assert run.poll() is None
             time.sleep(2)
             run.send_signal(signal.SIGINT)
-            _, err = run.communicate(timeout=120)       # of a slow machine that is still compiling
+            _, err = run.communicate(timeout=120)  # of a slow machine that is still compiling
         finally:
             signal.signal(signal.SIGINT, old)
             run.kill()
     assert run.returncode == 130 and one_line(err).startswith("samfast: interrupted")
     if "paths were finished" in err:
         assert sf.Study.load(tmp_path / "samfast-msd").dataset.attrs["status"] == "interrupted"
-    else:       # it was still compiling
+    else:  # it was still compiling
         assert not list(tmp_path.iterdir())
 
 
 def environment():
     import os
     from pathlib import Path
+
     return {**os.environ, "PYTHONPATH": str(Path(sf.__file__).parent.parent)}
 
 
@@ -186,9 +231,11 @@ def test_module_and_version_and_a_closed_pipe(tmp_path):
 
 
 def test_help_loads_nothing_heavy():
-    code = ("import sys; sys.argv = ['samfast', '--help']\nfrom samfast.cli.main import main\n"
-            "try: main()\nexcept SystemExit: pass\n"
-            "print({'numpy', 'numba', 'matplotlib', 'xarray', 'scipy'} & set(sys.modules))")
+    code = (
+        "import sys; sys.argv = ['samfast', '--help']\nfrom samfast.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print({'numpy', 'numba', 'matplotlib', 'xarray', 'scipy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
     assert done.stdout.endswith("set()\n") and "msd" in done.stdout
 

@@ -1,4 +1,5 @@
 """A second call finds its program by what the functions gave this time, never by who they are."""
+
 import numpy as np
 import plain
 import pytest
@@ -17,23 +18,23 @@ def bowl(w, p):
     return SCALE * p.a * sf.dot(w, w) / 2
 
 
-RULE = sf.diffusion(sf.sam(lr=.1, rho=.1, normalize=True), sigma=.1)
+RULE = sf.diffusion(sf.sam(lr=0.1, rho=0.1, normalize=True), sigma=0.1)
 
 
 def test_equal_functions_share_a_program():
     """Parameters and the objects themselves do not matter; precision and the number of paths do."""
     first = render(bowl, RULE, position())
-    assert render(bowl.replace(a=3.0), RULE.replace(lr=.2), position()) is first
+    assert render(bowl.replace(a=3.0), RULE.replace(lr=0.2), position()) is first
     assert render(bowl, RULE, position(), mode="float64") is not first
     assert render(bowl, RULE, position(), single=True) is not first
 
 
 def test_a_global_that_changed_is_seen(monkeypatch):
     """The same objects, called again after the user has changed what they read."""
-    before = plain.values(bowl, RULE, [1., 1.], [1])
+    before = plain.values(bowl, RULE, [1.0, 1.0], [1])
     monkeypatch.setitem(globals(), "SCALE", 2.0)
-    after = plain.values(bowl, RULE, [1., 1.], [1])
-    fresh = plain.values(sf.loss(dim=2, a=1.0)(lambda w, p: 2.0 * p.a * sf.dot(w, w) / 2), RULE, [1., 1.], [1])
+    after = plain.values(bowl, RULE, [1.0, 1.0], [1])
+    fresh = plain.values(sf.loss(dim=2, a=1.0)(lambda w, p: 2.0 * p.a * sf.dot(w, w) / 2), RULE, [1.0, 1.0], [1])
     assert (after != before).all()
     np.testing.assert_array_equal(after, fresh)
 
@@ -45,6 +46,7 @@ def test_what_a_function_holds_may_change(thing):
 
     def f(w, p):
         return {"list": held[0], "attribute": f.n, "cell": n}[thing] * sf.dot(w, w)
+
     f.n = 1.0
     loss = sf.loss(dim=2)(f)
     texts = [render(loss, RULE, position()).text]
@@ -55,8 +57,9 @@ def test_what_a_function_holds_may_change(thing):
 
 def test_zero_and_minus_zero_are_two_numbers():
     assert T.const(0.0).key != T.const(-0.0).key and T.const(-0.0) is T.const(-0.0)
-    programs = [render(bowl, RULE, Observer("last", lambda s: [s.m[0]], ("x",), (zero,), lambda s: [s.w[0]]))
-                for zero in (0.0, -0.0)]
+    programs = [
+        render(bowl, RULE, Observer("last", lambda s: [s.m[0]], ("x",), (zero,), lambda s: [s.w[0]])) for zero in (0.0, -0.0)
+    ]
     assert [np.signbit(p.memory[0]) for p in programs] == [False, True]
 
 

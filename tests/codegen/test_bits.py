@@ -1,4 +1,5 @@
 """Compiled code equals the same text run by plain Python, bit for bit: states, sums and stored values."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -28,11 +29,19 @@ def compare(name, block=False, paths=5, **options):
 
 
 OTHERS = [(name, mode) for mode in ("float32", "float64") for name in ("linear", "linear-sign", "functions", "wide12")]
-SLOW = [("quadratic7", "mixed"), ("wide13-chain", "mixed"), ("linear", "float32"), ("linear", "float64"),
-        ("linear-sign", "float32"), ("wide12", "float32")]      # compile for long, and what they have the others have too
-MODES = [case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
-         for case in [*((name, "mixed") for name in CASES), *OTHERS]]
-BLOCK = ("linear", "linear-sign", "beale", "beale-noise", "labels-normal", "functions", "wide12")    # needed elsewhere
+SLOW = [
+    ("quadratic7", "mixed"),
+    ("wide13-chain", "mixed"),
+    ("linear", "float32"),
+    ("linear", "float64"),
+    ("linear-sign", "float32"),
+    ("wide12", "float32"),
+]  # compile for long, and what they have the others have too
+MODES = [
+    case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
+    for case in [*((name, "mixed") for name in CASES), *OTHERS]
+]
+BLOCK = ("linear", "linear-sign", "beale", "beale-noise", "labels-normal", "functions", "wide12")  # needed elsewhere
 RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
 
 
@@ -56,8 +65,16 @@ def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
     same(few.values, many.values[..., :5], name)
 
 
-@pytest.mark.parametrize("name, device", [("linear", "cpu"), ("linear-sign", "cpu"), ("beale-noise", "cpu"),
-                                          ("wide12", "plain"), pytest.param("wide12", "cpu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name, device",
+    [
+        ("linear", "cpu"),
+        ("linear-sign", "cpu"),
+        ("beale-noise", "cpu"),
+        ("wide12", "plain"),
+        pytest.param("wide12", "cpu", marks=pytest.mark.slow),
+    ],
+)
 def test_a_sweep_equals_its_configurations_apart(name, device):
     """Configurations share numbers, not results: each equals its own run. Plain Python has the bits of compiled code."""
     case, options = CASES[name], dict(device=device, record=(0, 5, 33), paths=280 if device == "cpu" else 5)
@@ -74,7 +91,7 @@ def test_any_number_of_configurations(count, monkeypatch):
     monkeypatch.setattr("samfast.codegen.cpu.GROUP", {256: 96, 512: 96})
     monkeypatch.setattr("samfast.codegen.render._programs", {})
     case = CASES["linear"]
-    lr = np.linspace(.01, .05, count).tolist()
+    lr = np.linspace(0.01, 0.05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
     assert count == 1 or "CHAIN, GROUP = np.float64, 4, 4" in job.program.text
     many = cpu.run_shard(shard)
@@ -88,7 +105,7 @@ def test_wide_layout_equals_unrolled_text(dim, monkeypatch):
     results = []
     for limit in (dim, dim - 1):
         monkeypatch.setattr("samfast.codegen.render.UNROLLED", limit)
-        rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, momentum=.9), sigma=.1, minibatch="same")
+        rule = sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, momentum=0.9), sigma=0.1, minibatch="same")
         case = Case(quadratic(dim), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
         shard, job = shard_of(case, paths=1000)
         assert job.program.wide == (limit == dim - 1)

@@ -1,4 +1,5 @@
 """The CUDA text, run by an emulator and by numba-cuda's simulator, gives the bits of the CPU's text."""
+
 import json
 import os
 import subprocess
@@ -32,8 +33,9 @@ def both(case, **options):
     return plain, cuda.run_shard(shard), job.program
 
 
-MODES = [(name, "mixed") for name in CASES] + [(name, mode) for mode in ("float32", "float64")
-                                                for name in ("linear", "linear-sign", "functions", "wide12", "wide40-sign")]
+MODES = [(name, "mixed") for name in CASES] + [
+    (name, mode) for mode in ("float32", "float64") for name in ("linear", "linear-sign", "functions", "wide12", "wide40-sign")
+]
 
 
 @pytest.mark.parametrize("name, mode", MODES)
@@ -54,8 +56,12 @@ def test_a_block_of_256_threads_and_one_that_is_not_full():
 @pytest.mark.parametrize("count, group", [(1, 1), (2, 4), (3, 4), (5, 4)])
 def test_configurations_of_one_thread(count, group):
     """Groups of configurations, also where the last group is not full."""
-    case = Case(quadratic(1), sf.diffusion(sf.sam(lr=.01, rho=.1), sigma=.3), sf.observe.msd(),
-                {"lr": np.linspace(.01, .05, count).tolist()})
+    case = Case(
+        quadratic(1),
+        sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.3),
+        sf.observe.msd(),
+        {"lr": np.linspace(0.01, 0.05, count).tolist()},
+    )
     plain, emulated, program = both(case, record=(0, 6), paths=5)
     same(plain, emulated, count)
     assert program.group == group
@@ -70,8 +76,8 @@ def test_parameters_and_starts_of_each_path():
 def test_diverged_paths_are_masked_alike():
     """Starts from harmless to hopeless: some paths overflow before the first look, some between two looks."""
     loss = sf.losses.double_well()
-    rule = sf.noisy(sf.gd(lr=.4), sigma=.01)
-    start = np.array([[x, .1] for x in (.1, 3., 40., 1e30, .5, 1e80, 2.)])
+    rule = sf.noisy(sf.gd(lr=0.4), sigma=0.01)
+    start = np.array([[x, 0.1] for x in (0.1, 3.0, 40.0, 1e30, 0.5, 1e80, 2.0)])
     lost = {}
     for mask in ("mask", "keep"):
         parts = []
@@ -126,7 +132,7 @@ def test_the_tree_over_blocks(blocks):
     parts = np.random.default_rng(1).standard_normal((blocks, 2, 3)) * 10.0 ** np.arange(3)
     level = list(parts)
     while len(level) > 1:
-        level = [sum(level[i:i + 2][1:], level[i]) for i in range(0, len(level), 2)]
+        level = [sum(level[i : i + 2][1:], level[i]) for i in range(0, len(level), 2)]
     np.testing.assert_array_equal(arrays.tree(parts, np), level[0])
 
 
@@ -162,8 +168,13 @@ def test_the_simulator_of_numba_cuda_agrees():
     names = ["linear", "linear-sign", "beale-noise", "wide12"]
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "tests" / "helpers"), str(root), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, "-c", SIMULATE, *names], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": path})
+    done = subprocess.run(
+        [sys.executable, "-c", SIMULATE, *names],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": path},
+    )
     if "row_stack" in done.stderr:
         pytest.skip("this numba-cuda does not work with this NumPy")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,5 @@
 """One path alone, whose numbers are drawn ahead, has the bits of the same path in a block: states, sums, values, divergence."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -34,14 +35,23 @@ def test_one_path_has_the_bits_of_its_block_and_of_plain_python(name):
     alone, block = both(CASES[name], record=(0, 3, 40, 300))
     same(alone, block)
     assert np.isfinite(alone.state).all() and alone.state[:, 0].std() > 0
-    plain, compiled = (cpu.run_shard(shard_of(CASES[name], device=device, paths=1, record=(0, 3, 5))[0])
-                       for device in ("plain", "cpu"))
+    plain, compiled = (
+        cpu.run_shard(shard_of(CASES[name], device=device, paths=1, record=(0, 3, 5))[0]) for device in ("plain", "cpu")
+    )
     same(compiled, plain)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, mode", [("linear", "float32"), ("linear", "float64"), ("linear-sign", "float32"),
-                                        ("linear-sign", "mixed"), ("functions", "float64")])
+@pytest.mark.parametrize(
+    "name, mode",
+    [
+        ("linear", "float32"),
+        ("linear", "float64"),
+        ("linear-sign", "float32"),
+        ("linear-sign", "mixed"),
+        ("functions", "float64"),
+    ],
+)
 @pytest.mark.parametrize("moments", [2, 3])
 def test_other_precisions_and_long_runs(name, mode, moments):
     """8200 steps are more than the 64 calls of 128 signs that are drawn at once."""
@@ -51,7 +61,9 @@ def test_other_precisions_and_long_runs(name, mode, moments):
 @pytest.mark.parametrize("mask", [True, False])
 def test_divergence(mask):
     """By step 400 one setting is beyond the limit; by step 2000 it is not a number."""
-    case = Case(sf.losses.quadratic([1.0, 2.0]), sf.diffusion(sf.gd(lr=.1), sigma=.1), sf.observe.position(), {"lr": [.1, 5]})
+    case = Case(
+        sf.losses.quadratic([1.0, 2.0]), sf.diffusion(sf.gd(lr=0.1), sigma=0.1), sf.observe.position(), {"lr": [0.1, 5]}
+    )
     single, _ = shard_of(case, paths=1, record=(0, 400, 2000, 2001))
     block, _ = shard_of(case, paths=280, record=(0, 400, 2000, 2001))
     alone, whole = cpu.run_shard(replace(single, mask=mask)), cpu.run_shard(replace(block, paths=1, mask=mask))
@@ -68,11 +80,11 @@ def test_stopping_anywhere_and_going_on(cut):
 
 
 def test_simulate_uses_it_for_one_path_and_resumes():
-    rule, loss = sf.diffusion(sf.sam(lr=.01, rho=.05), sigma=.1), sf.losses.quadratic([1.0, 2.0])
-    one = sf.simulate(loss, rule, [.1, .2], record=[0, 5, 700], seed=3, values=True)
-    many = sf.simulate(loss, rule, [.1, .2], record=[0, 5, 700], seed=3, values=True, paths=70)
+    rule, loss = sf.diffusion(sf.sam(lr=0.01, rho=0.05), sigma=0.1), sf.losses.quadratic([1.0, 2.0])
+    one = sf.simulate(loss, rule, [0.1, 0.2], record=[0, 5, 700], seed=3, values=True)
+    many = sf.simulate(loss, rule, [0.1, 0.2], record=[0, 5, 700], seed=3, values=True, paths=70)
     assert one.job.program.lanes == 1
     np.testing.assert_array_equal(one.values[:, 0], many.values[:, 0])
-    again = sf.resume(sf.simulate(loss, rule, [.1, .2], record=[0, 5], seed=3, values=True), record=[700])
+    again = sf.resume(sf.simulate(loss, rule, [0.1, 0.2], record=[0, 5], seed=3, values=True), record=[700])
     np.testing.assert_array_equal(again.values, one.values)
     np.testing.assert_array_equal(again.sums, one.sums)

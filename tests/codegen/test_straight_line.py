@@ -1,4 +1,5 @@
 """What tracing does to the arithmetic: linear parts become one operation, long steps become several passes."""
+
 import numpy as np
 import pytest
 from programs import CASES, shard_of
@@ -25,11 +26,21 @@ def linear(e, merge):
     return new
 
 
-@pytest.mark.parametrize("e, merged, apart", [
-    (W - H * (K * (W + K * (K * W))), 1, 2),             # SAM on a quadratic
-    ((W - H * Z) - H * (K * W), 3, 4),                   # ... with noise: a*w - h*z
-    (K * (H * (2 * W)), 1, 1), (-(K * W) + W, 1, 2), (W + W, 1, 1), (3 * W - 2 * W, 0, 0),
-    (H * W + H * V, 3, 3), (K * W * V, 2, 2), (T.exp(K * (H * W + W)), 2, 2), (W - H * T.sin(W), 3, 3)])
+@pytest.mark.parametrize(
+    "e, merged, apart",
+    [
+        (W - H * (K * (W + K * (K * W))), 1, 2),  # SAM on a quadratic
+        ((W - H * Z) - H * (K * W), 3, 4),  # ... with noise: a*w - h*z
+        (K * (H * (2 * W)), 1, 1),
+        (-(K * W) + W, 1, 2),
+        (W + W, 1, 1),
+        (3 * W - 2 * W, 0, 0),
+        (H * W + H * V, 3, 3),
+        (K * W * V, 2, 2),
+        (T.exp(K * (H * W + W)), 2, 2),
+        (W - H * T.sin(W), 3, 3),
+    ],
+)
 def test_linear_parts_are_one_operation(e, merged, apart):
     assert operations(linear(e, True)) == merged and operations(linear(e, False)) == apart
 
@@ -47,23 +58,34 @@ def fma(a, b, c):
     return T.Expr("fma", a, b, c)
 
 
-DEEP = V * Z + 1            # the state reaches it later than W
+DEEP = V * Z + 1  # the state reaches it later than W
 
 
-@pytest.mark.parametrize("e, fused", [
-    (2 * (DEEP * W) + V, fma(2 * W, fma(V, Z, T.const(1)), V)),                     # what is late waits for one operation
-    (V - 3 * (W * DEEP), fma(T.Expr("neg", 3 * W), fma(V, Z, T.const(1)), V)), (V - 3 * W, fma(T.const(-3), W, V)),
-    (V * W + 4 * (W * W), fma(2 * W, 2 * W, V * W)),
-    (W + K * (V * Z), fma(K * V, Z, W)),
-    (T.sin(W * V) + W * V, T.sin(W * V) + W * V)])                                  # the product is there anyway
+@pytest.mark.parametrize(
+    "e, fused",
+    [
+        (2 * (DEEP * W) + V, fma(2 * W, fma(V, Z, T.const(1)), V)),  # what is late waits for one operation
+        (V - 3 * (W * DEEP), fma(T.Expr("neg", 3 * W), fma(V, Z, T.const(1)), V)),
+        (V - 3 * W, fma(T.const(-3), W, V)),
+        (V * W + 4 * (W * W), fma(2 * W, 2 * W, V * W)),
+        (W + K * (V * Z), fma(K * V, Z, W)),
+        (T.sin(W * V) + W * V, T.sin(W * V) + W * V),
+    ],
+)  # the product is there anyway
 def test_contractions(e, fused):
     assert repr(fuse([e])[0]) == repr(fused)
 
 
-@pytest.mark.parametrize("e, merged, apart", [
-    (W - H * (K * (W + V * (K * W))), 2, 3), (W - K * (W - H * (V * W)), 2, 3),     # normalised SAM: (k + h*v)*w
-    ((W - H * V) - H * (K * W + Z * (K * V)), 3, 5),
-    (W - K * (V * Z + W), 2, 2), (W - K * (V * V + H * W), 3, 3)])                  # a product that is fused stays so
+@pytest.mark.parametrize(
+    "e, merged, apart",
+    [
+        (W - H * (K * (W + V * (K * W))), 2, 3),
+        (W - K * (W - H * (V * W)), 2, 3),  # normalised SAM: (k + h*v)*w
+        ((W - H * V) - H * (K * W + Z * (K * V)), 3, 5),
+        (W - K * (V * Z + W), 2, 2),
+        (W - K * (V * V + H * W), 3, 3),
+    ],
+)  # a product that is fused stays so
 def test_what_multiplies_one_number_is_added_first(e, merged, apart):
     assert [operations(fuse([e], m)[0]) for m in (True, False)] == [merged, apart]
     linear(e, True)
@@ -73,9 +95,9 @@ def test_derivatives_do_not_wait():
     """Of x*f(y) with y, y^2, y^3 ...: the powers' derivatives side by side, constants outside, what is late added last."""
     x, y = W, V
     for n, (most, longest) in {2: (5, 3), 3: (6, 4), 4: (7, 4), 8: (9, 5)}.items():
-        [d] = fuse(T.gradient(x * (y + y ** 2 + y ** n), [y]))
+        [d] = fuse(T.gradient(x * (y + y**2 + y**n), [y]))
         assert operations(d) <= most and chain(d) <= longest, (n, d)
-        [value] = T.evaluate(T.gradient(x * (y + y ** 2 + y ** n), [y]), VALUES)
+        [value] = T.evaluate(T.gradient(x * (y + y**2 + y**n), [y]), VALUES)
         w, v = VALUES["w"], VALUES["v"]
         np.testing.assert_allclose(value, w * (1 + 2 * v + n * v ** (n - 1)), rtol=1e-14)
     [d] = T.gradient(6 * x * y + (3 * x * y) ** 2, [y])

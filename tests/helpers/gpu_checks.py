@@ -1,4 +1,5 @@
 """What a GPU has to show, as functions of CuPy: test_gpu.py calls them on a device, test_gpu_checks.py on a stand-in."""
+
 import os
 import warnings
 from dataclasses import replace
@@ -17,7 +18,7 @@ FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
 LO = 0xFFFFFFFF
 SEED, TAG = 0xA4093822299F31D0, 7
 LOSS = sf.losses.double_well()
-RULE = sf.noisy(sf.sam(lr=.05, rho=.1), sigma=.1)
+RULE = sf.noisy(sf.sam(lr=0.05, rho=0.1), sigma=0.1)
 
 
 def device():
@@ -43,7 +44,7 @@ def order(x):
     """Numbers as integers in the same order: neighbours differ by 1, and -0 from 0 too."""
     size = x.dtype.itemsize
     n = np.ascontiguousarray(x).view(f"i{size}").astype(object if size == 8 else np.int64)
-    return np.where(n < 0, -2 ** (8 * size - 1) - n - 1, n)
+    return np.where(n < 0, -(2 ** (8 * size - 1)) - n - 1, n)
 
 
 def ulp(a, b):
@@ -61,8 +62,10 @@ def same_bits(what, got, want):
         return
     off = ulp(got, want)
     differ = np.count_nonzero(off)
-    assert differ == 0, (f"{what}: {differ} of {want.size} numbers differ, by up to {max(off.ravel())} ulp; the first: "
-                         f"{got[off > 0][0]!r} for {want[off > 0][0]!r}")
+    assert differ == 0, (
+        f"{what}: {differ} of {want.size} numbers differ, by up to {max(off.ravel())} ulp; the first: "
+        f"{got[off > 0][0]!r} for {want[off > 0][0]!r}"
+    )
 
 
 def same_parts(what, got, want):
@@ -96,16 +99,21 @@ def philox(call, tag, path, seed):
     for r in range(10):
         k0, k1 = (seed + r * 0x9E3779B9) & LO, ((seed >> 32) + r * 0xBB67AE85) & LO
         p, q = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
-        c = [q >> np.uint64(32) ^ c[1] ^ np.uint64(k0), q & np.uint64(LO), p >> np.uint64(32) ^ c[3] ^ np.uint64(k1),
-             p & np.uint64(LO)]
+        c = [
+            q >> np.uint64(32) ^ c[1] ^ np.uint64(k0),
+            q & np.uint64(LO),
+            p >> np.uint64(32) ^ c[3] ^ np.uint64(k1),
+            p & np.uint64(LO),
+        ]
     return np.broadcast_arrays(*(x.astype(np.uint32) for x in c))
 
 
 def numbers(kind, mode, dim, device, *, steps, paths, first):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = prepare.prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
-                         device=device, values=True)
+    job = prepare.prepare(
+        sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode, device=device, values=True
+    )
     (shard,) = replace(job, first=first).shards(0, np.arange(1, steps + 1), None)
     return host(prepare.run_shard(replace(shard, tag=TAG)).values[0])
 
@@ -116,7 +124,7 @@ def words(cp, paths=600, first=2**32 - 256, steps=2):
     for step in range(steps):
         want = philox(step, TAG, first + np.arange(paths), SEED)
         for w in range(4):
-            bits = np.signbit(signs[step, 32 * w:32 * w + 32]).astype(np.uint64)
+            bits = np.signbit(signs[step, 32 * w : 32 * w + 32]).astype(np.uint64)
             got = (bits << np.arange(31, -1, -1, dtype=np.uint64)[:, None]).sum(0)
             same_bits(f"word {w} of call {step}", got.astype(np.uint32), want[w])
 
@@ -129,7 +137,7 @@ def normals(cp, mode, reference="cpu", paths=600, steps=6, first=2**32 - 256):
 
 
 # runs -------------------------------------------------------------------------------------------------------------------
-def both(start=(.1, .2), loss=LOSS, rule=RULE, **options):
+def both(start=(0.1, 0.2), loss=LOSS, rule=RULE, **options):
     """The same call on the GPU and on the CPU."""
     options = dict(record=[0, 2, 5], values=True) | options
     return sf.simulate(loss, rule, start, device="cuda", **options), sf.simulate(loss, rule, start, **options)
@@ -142,11 +150,11 @@ def sizes(cp, counts=(1, 255, 257, 700)):
 
 def settings(cp, paths=300):
     """Three settings on shared noise fill no group of four; apart, and as parameters of each path."""
-    rule = sf.noisy(sf.sam(lr=[.05, .1, .2], rho=.1), sigma=.1)
+    rule = sf.noisy(sf.sam(lr=[0.05, 0.1, 0.2], rho=0.1), sigma=0.1)
     same_runs("shared", *both(rule=rule, paths=paths))
     same_runs("apart", *both(rule=rule, paths=paths, shared_noise=False))
     start = np.linspace(0, 1, 2 * paths).reshape(paths, 2)
-    same_runs("per path", *both(start, rule=sf.gd(lr=sf.per_path(np.linspace(.01, .1, paths))), observe=sf.observe.msd()))
+    same_runs("per path", *both(start, rule=sf.gd(lr=sf.per_path(np.linspace(0.01, 0.1, paths))), observe=sf.observe.msd()))
 
 
 def launches(cp, monkeypatch, names=("linear", "linear-sign", "wide12"), paths=280):
@@ -174,8 +182,8 @@ def going_on(cp, paths=300):
 
 def divergence(cp):
     """Starts from harmless to hopeless: some paths overflow before the first look, some between two looks."""
-    start = np.array([[x, .1] for x in (.1, 3., 40., 1e30, .5, 1e80, 2.)])
-    rule = sf.noisy(sf.gd(lr=.4), sigma=.01)
+    start = np.array([[x, 0.1] for x in (0.1, 3.0, 40.0, 1e30, 0.5, 1e80, 2.0)])
+    rule = sf.noisy(sf.gd(lr=0.4), sigma=0.01)
     for how in ("mask", "keep"):
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
@@ -187,15 +195,15 @@ def divergence(cp):
 
 
 def critical(cp):
-    rule = sf.sam(lr=.1, rho=.1, normalize=True, at_critical="raise")
+    rule = sf.sam(lr=0.1, rho=0.1, normalize=True, at_critical="raise")
     with pytest.raises(sf.CriticalPointError, match="2 paths met an exactly zero gradient"):
-        sf.simulate(LOSS, rule, [0., 0.], record=[1], paths=2, device="cuda")
+        sf.simulate(LOSS, rule, [0.0, 0.0], record=[1], paths=2, device="cuda")
 
 
-def exact_moments(cp, paths=2**18, times=(.1, 1.0)):
+def exact_moments(cp, paths=2**18, times=(0.1, 1.0)):
     """Every |z| below 5: a chance of 6e-7 for each of the comparisons to fail."""
-    for options in ({"drift": "plain"}, {"momentum": .9}, {"dtype": "float32"}):
-        study = sf.msd(eigenvalue=[-1.0, 1.0, 5.0], lr=.01, rho=.1, times=list(times), paths=paths, device="cuda", **options)
+    for options in ({"drift": "plain"}, {"momentum": 0.9}, {"dtype": "float32"}):
+        study = sf.msd(eigenvalue=[-1.0, 1.0, 5.0], lr=0.01, rho=0.1, times=list(times), paths=paths, device="cuda", **options)
         z = np.asarray(study.dataset.z)
         assert z.size == 3 * len(times) and np.isfinite(z).all() and np.abs(z).max() < 5, (options, z)
 
@@ -207,14 +215,14 @@ def too_large(cp, monkeypatch):
         with monkeypatch.context() as m:
             m.setattr(cuda, "_launch", lambda *args: launched.append(args))
             with pytest.raises(MemoryError, match=r"on the GPU, where .* are free: run fewer paths at once"):
-                sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=2**40, device="cuda", **options)
+                sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=2**40, device="cuda", **options)
     assert not launched
 
 
 def workers(cp, devices=None, paths=3000):
     """A worker of an executor on each GPU; shards by turns, results on the host."""
     with sf.gpus(devices) as pool:
-        runs = both(paths=paths, executor=pool, rule=sf.noisy(sf.sam(lr=[.05, .1], rho=.1), sigma=.1), shared_noise=False)
+        runs = both(paths=paths, executor=pool, rule=sf.noisy(sf.sam(lr=[0.05, 0.1], rho=0.1), sigma=0.1), shared_noise=False)
     assert type(runs[0].values) is np.ndarray and type(runs[0].state) is np.ndarray
     same_runs("workers", *runs)
 
@@ -225,8 +233,11 @@ def starts(cp, dtype):
     plain = np.linspace(0, 1, 20).reshape(10, 2).astype(dtype)
     spread = np.zeros((20, 4), dtype)
     spread[::2, ::2] = plain
-    return plain, {"contiguous": cp.asarray(plain), "non-contiguous": cp.asarray(spread)[::2, ::2],
-                   "transposed": cp.asarray(np.ascontiguousarray(plain.T)).T}
+    return plain, {
+        "contiguous": cp.asarray(plain),
+        "non-contiguous": cp.asarray(spread)[::2, ::2],
+        "transposed": cp.asarray(np.ascontiguousarray(plain.T)).T,
+    }
 
 
 def from_cupy(cp):

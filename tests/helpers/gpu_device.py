@@ -1,4 +1,5 @@
 """What only a device can show: streams, arrays of other libraries, statistics on it, memory, a second process."""
+
 import gc
 import json
 import os
@@ -16,7 +17,7 @@ import samfast as sf
 from samfast import arrays, stats
 from samfast.backends import nvidia
 
-ROUNDING = 1e-10        # sums of 301 numbers in another order, of which subtraction may cancel three digits
+ROUNDING = 1e-10  # sums of 301 numbers in another order, of which subtraction may cancel three digits
 PAUSE = r"""
 extern "C" __global__ void pause(long long nanoseconds) {
     long long begun, now;
@@ -24,17 +25,17 @@ extern "C" __global__ void pause(long long nanoseconds) {
     do { asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now)); } while (now - begun < nanoseconds);
 }
 """
-LONG = 4_000_000_000    # nanoseconds of a pause, far beyond a short run
+LONG = 4_000_000_000  # nanoseconds of a pause, far beyond a short run
 
 
 # streams ----------------------------------------------------------------------------------------------------------------
 def short(paths=1000):
-    return sf.simulate(LOSS, RULE, [.1, .2], record=[0, 5], paths=paths, values=True, device="cuda")
+    return sf.simulate(LOSS, RULE, [0.1, 0.2], record=[0, 5], paths=paths, values=True, device="cuda")
 
 
 def streams(cp):
     """The bits do not depend on the stream."""
-    want = sf.simulate(LOSS, RULE, [.1, .2], record=[0, 5], paths=short().paths, values=True)
+    want = sf.simulate(LOSS, RULE, [0.1, 0.2], record=[0, 5], paths=short().paths, values=True)
     with cp.cuda.Stream(non_blocking=True) as stream:
         before = cp.cuda.Event()
         before.record()
@@ -55,9 +56,10 @@ def order_of_streams(cp):
         event = cp.cuda.Event()
         event.record()
         return event
+
     pause(1000).synchronize()
     with stream:
-        for _ in range(2):              # code is loaded and the stream has its memory
+        for _ in range(2):  # code is loaded and the stream has its memory
             short()
         mine = pause(LONG // 8)
         short()
@@ -213,8 +215,11 @@ def compiled():
 def second_process(tmp_path):
     """[programs compiled, hash of the values] of two processes that share a cache."""
     root = Path(__file__).parents[2]
-    env = {**os.environ, "SAMFAST_CACHE_DIR": str(tmp_path),
-           "PYTHONPATH": os.pathsep.join([str(root / "tests" / "helpers"), str(root), os.environ.get("PYTHONPATH", "")])}
+    env = {
+        **os.environ,
+        "SAMFAST_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(root / "tests" / "helpers"), str(root), os.environ.get("PYTHONPATH", "")]),
+    }
     found = []
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=300, env=env)

@@ -1,5 +1,6 @@
 """A GPU that is not there: a module that passes for CuPy, with arrays that refuse to be mixed with the host's, and launches
 that go to the emulator. What it cannot show is what a driver and a real device do."""
+
 import sys
 import types
 from dataclasses import replace
@@ -13,14 +14,14 @@ from samfast.codegen.linker import blocks_of
 from samfast.codegen.program import BLOCK
 from samfast.simulation import prepare
 
-POINTERS = 9            # arguments of the driver that are arrays
-KEYS = slice(11, 27)    # and those that are round keys
+POINTERS = 9  # arguments of the driver that are arrays
+KEYS = slice(11, 27)  # and those that are round keys
 
 
 class Gpu(np.ndarray):
     """An array of the device."""
 
-    known = {}          # noqa: RUF012 - by address, for the launches
+    known = {}  # noqa: RUF012 - by address, for the launches
 
     def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
         out = keywords.pop("out", ())
@@ -85,8 +86,9 @@ class Launches:
             assert len(args) == 38 and all(isinstance(a, np.generic) for a in args) and grid[2] == threads[1] == 1
             self.launched.append((grid, threads))
             numbers, pointers = args[:-POINTERS], [Gpu.known[int(p)].view(np.ndarray) for p in args[-POINTERS:]]
-            before, keys, after = numbers[:KEYS.start], tuple(numbers[KEYS]), numbers[KEYS.stop:]
+            before, keys, after = numbers[: KEYS.start], tuple(numbers[KEYS]), numbers[KEYS.stop :]
             cache.load(program).run[grid[:2], threads[0]](*before, keys, *after, *pointers)
+
         return function
 
 
@@ -101,23 +103,33 @@ def install(monkeypatch, free=2**34):
     cupy.nonzero = lambda x: tuple(map(on_device, np.nonzero(bare(x))))
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 0)
     device = types.SimpleNamespace(id=0, compute_capability="90", mem_info=(free, 2 * free))
-    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, driverGetVersion=lambda: 13000,
-                                    getDeviceProperties=lambda number: {"name": b"stand-in"},
-                                    memGetInfo=lambda: (free, 2 * free))
-    cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda: device, function=launches,
-                                      get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None))
+    runtime = types.SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        driverGetVersion=lambda: 13000,
+        getDeviceProperties=lambda number: {"name": b"stand-in"},
+        memGetInfo=lambda: (free, 2 * free),
+    )
+    cupy.cuda = types.SimpleNamespace(
+        runtime=runtime,
+        Device=lambda: device,
+        function=launches,
+        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
+    )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     lanes = prepare.lanes
     # few threads for few paths: the same bits
-    monkeypatch.setattr("samfast.simulation.prepare.lanes", lambda loss, rule, paths, device: min(
-        lanes(loss, rule, paths, device), layout.FEW if paths <= layout.FEW else BLOCK))
+    monkeypatch.setattr(
+        "samfast.simulation.prepare.lanes",
+        lambda loss, rule, paths, device: min(lanes(loss, rule, paths, device), layout.FEW if paths <= layout.FEW else BLOCK),
+    )
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())
 
     def emulated(program, cc):
         assert cc == (9, 0)
         imports, blocks = blocks_of("emulator")
-        behind = program.text.index("u32, u64, i32, i64, f32, f64 =")       # the stream comes first after the target's header
+        behind = program.text.index("u32, u64, i32, i64, f32, f64 =")  # the stream comes first after the target's header
         return replace(program, device="emulator", text="\n\n\n".join([imports, *blocks, program.text[behind:]]))
+
     monkeypatch.setattr(cuda, "machine_code", emulated)
     return launches

@@ -1,4 +1,5 @@
 """Programs that between them use every part of the text: dims, noises, momentum, observers, layouts."""
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,18 +13,18 @@ from samfast.simulation.prepare import prepare
 @sf.loss(dim=2, samples=1, kind="sign")
 def labels(w, p, y):
     """A network of two weights fitted to a random label, -1 or 2."""
-    return 0.5*(w[0]*w[1] - (0.5 + 1.5*y[0]))**2
+    return 0.5 * (w[0] * w[1] - (0.5 + 1.5 * y[0])) ** 2
 
 
 @sf.loss(dim=2, samples=2, kind="bit")
 def bits(w, p, y):
-    return 0.5*(w[0]*w[1] - y[0] + y[1])**2
+    return 0.5 * (w[0] * w[1] - y[0] + y[1]) ** 2
 
 
 @sf.loss(dim=2, a=0.7)
 def wells(w, p):
     """Uses every function of the lane mathematics."""
-    return p.a*sf.tanh(w[0])**2 + sf.log(1 + w[1]**2) - 0.1*sf.sin(w[0]*w[1]) + sf.exp(-w[0]**2)*sf.cos(w[1])
+    return p.a * sf.tanh(w[0]) ** 2 + sf.log(1 + w[1] ** 2) - 0.1 * sf.sin(w[0] * w[1]) + sf.exp(-(w[0] ** 2)) * sf.cos(w[1])
 
 
 def quadratic(dim):
@@ -40,49 +41,110 @@ class Case:
 
 beale = sf.losses.beale()
 CASES = {
-    "linear": Case(quadratic(1), sf.diffusion(sf.sam(lr=.01, rho=.1), sigma=.3), observe.msd()),
-    "linear-sign": Case(quadratic(1), sf.diffusion(sf.sam(lr=.01, rho=.1), sigma=.3, kind="sign"), observe.msd()),
-    "heavy": Case(quadratic(1), sf.noisy(sf.gd(lr=.01, momentum=.9), batch_size=8), observe.position()),
-    "underdamped": Case(quadratic(1), sf.diffusion(sf.gd(lr=.01, momentum=.9, dampening=.5), sigma=.1, dt=.003,
-                                                   scheme="explicit"), observe.position()),
-    "beale": Case(beale, sf.sam(lr=1e-3, rho=1e-3, normalize=True),
-                  observe.several(observe.loss_value(), observe.escape(level=2.0))),
-    "beale-chain": Case(beale, sf.sam(lr=1e-3, rho=1e-3, drift="chain", momentum=.5), observe.gradient_norm()),
-    "beale-noise": Case(beale, sf.noisy(sf.sam(lr=1e-3, rho=1e-3, normalize=True), sigma=.1, minibatch="same"),
-                        observe.position()),
-    "beale-raise": Case(beale, sf.noisy(sf.sam(lr=1e-3, rho=1e-3, normalize=True, at_critical="raise"), sigma=.1),
-                        observe.exit_time(radius=.001)),
-    "independent-sign": Case(beale, sf.noisy(sf.sam(lr=1e-3, rho=1e-3), sigma=[.1, .2], kind="sign",
-                                             minibatch="independent"), observe.displacement()),
-    "labels": Case(labels, sf.sam(lr=.05, rho=.05), observe.position()),
-    "labels-normal": Case(labels, sf.noisy(sf.sam(lr=.05, rho=.05), sigma=.1), observe.position()),
-    "bits": Case(bits, sf.sam(lr=.05, rho=.05, normalize=True), observe.position()),
-    "functions": Case(wells, sf.noisy(sf.gd(lr=.05, momentum=.5, dampening=.5, dampen_first=False), sigma=.1),
-                      observe.loss_value()),
-    "quadratic3": Case(quadratic(3), sf.diffusion(sf.sam(lr=.01, rho=.1), sigma=.1), observe.msd()),
-    "quadratic7": Case(quadratic(7), sf.noisy(sf.gd(lr=.01, momentum=.9), sigma=.1), observe.loss_value()),
-    "wide12": Case(quadratic(12), sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, momentum=.9), sigma=.1,
-                                           minibatch="same"), observe.several(observe.msd(), observe.loss_value())),
-    "wide13-chain": Case(quadratic(13), sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, drift="chain"), batch_size=8,
-                                                 minibatch="independent"), observe.position()),
-    "wide40-sign": Case(quadratic(40), sf.diffusion(sf.gd(lr=.01), sigma=.1, kind="sign"),
-                        observe.several(observe.exit_time(radius=.5), observe.loss_value())),
-    "wide10-raise": Case(quadratic(10), sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True, at_critical="raise"), sigma=.1),
-                         observe.gradient_norm()),
+    "linear": Case(quadratic(1), sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.3), observe.msd()),
+    "linear-sign": Case(quadratic(1), sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.3, kind="sign"), observe.msd()),
+    "heavy": Case(quadratic(1), sf.noisy(sf.gd(lr=0.01, momentum=0.9), batch_size=8), observe.position()),
+    "underdamped": Case(
+        quadratic(1),
+        sf.diffusion(sf.gd(lr=0.01, momentum=0.9, dampening=0.5), sigma=0.1, dt=0.003, scheme="explicit"),
+        observe.position(),
+    ),
+    "beale": Case(
+        beale, sf.sam(lr=1e-3, rho=1e-3, normalize=True), observe.several(observe.loss_value(), observe.escape(level=2.0))
+    ),
+    "beale-chain": Case(beale, sf.sam(lr=1e-3, rho=1e-3, drift="chain", momentum=0.5), observe.gradient_norm()),
+    "beale-noise": Case(
+        beale, sf.noisy(sf.sam(lr=1e-3, rho=1e-3, normalize=True), sigma=0.1, minibatch="same"), observe.position()
+    ),
+    "beale-raise": Case(
+        beale,
+        sf.noisy(sf.sam(lr=1e-3, rho=1e-3, normalize=True, at_critical="raise"), sigma=0.1),
+        observe.exit_time(radius=0.001),
+    ),
+    "independent-sign": Case(
+        beale,
+        sf.noisy(sf.sam(lr=1e-3, rho=1e-3), sigma=[0.1, 0.2], kind="sign", minibatch="independent"),
+        observe.displacement(),
+    ),
+    "labels": Case(labels, sf.sam(lr=0.05, rho=0.05), observe.position()),
+    "labels-normal": Case(labels, sf.noisy(sf.sam(lr=0.05, rho=0.05), sigma=0.1), observe.position()),
+    "bits": Case(bits, sf.sam(lr=0.05, rho=0.05, normalize=True), observe.position()),
+    "functions": Case(
+        wells, sf.noisy(sf.gd(lr=0.05, momentum=0.5, dampening=0.5, dampen_first=False), sigma=0.1), observe.loss_value()
+    ),
+    "quadratic3": Case(quadratic(3), sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.1), observe.msd()),
+    "quadratic7": Case(quadratic(7), sf.noisy(sf.gd(lr=0.01, momentum=0.9), sigma=0.1), observe.loss_value()),
+    "wide12": Case(
+        quadratic(12),
+        sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, momentum=0.9), sigma=0.1, minibatch="same"),
+        observe.several(observe.msd(), observe.loss_value()),
+    ),
+    "wide13-chain": Case(
+        quadratic(13),
+        sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, drift="chain"), batch_size=8, minibatch="independent"),
+        observe.position(),
+    ),
+    "wide40-sign": Case(
+        quadratic(40),
+        sf.diffusion(sf.gd(lr=0.01), sigma=0.1, kind="sign"),
+        observe.several(observe.exit_time(radius=0.5), observe.loss_value()),
+    ),
+    "wide10-raise": Case(
+        quadratic(10),
+        sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, at_critical="raise"), sigma=0.1),
+        observe.gradient_norm(),
+    ),
 }
 
 
-def shard_of(case, mode="mixed", device="cpu", record=(0, 3, 40), paths=280, seed=2**40 + 7, first=2**32 - 256,
-             moments=4, sweep=True, per_path=False, **options):
+def shard_of(
+    case,
+    mode="mixed",
+    device="cpu",
+    record=(0, 3, 40),
+    paths=280,
+    seed=2**40 + 7,
+    first=2**32 - 256,
+    moments=4,
+    sweep=True,
+    per_path=False,
+    **options,
+):
     """(shard, job) of a case; `device` may be "plain"."""
     rule = case.rule.replace(**case.sweep) if sweep else case.rule
-    start = np.full(case.loss.dim, .3)
+    start = np.full(case.loss.dim, 0.3)
     if per_path:
-        start = start + np.linspace(0, .1, paths)[:, None]
-        rule = rule.replace(lr=sf.per_path(np.linspace(.01, .02, paths)))
-    job = prepare(case.loss, rule, start, paths=paths, observe=case.observer, seed=seed, dtype=mode, device=device,
-                         moments=moments, values=True, **options)
+        start = start + np.linspace(0, 0.1, paths)[:, None]
+        rule = rule.replace(lr=sf.per_path(np.linspace(0.01, 0.02, paths)))
+    job = prepare(
+        case.loss,
+        rule,
+        start,
+        paths=paths,
+        observe=case.observer,
+        seed=seed,
+        dtype=mode,
+        device=device,
+        moments=moments,
+        values=True,
+        **options,
+    )
     times = np.asarray(record, np.int64)
-    shard = Shard(job.program, first, paths, 0, seed, 0, job.params, job.shift, times, dict(job.rows), None, True, True,
-                      True, machine.toolchain())
+    shard = Shard(
+        job.program,
+        first,
+        paths,
+        0,
+        seed,
+        0,
+        job.params,
+        job.shift,
+        times,
+        dict(job.rows),
+        None,
+        True,
+        True,
+        True,
+        machine.toolchain(),
+    )
     return shard, job

@@ -1,4 +1,5 @@
 """A stand-in for CuPy that computes with NumPy, as strict as a device: nothing leaves it unasked, and every call is noted."""
+
 import types
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ def unwrapped(x):
     if isinstance(x, tuple | list):
         return type(x)(unwrapped(y) for y in x)
     if isinstance(x, np.ndarray):
-        raise TypeError("Unsupported type <class 'numpy.ndarray'>")       # as CuPy says
+        raise TypeError("Unsupported type <class 'numpy.ndarray'>")  # as CuPy says
     return x
 
 
@@ -24,15 +25,17 @@ def wrapped(x):
 class Array:
     """An array of the device. What would wait for its values raises."""
 
-    __array_ufunc__ = None          # NumPy's operators hand over to ours
+    __array_ufunc__ = None  # NumPy's operators hand over to ours
     calls: ClassVar[set] = set()
 
     def __init__(self, data):
         self.data = np.asarray(data)
+
     shape, ndim, size, dtype = (property(lambda self, k=k: getattr(self.data, k)) for k in ("shape", "ndim", "size", "dtype"))
 
     def _waits(self, *args):
         raise AssertionError("this waits for the device")
+
     __bool__ = __float__ = __int__ = __index__ = __iter__ = __array__ = __len__ = _waits
 
     def __getitem__(self, key):
@@ -47,6 +50,7 @@ def method(name):
     def call(self, *args, **keywords):
         Array.calls.add((name, tuple(sorted(keywords))))
         return wrapped(getattr(self.data, name)(*map(unwrapped, args), **keywords))
+
     return call
 
 
@@ -54,6 +58,7 @@ def operator(name):
     def call(self, *other):
         assert all(isinstance(x, (Array, *NUMBERS)) for x in other), f"{name} of {other}: CuPy refuses"
         return wrapped(getattr(self.data, name)(*map(unwrapped, other)))
+
     return call
 
 
@@ -62,7 +67,7 @@ for word in "astype reshape sum max min mean any all".split():
 for word in ("add radd sub rsub mul rmul truediv rtruediv floordiv pow rpow lt le gt ge eq ne and or neg invert abs").split():
     setattr(Array, f"__{word}__", operator(f"__{word}__"))
 Array.__module__ = "cupy"
-FROM_HOST = ("asarray",)            # the only functions that take arrays of NumPy
+FROM_HOST = ("asarray",)  # the only functions that take arrays of NumPy
 
 
 class Function:
@@ -83,7 +88,7 @@ class Function:
         self._call(f"{self.name}.at", lambda _, *more: getattr(np, self.name).at(target.data, *more), (target, *args), {})
 
 
-def device(free=2 ** 30):
+def device(free=2**30):
     """A module that passes for CuPy; its `notes` are (function, number of arguments, keywords)."""
     module = types.ModuleType("cupy")
     module.notes = set()

@@ -1,4 +1,5 @@
 """One program that the tests of the engine share, in few variants: each costs a compilation."""
+
 import hashlib
 
 import numpy as np
@@ -9,16 +10,23 @@ import samfast as sf
 @sf.loss(dim=2, k=[1.0, 0.5], a=0.0)
 def bowl(w, p):
     """A quadratic; with a > 0 a quartic, on which paths that start far out run away."""
-    return 0.5*sf.total(p.k*w*w) + 0.25*p.a*w[0]**4
+    return 0.5 * sf.total(p.k * w * w) + 0.25 * p.a * w[0] ** 4
 
 
-RULE = sf.noisy(sf.gd(lr=.1, momentum=.5), sigma=.3)
+RULE = sf.noisy(sf.gd(lr=0.1, momentum=0.5), sigma=0.3)
 
 
 def simulate(loss=bowl, start=(1.0, -1.0), *, record=(0, 3, 40), paths=200, moments=4, rule=None, options=None, **params):
     """A run of the program, with its values; `params` replace those of the rule."""
-    return sf.simulate(loss, rule or RULE.replace(**params), start, record=record, paths=paths, moments=moments,
-                       **{"values": True, **(options or {})})
+    return sf.simulate(
+        loss,
+        rule or RULE.replace(**params),
+        start,
+        record=record,
+        paths=paths,
+        moments=moments,
+        **{"values": True, **(options or {})},
+    )
 
 
 def far_out(paths, *, every=50, first=3):

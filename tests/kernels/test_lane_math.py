@@ -3,6 +3,7 @@
 The errors in units in the last place (ulp) are those that the two files state; float32 was measured over all
 arguments (`pytest -m slow` repeats it), float64 on some 10^7 arguments per function.
 """
+
 import re
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from samfast.kernels import math32, math64
 
-NUMBA = '''
+NUMBA = """
 import math
 import numpy as np
 from llvmlite import ir
@@ -29,23 +30,25 @@ def fma(context, a, b, c):
         f = builder.module.declare_intrinsic("llvm.fma", [t], ir.FunctionType(t, [t, t, t]))
         return builder.call(f, args)
     return a(a, a, a), code
-'''
-LANES = '''
+"""
+LANES = """
 @njit("void(float{bits}[::1], float{bits}[::1])", error_model="numpy")
 def lanes_{name}(X, Y):
     for i in range(X.size // 128):
         x, y = X[128 * i:128 * i + 128], Y[128 * i:128 * i + 128]
         for l in range(128):
             y[l] = {name}(x[l])
-'''
+"""
 NAMES = ("exp", "log", "sin", "cos", "tanh")
 PLAIN = {32: math32, 64: math64}
 FLOAT = {32: np.float32, 64: np.float64}
 DIGITS, LEAST = {32: 24, 64: 53}, {32: -149, 64: -1074}
 TRIG_TOP = {32: 2.0**22, 64: 2.0**45}
 # Largest error in ulp; an exp in the subnormal range is rounded twice.
-ERROR = {32: {"exp": 0.62, "log": 0.73, "sin": 0.98, "cos": 0.98, "tanh": 0.65},
-         64: {"exp": 0.63, "log": 0.75, "sin": 0.74, "cos": 0.74, "tanh": 0.80}}
+ERROR = {
+    32: {"exp": 0.62, "log": 0.73, "sin": 0.98, "cos": 0.98, "tanh": 0.65},
+    64: {"exp": 0.63, "log": 0.75, "sin": 0.74, "cos": 0.74, "tanh": 0.80},
+}
 SUBNORMAL_ERROR = 0.78
 every = pytest.mark.parametrize(("bits", "name"), [(bits, name) for bits in PLAIN for name in NAMES])
 
@@ -54,7 +57,7 @@ every = pytest.mark.parametrize(("bits", "name"), [(bits, name) for bits in PLAI
 def lanes(bits, name):
     """The function as a compiled loop over 128 lanes: f(X, Y) sets Y."""
     kernel = Path(PLAIN[bits].__file__).read_text()
-    text = NUMBA + kernel[kernel.index("\n", kernel.index("# linked:")):] + LANES.format(bits=bits, name=name)
+    text = NUMBA + kernel[kernel.index("\n", kernel.index("# linked:")) :] + LANES.format(bits=bits, name=name)
     space = {}
     exec(compile(text, f"lanes{bits}_{name}", "exec"), space)
     return space["lanes_" + name]
@@ -65,7 +68,7 @@ def compiled(bits, name, x):
     padded = np.resize(x, -(-x.size // 128) * 128)
     y = np.empty_like(padded)
     lanes(bits, name)(padded, y)
-    return y[:x.size]
+    return y[: x.size]
 
 
 def nearest_to_quarter_turns(bits):
@@ -73,11 +76,11 @@ def nearest_to_quarter_turns(bits):
     found = []
     with mpmath.workdps(60):
         for e in range(-DIGITS[bits], round(np.log2(TRIG_TOP[bits])) - DIGITS[bits] + 1):
-            rest, last, m = mpmath.mpf(2)**e / (mpmath.pi / 2), 1, 0
+            rest, last, m = mpmath.mpf(2) ** e / (mpmath.pi / 2), 1, 0
             for _ in range(99):
                 whole = int(rest)
                 last, m = m, whole * m + last
-                if m >= 2**DIGITS[bits]:
+                if m >= 2 ** DIGITS[bits]:
                     break
                 found.append(m * 2.0**e)
                 rest = 1 / (rest - whole)
@@ -89,14 +92,14 @@ def arguments(bits, name, n=800, seed=5):
     rng, tiny = np.random.default_rng(seed), float(np.finfo(FLOAT[bits]).tiny)
     low, high = -np.inf, np.inf
     signed = rng.choice([-1.0, 1.0], n)
-    small = 10.0**rng.uniform(-12, 0, n)
+    small = 10.0 ** rng.uniform(-12, 0, n)
     if name == "exp":
         low, high = (-103.0, 88.7) if bits == 32 else (-745.0, 709.7)
         seams = [*((np.arange(20) + 0.5) * np.log(2)), high, -low, tiny, 1e-30]
         parts = [rng.uniform(low, high, n), rng.uniform(-1, 1, n), signed * small]
     elif name == "log":
         low = 0.0
-        seams = [*2.0**np.arange(-3, 4), *np.sqrt(2.0)**np.arange(-5, 6), tiny, tiny * 2.0**-10, 1 / tiny]
+        seams = [*2.0 ** np.arange(-3, 4), *np.sqrt(2.0) ** np.arange(-5, 6), tiny, tiny * 2.0**-10, 1 / tiny]
         wide = np.exp(rng.uniform(np.log(tiny) - 6, -np.log(tiny), n))
         parts = [wide, rng.uniform(0.3, 3, n), 1 + signed * small]
     elif name == "tanh":
@@ -105,7 +108,7 @@ def arguments(bits, name, n=800, seed=5):
     else:
         low, high = -TRIG_TOP[bits], TRIG_TOP[bits]
         seams = [*((np.arange(20) + 0.5) * np.pi / 2), *nearest_to_quarter_turns(bits), tiny, 1e-20]
-        parts = [rng.uniform(-10, 10, n), signed * 10.0**rng.uniform(-6, np.log10(high), n)]
+        parts = [rng.uniform(-10, 10, n), signed * 10.0 ** rng.uniform(-6, np.log10(high), n)]
     seams = np.asarray(seams, FLOAT[bits])
     beside = [np.nextafter(seams, FLOAT[bits](to)) for to in (0, np.inf)]
     seams = np.concatenate([seams, *beside])
@@ -180,12 +183,20 @@ def test_float32_error_of_every_argument(name):
 INF, NAN = np.inf, np.nan
 SPECIAL = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (NAN, NAN), (1e38, INF), (-1e38, 0.0)],
-    "log": [(1.0, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-INF, NAN), (-1.0, NAN), (-1e-38, NAN),
-            (NAN, NAN)],
+    "log": [(1.0, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-INF, NAN), (-1.0, NAN), (-1e-38, NAN), (NAN, NAN)],
     "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN), (NAN, NAN), (1e38, 0.0), (1e-20, 1e-20)],
     "cos": [(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN), (NAN, NAN), (1e38, 1.0), (1e-20, 1.0)],
-    "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (NAN, NAN), (1e38, 1.0), (-1e38, -1.0),
-             (1e-20, 1e-20), (-1e-38, -1e-38)],
+    "tanh": [
+        (0.0, 0.0),
+        (-0.0, -0.0),
+        (INF, 1.0),
+        (-INF, -1.0),
+        (NAN, NAN),
+        (1e38, 1.0),
+        (-1e38, -1.0),
+        (1e-20, 1e-20),
+        (-1e-38, -1e-38),
+    ],
 }
 
 
@@ -216,7 +227,7 @@ def test_compiled_equals_plain_python_bit_for_bit(bits, name):
     assert {type(v) for v in plain} == {FLOAT[bits]}
     plain, y = np.array(plain), compiled(bits, name, x)
     nan = np.isnan(plain)
-    np.testing.assert_array_equal(nan, np.isnan(y))    # the bits of a nan differ between processors
+    np.testing.assert_array_equal(nan, np.isnan(y))  # the bits of a nan differ between processors
     word = np.uint32 if bits == 32 else np.uint64
     np.testing.assert_array_equal(plain[~nan].view(word), y[~nan].view(word))
 
@@ -234,6 +245,7 @@ def test_no_sum_takes_a_product(bits, name):
 @every
 def test_machine_code_has_full_vectors_and_no_libm(bits, name):
     import llvmlite.binding as llvm
+
     features = llvm.get_host_cpu_features()
     if not features.get("fma"):
         pytest.skip("this processor has no fused multiply-add of 256 bits")

@@ -4,6 +4,7 @@ Measured over 2^20 normals and the extreme words, relative to the radius: float6
 float32 normals by at most 4.2e-7 from the transform of u as float32 holds it. Of the u that the words name, float32
 keeps 24 bits, which moves the radius r by up to 2^-23/r more: seen only for r well below 1.
 """
+
 import hashlib
 from dataclasses import replace
 from functools import cache
@@ -20,9 +21,9 @@ from samfast.backends import cpu
 from samfast.codegen import layout, program
 from samfast.simulation.prepare import prepare
 
-SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640       # paths on both sides of 2^32
+SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640  # paths on both sides of 2^32
 STEPS = PATHS = 1024
-MODES = ("mixed", "float64")                                # float32 and float64 normals, both stored as float64
+MODES = ("mixed", "float64")  # float32 and float64 normals, both stored as float64
 ERROR = {"mixed": 5e-7, "float32": 5e-7, "float64": 4e-11}
 
 
@@ -31,7 +32,7 @@ def words(call, tag, path, seed):
     u64 = np.uint64
     call, path, k0, k1 = u64(call), u64(path), u64(seed & 0xFFFFFFFF), u64(seed >> 32)
     front = stream.head(path, u64(tag), k0)
-    other = stream.head(path ^ u64(1), u64(tag), k0)            # its words are above those that are asked for
+    other = stream.head(path ^ u64(1), u64(tag), k0)  # its words are above those that are asked for
     both = np.stack(stream.tails(*front, *other, *stream.middle(call, path >> u64(32), k0, k1), k0, k1), -1)
     return both.astype(np.uint32)
 
@@ -49,11 +50,12 @@ def box_muller(a, b, mode="float64"):
 
 def recorded(kind, mode, dim=1, *, steps=STEPS, paths=PATHS, device="cpu", sweep=1):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
-    before = FIRST % program.BLOCK if paths > layout.FEW else 0      # a shard begins with a block
+    before = FIRST % program.BLOCK if paths > layout.FEW else 0  # a shard begins with a block
     paths += before
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = prepare(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode,
-                         device=device, values=True)
+    job = prepare(
+        sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode, device=device, values=True
+    )
     shards = replace(job, first=FIRST - before).shards(0, np.arange(1, steps + 1), None)
     return np.concatenate([cpu.run_shard(replace(s, tag=TAG)).values[0] for s in shards], -1)[..., before:]
 
@@ -73,21 +75,28 @@ def expected_normals(steps, stride, dim, paths=PATHS, mode="float64"):
     w = words(np.arange(-(-steps * stride // 4)), TAG, FIRST + np.arange(paths)[:, None], SEED).reshape(paths, -1)
     c, s, r = box_muller(w[:, ::2], w[:, 1::2], mode)
     z, r = np.stack([c, s], -1).reshape(paths, -1), np.repeat(r, 2, -1)
-    return [x[:, :steps * stride].reshape(paths, steps, stride)[..., :dim].transpose(1, 2, 0) for x in (z, r)]
+    return [x[:, : steps * stride].reshape(paths, steps, stride)[..., :dim].transpose(1, 2, 0) for x in (z, r)]
 
 
 def expected_signs(steps, stride, dim, paths=PATHS):
     w = words(np.arange(-(-steps * stride // 128)), TAG, FIRST + np.arange(paths)[:, None], SEED).reshape(paths, -1)
     bits = (w[..., None] >> np.arange(31, -1, -1, dtype=np.uint32) & 1).reshape(paths, -1)
-    return 1.0 - 2.0 * bits[:, :steps * stride].reshape(paths, steps, stride)[..., :dim].transpose(1, 2, 0)
+    return 1.0 - 2.0 * bits[:, : steps * stride].reshape(paths, steps, stride)[..., :dim].transpose(1, 2, 0)
 
 
 # the words -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("counter", "key", "answer"), [
-    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0),
-     (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1))])
+@pytest.mark.parametrize(
+    ("counter", "key", "answer"),
+    [
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
 def test_known_answers_of_philox(counter, key, answer):
     """The vectors published with Random123 (Salmon et al., SC 2011), on scalars as a compiler sees them."""
     got = words(counter[0], counter[1], counter[2] | counter[3] << 32, key[0] | key[1] << 32)
@@ -132,7 +141,7 @@ def test_a_million_compiled_normals(mode):
         np.testing.assert_array_equal(got, got.astype(np.float32))
         exact, radius = expected_normals(STEPS, 1, 1)
         assert (np.abs(got - exact) < ERROR[mode] * radius + 2**-23 / radius).all()
-        assert np.abs(got - exact).max() > 1e-8                                     # they are not the float64 ones
+        assert np.abs(got - exact).max() > 1e-8  # they are not the float64 ones
 
 
 @pytest.mark.parametrize(("bits", "mode"), [(32, "float32"), (64, "float64")])
@@ -170,14 +179,18 @@ def test_a_million_compiled_signs():
 def correlations(x, f):
     """z-scores of mean(f(a)*f(b)) for pairs of numbers of one stream; f(x) has mean 0 and variance 1."""
     y = f(x)
-    pairs = {"partner": (y[::2], y[1::2]), **{f"step +{k}": (y[:-k], y[k:]) for k in (1, 2, 3, 4, 8)},
-             **{f"path +{k}": (y[:, :-k], y[:, k:]) for k in (1, 2, 8, 128)}, "step and path": (y[:-1, :-1], y[1:, 1:])}
+    pairs = {
+        "partner": (y[::2], y[1::2]),
+        **{f"step +{k}": (y[:-k], y[k:]) for k in (1, 2, 3, 4, 8)},
+        **{f"path +{k}": (y[:, :-k], y[:, k:]) for k in (1, 2, 8, 128)},
+        "step and path": (y[:-1, :-1], y[1:, 1:]),
+    }
     return {name: np.sum(a * b) / np.sqrt(a.size) for name, (a, b) in pairs.items()}
 
 
 def deviations(x):
     """z-scores of what standard normals have: moments 1 to 6, no correlation of values nor of squares."""
-    even = np.cumprod([1, *range(1, 13, 2)])                # E x^0, x^2, x^4, ..., x^12
+    even = np.cumprod([1, *range(1, 13, 2)])  # E x^0, x^2, x^4, ..., x^12
     found = {}
     for k in range(1, 7):
         mean = even[k // 2] if k % 2 == 0 else 0
@@ -235,15 +248,21 @@ def test_planted_faults_are_found(fault):
 
 
 # the freeze ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("what", "pin"), [
-    ("words", "54d4208b2a0061f360a5c62468bd74786f75469552eab61feac11371bdfb5d3c"),
-    ("float32 normals", "082a40dd72fdb38d87f4393ad96bc6f4b2c72e0224ef7a830279949091f708df"),
-    ("float64 normals", "52ca12310f8da3a6ab9f2ccb81b4030ae2f80f306bc461a9cea2480217ef2536"),
-    ("signs", "18fc9eb49f3d0c27d664487c92b299dc83997129a57674aea55bc413358cae6b")])
+@pytest.mark.parametrize(
+    ("what", "pin"),
+    [
+        ("words", "54d4208b2a0061f360a5c62468bd74786f75469552eab61feac11371bdfb5d3c"),
+        ("float32 normals", "082a40dd72fdb38d87f4393ad96bc6f4b2c72e0224ef7a830279949091f708df"),
+        ("float64 normals", "52ca12310f8da3a6ab9f2ccb81b4030ae2f80f306bc461a9cea2480217ef2536"),
+        ("signs", "18fc9eb49f3d0c27d664487c92b299dc83997129a57674aea55bc413358cae6b"),
+    ],
+)
 def test_the_stream_is_frozen(what, pin):
     """Results of all versions compare path by path: a change of any bit needs a stream of a new name."""
-    data = {"words": lambda: words(np.arange(256), TAG, FIRST + np.arange(PATHS)[:, None], SEED).astype("<u4"),
-            "float32 normals": lambda: normals("mixed").astype("<f4"),
-            "float64 normals": lambda: normals("float64").astype("<f8"),
-            "signs": lambda: signs().astype("i1")}[what]()
+    data = {
+        "words": lambda: words(np.arange(256), TAG, FIRST + np.arange(PATHS)[:, None], SEED).astype("<u4"),
+        "float32 normals": lambda: normals("mixed").astype("<f4"),
+        "float64 normals": lambda: normals("float64").astype("<f8"),
+        "signs": lambda: signs().astype("i1"),
+    }[what]()
     assert hashlib.sha256(np.ascontiguousarray(data)).hexdigest() == pin

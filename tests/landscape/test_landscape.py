@@ -1,4 +1,5 @@
 """Critical points, basins, curvature maps, flows, manifolds and cases, on losses where they are known."""
+
 import numpy as np
 import plain
 import pytest
@@ -19,7 +20,7 @@ def test_beale_has_one_minimum_and_two_saddles():
     np.testing.assert_allclose(first.eigenvalues, [-27.75, 27.75], rtol=1e-12)
     assert first.value == pytest.approx(14.203125, abs=1e-12) and first.index == 1
     np.testing.assert_allclose(np.abs(first.eigenvectors), np.full((2, 2), np.sqrt(0.5)), rtol=1e-9)
-    assert np.sign(first.eigenvectors).prod(0).tolist() == [-1, 1]                  # (1, -1) for -27.75, (1, 1) for 27.75
+    assert np.sign(first.eigenvectors).prod(0).tolist() == [-1, 1]  # (1, -1) for -27.75, (1, 1) for 27.75
     np.testing.assert_allclose(second.position, [0.1005379, -2.6445136], atol=5e-8)
     np.testing.assert_allclose(second.eigenvalues, [-0.781027, 867.752], rtol=1e-6)
     thresholds = [-1 / c.eigenvalues[0] for c in (first, second)]
@@ -90,17 +91,20 @@ def test_basins_of_beale():
 
 @pytest.mark.slow
 def test_basins_of_beale_with_normalized_rho():
-    got = sf.basins(BEALE, sf.sam(lr=1e-4, rho=0.5, normalize=True), SQUARE, shape=(37, 37), steps=20_000,
-                    attractors=[[0, 1]])
+    got = sf.basins(BEALE, sf.sam(lr=1e-4, rho=0.5, normalize=True), SQUARE, shape=(37, 37), steps=20_000, attractors=[[0, 1]])
     assert abs(int((got.index == 0).sum()) - 122) <= 2
 
 
 # --- flows -----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("rule, perturb", [(sf.gd(lr=0.3), lambda w, g: w),
-                                           (sf.sam(lr=0.3, rho=0.04), lambda w, g: w + 0.04 * g),
-                                           (sf.sam(lr=0.3, rho=0.2, normalize=True),
-                                            lambda w, g: w + 0.2 * g / np.linalg.norm(g, axis=-1, keepdims=True))],
-                         ids=["gd", "sam", "normalized"])
+@pytest.mark.parametrize(
+    "rule, perturb",
+    [
+        (sf.gd(lr=0.3), lambda w, g: w),
+        (sf.sam(lr=0.3, rho=0.04), lambda w, g: w + 0.04 * g),
+        (sf.sam(lr=0.3, rho=0.2, normalize=True), lambda w, g: w + 0.2 * g / np.linalg.norm(g, axis=-1, keepdims=True)),
+    ],
+    ids=["gd", "sam", "normalized"],
+)
 def test_field(rule, perturb):
     points, velocity = sf.Flow(BEALE, rule).field([(-1, 2), (-1, 1.5)], (7, 5))
     assert points.shape == velocity.shape == (7, 5, 2)
@@ -117,8 +121,9 @@ def test_jacobian_at_critical_points():
         np.testing.assert_allclose(direct, -(h + rho * h @ h), rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(chain, -h @ (np.eye(2) + rho * h) @ (np.eye(2) + rho * h), rtol=1e-9, atol=1e-9)
     e = np.array([2.0, -1.0, 0.5])
-    np.testing.assert_allclose(sf.Flow(sf.losses.quadratic(e), sf.sam(lr=1, rho=0.3)).jacobian(np.ones(3)),
-                               -np.diag(e * (1 + 0.3 * e)))
+    np.testing.assert_allclose(
+        sf.Flow(sf.losses.quadratic(e), sf.sam(lr=1, rho=0.3)).jacobian(np.ones(3)), -np.diag(e * (1 + 0.3 * e))
+    )
 
 
 def test_trajectory_of_a_linear_flow():
@@ -173,33 +178,64 @@ def test_cases_of_a_captured_trajectory():
     """SAM above the threshold: every w^p on the other side; below it none."""
     for rho, expected in ((1.5, {3}), (0.5, {2})):
         rule = sf.sam(lr=0.05, rho=rho)
-        seen = plain.values(WELL, rule, [[0.1, 0.0]], range(0, 40, 5),
-                            observe=sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule)))
+        seen = plain.values(
+            WELL,
+            rule,
+            [[0.1, 0.0]],
+            range(0, 40, 5),
+            observe=sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule)),
+        )
         found = sf.cases(seen[..., :2], seen[..., 2:], lambda w: w[0], [0, 0], near=1.0)
         assert set(found.ravel().tolist()) == expected
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("error, pattern, call", [
-    (ValueError, r"start has shape \(3,\): give shape \(2,\)", lambda: BEALE.critical_point([1, 2, 3])),
-    (ValueError, r"box=\[\(1, -1\), .*: give \(low, high\) with low < high", lambda: BEALE.critical_points([(1, -1), (0, 1)])),
-    (ValueError, r"starts has shape \(1, 3\)", lambda: BEALE.critical_points(SQUARE, starts=[[1, 2, 3]])),
-    (ValueError, r"has random samples: give the mean loss",
-     lambda: sf.losses.toy_network(batch_size=1).critical_point([1, 2])),
-    (ValueError, r"eigenvalue: loss 'quadratic' has several values of it; choose one by loss.replace\(eigenvalue=",
-     lambda: sf.losses.quadratic([[1.0], [2.0]]).critical_point([1])),
-    (ValueError, r"attractors: no critical point was found in the box",
-     lambda: sf.basins(WELL, sf.gd(lr=.1), [(5, 6), (5, 6)], shape=(3, 3), steps=1)),
-    (ValueError, r"shape=\(3,\): give one number of points", lambda: sf.eigenvalue_map(WELL, SQUARE, shape=(3,))),
-    (ValueError, r"rho=\[0.1, 0.2\]: give one number", lambda: sf.Flow(WELL, sf.sam(lr=.1, rho=[0.1, 0.2]))),
-    (TypeError, r"it has no direction; give one made by", lambda: sf.Flow(WELL, None)),
-    (ValueError, r"kind='strange': choose one of", lambda: sf.Flow(WELL, sf.gd(lr=1)).manifold([0, 0], "strange", box=SQUARE)),
-    (ValueError, r"has no derivative there; use gd or SAM with constant rho",
-     lambda: sf.Flow(BEALE, sf.sam(lr=1, rho=1, normalize=True)).manifold([0, 1], "stable", box=SQUARE)),
-    (ValueError, r"start=\[1.0\]: the root finder reached no point",
-     lambda: sf.Loss("slope", 1, lambda w, p: w[0]).critical_point([1.0])),
-    (ValueError, r"perturbed has shape \(1,\) and w \(2,\)", lambda: sf.cases([1, 2], [1], len, [0, 0], near=1)),
-])
+@pytest.mark.parametrize(
+    "error, pattern, call",
+    [
+        (ValueError, r"start has shape \(3,\): give shape \(2,\)", lambda: BEALE.critical_point([1, 2, 3])),
+        (
+            ValueError,
+            r"box=\[\(1, -1\), .*: give \(low, high\) with low < high",
+            lambda: BEALE.critical_points([(1, -1), (0, 1)]),
+        ),
+        (ValueError, r"starts has shape \(1, 3\)", lambda: BEALE.critical_points(SQUARE, starts=[[1, 2, 3]])),
+        (
+            ValueError,
+            r"has random samples: give the mean loss",
+            lambda: sf.losses.toy_network(batch_size=1).critical_point([1, 2]),
+        ),
+        (
+            ValueError,
+            r"eigenvalue: loss 'quadratic' has several values of it; choose one by loss.replace\(eigenvalue=",
+            lambda: sf.losses.quadratic([[1.0], [2.0]]).critical_point([1]),
+        ),
+        (
+            ValueError,
+            r"attractors: no critical point was found in the box",
+            lambda: sf.basins(WELL, sf.gd(lr=0.1), [(5, 6), (5, 6)], shape=(3, 3), steps=1),
+        ),
+        (ValueError, r"shape=\(3,\): give one number of points", lambda: sf.eigenvalue_map(WELL, SQUARE, shape=(3,))),
+        (ValueError, r"rho=\[0.1, 0.2\]: give one number", lambda: sf.Flow(WELL, sf.sam(lr=0.1, rho=[0.1, 0.2]))),
+        (TypeError, r"it has no direction; give one made by", lambda: sf.Flow(WELL, None)),
+        (
+            ValueError,
+            r"kind='strange': choose one of",
+            lambda: sf.Flow(WELL, sf.gd(lr=1)).manifold([0, 0], "strange", box=SQUARE),
+        ),
+        (
+            ValueError,
+            r"has no derivative there; use gd or SAM with constant rho",
+            lambda: sf.Flow(BEALE, sf.sam(lr=1, rho=1, normalize=True)).manifold([0, 1], "stable", box=SQUARE),
+        ),
+        (
+            ValueError,
+            r"start=\[1.0\]: the root finder reached no point",
+            lambda: sf.Loss("slope", 1, lambda w, p: w[0]).critical_point([1.0]),
+        ),
+        (ValueError, r"perturbed has shape \(1,\) and w \(2,\)", lambda: sf.cases([1, 2], [1], len, [0, 0], near=1)),
+    ],
+)
 def test_mistakes(error, pattern, call):
     with pytest.raises(error, match=pattern):
         call()

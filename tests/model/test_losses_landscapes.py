@@ -1,4 +1,5 @@
 """The losses of the experiments: values, derivatives and critical points against what the papers state or by hand."""
+
 import numpy as np
 import plain
 import pytest
@@ -25,8 +26,11 @@ def network(w):
     return ((f + 1) ** 2 + (f - 2) ** 2) / 2
 
 
-@pytest.mark.parametrize("loss, plain", [(sf.losses.ravine(), ravine), (sf.losses.double_well(), double_well),
-                                         (sf.losses.toy_network(), network)], ids=lambda x: getattr(x, "name", ""))
+@pytest.mark.parametrize(
+    "loss, plain",
+    [(sf.losses.ravine(), ravine), (sf.losses.double_well(), double_well), (sf.losses.toy_network(), network)],
+    ids=lambda x: getattr(x, "name", ""),
+)
 def test_values_and_derivatives(loss, plain):
     w = RNG.normal(size=(50, 2))
     np.testing.assert_allclose(loss.value(w), plain(w), rtol=1e-13)
@@ -39,8 +43,9 @@ def test_ravine_by_hand():
     """Its curvature along x falls away from y = 0."""
     x, y = 0.7, -1.1
     q, h = 1 + y * y / 2, sf.losses.ravine().hessian([x, y])
-    np.testing.assert_allclose(h, [[2 / q, -2 * x * y / q**2], [-2 * x * y / q**2, 1 - x**2 / q**2 + 2 * x**2 * y**2 / q**3]],
-                               rtol=1e-13)
+    np.testing.assert_allclose(
+        h, [[2 / q, -2 * x * y / q**2], [-2 * x * y / q**2, 1 - x**2 / q**2 + 2 * x**2 * y**2 / q**3]], rtol=1e-13
+    )
     np.testing.assert_allclose(sf.losses.ravine().gradient([x, y]), [2 * x / q, y - x * x * y / q**2], rtol=1e-13)
 
 
@@ -62,8 +67,9 @@ def test_toy_network_of_a_batch(batch_size):
     f, labels = w[:, 1] * w[:, 0] ** 2, np.where(bits == 1, 2.0, -1.0)
     np.testing.assert_allclose(loss.value(w, bits), ((f[:, None] - labels) ** 2).mean(1), rtol=1e-12)
     e = f - labels.mean(1)
-    np.testing.assert_allclose(loss.gradient(w, bits), np.stack([4 * e * w[:, 1] * w[:, 0], 2 * e * w[:, 0] ** 2], -1),
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        loss.gradient(w, bits), np.stack([4 * e * w[:, 1] * w[:, 0], 2 * e * w[:, 0] ** 2], -1), rtol=1e-12
+    )
     every = np.array([[(k >> i) & 1 for i in range(batch_size)] for k in range(2**batch_size)])
     mean = np.mean([loss.gradient(w, np.tile(b, (200, 1))) for b in every], 0)
     np.testing.assert_allclose(mean, sf.losses.toy_network().gradient(w), rtol=1e-11, atol=1e-12)
@@ -99,6 +105,7 @@ def network_loop(start, up, down, lr, rho, normalize):
     def gradient(w, y):
         e = w[:, 1] * w[:, 0] ** 2 - y
         return np.stack([4 * e * w[:, 1] * w[:, 0], 2 * e * w[:, 0] ** 2], -1)
+
     for a, d in zip(up, down, strict=True):
         g = gradient(w, a)
         r = rho / np.linalg.norm(g, axis=-1, keepdims=True) if normalize else rho
@@ -107,15 +114,17 @@ def network_loop(start, up, down, lr, rho, normalize):
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize("batch_size, minibatch, built_in", [(1, "same", True), (1, "same", False), (1, "independent", False),
-                                                             (3, "same", False), (3, "independent", False)])
+@pytest.mark.parametrize(
+    "batch_size, minibatch, built_in",
+    [(1, "same", True), (1, "same", False), (1, "independent", False), (3, "same", False), (3, "independent", False)],
+)
 def test_network_against_a_loop(batch_size, minibatch, built_in, normalize):
     """The labels are those of the engine's stream; built_in: the loss draws its samples itself."""
     paths, steps, dim = 12, 40, 2
     need = batch_size * (2 if minibatch == "independent" else 1)
     drawn = need if built_in else -(-need // dim) * dim
     z = labels_of(paths, steps, drawn, 9)[..., :need]
-    y = np.where(z < 0, 2.0, -1.0)                                      # a bit is (1 - sign)/2, a label 3*bit - 1
+    y = np.where(z < 0, 2.0, -1.0)  # a bit is (1 - sign)/2, a label 3*bit - 1
     up, down = y[..., :batch_size].mean(-1), y[..., -batch_size:].mean(-1)
     start = np.stack([np.linspace(-0.4, 0.4, paths), np.linspace(1, 0.1, paths)], -1)
     batch = sf.losses.toy_network(batch_size=batch_size)
@@ -133,9 +142,11 @@ def test_sampled_keeps_the_mean_loss_for_observers_and_momentum():
     np.testing.assert_allclose(got[..., 2], net.value(got[..., :2]), rtol=1e-12)
     np.testing.assert_array_equal(plain.values(batch, base, start, [0, 5]), got[..., :2])
     rule = sf.sampled(base, batch)
-    for wrong, message in ((lambda: sf.sampled(rule, batch), "without noise"),
-                           (lambda: sf.sampled(sf.gd(lr=1), net), "samples"),
-                           (lambda: sf.sampled(sf.gd(lr=1), batch, minibatch="unit"), "minibatch='unit': choose")):
+    for wrong, message in (
+        (lambda: sf.sampled(rule, batch), "without noise"),
+        (lambda: sf.sampled(sf.gd(lr=1), net), "samples"),
+        (lambda: sf.sampled(sf.gd(lr=1), batch, minibatch="unit"), "minibatch='unit': choose"),
+    ):
         with pytest.raises((ValueError, TypeError), match=message):
             wrong()
 
@@ -154,8 +165,9 @@ def network_starts(n, seed=0):
 def test_fig_7_mean_loss(normalize):
     """1000 starts, lr 0.01, 10 000 steps, batch 1, one sample for both gradients; +-0.012 as stated for 1000 seeds."""
     rule = sf.sampled(sf.sam(lr=0.01, rho=RHO, normalize=normalize), sf.losses.toy_network(batch_size=1))
-    run = sf.simulate(sf.losses.toy_network(), rule, network_starts(1000), record=[10_000], observe=sf.observe.loss_value(),
-                      values=True)
+    run = sf.simulate(
+        sf.losses.toy_network(), rule, network_starts(1000), record=[10_000], observe=sf.observe.loss_value(), values=True
+    )
     np.testing.assert_allclose(run["loss"].ravel(), TABLE[normalize], atol=0.012)
     stuck = (np.abs(run.values[:, 0, :, 0] - 2.5) < 1e-3).mean(1)
     expected = [0.00, 0.36, 0.72, 1.00, 1.00] if normalize else [0.00, 0.00, 0.00, 0.02, 0.45]
@@ -165,8 +177,14 @@ def test_fig_7_mean_loss(normalize):
 def test_fig_7_full_batch_law():
     """Trapped exactly for |w_0| < rho; the mean of 4000 starts has a standard error of 0.002."""
     rho = np.array([0.02, 0.05, 0.08, 0.15])
-    run = sf.simulate(sf.losses.toy_network(), sf.sam(lr=0.01, rho=rho, normalize=True), network_starts(4000, 1),
-                      record=[20_000], observe=sf.observe.loss_value(), values=True)
+    run = sf.simulate(
+        sf.losses.toy_network(),
+        sf.sam(lr=0.01, rho=rho, normalize=True),
+        network_starts(4000, 1),
+        record=[20_000],
+        observe=sf.observe.loss_value(),
+        values=True,
+    )
     np.testing.assert_allclose(run["loss"].ravel(), sf.theory.toy_network_trapped_loss(rho=rho), atol=0.01)
 
 

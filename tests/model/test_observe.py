@@ -1,4 +1,5 @@
 """Observers along a trajectory against the same numbers computed from its positions, and a run as a dataset."""
+
 import numpy as np
 import plain
 import pytest
@@ -24,15 +25,30 @@ def boundary(w):
 @pytest.mark.parametrize("rule", [CONSTANT, NORMALIZED], ids=["constant", "normalized"])
 def test_what_is_seen_at_one_time(rule):
     point = [0.0, 1.0]
-    observe = O.several(O.position(), O.perturbed(rule), O.cosine(rule), O.loss_value(), O.gradient_norm(), O.distance(point),
-                        O.distance([3, 0.5], name="far"), O.side(boundary), O.side(boundary, rule=rule, name="side_wp"))
+    observe = O.several(
+        O.position(),
+        O.perturbed(rule),
+        O.cosine(rule),
+        O.loss_value(),
+        O.gradient_norm(),
+        O.distance(point),
+        O.distance([3, 0.5], name="far"),
+        O.side(boundary),
+        O.side(boundary, rule=rule, name="side_wp"),
+    )
     seen = plain.values(BEALE, rule, STARTS, TIMES, observe=observe)
     w, wp = seen[..., :2], perturbed(rule, seen[..., :2])
     g, h = BEALE.gradient(w), BEALE.gradient(wp)
     cosine = (g * h).sum(-1) / np.linalg.norm(g, axis=-1) / np.linalg.norm(h, axis=-1)
     sides = np.sign(boundary(np.moveaxis(w, -1, 0))), np.sign(boundary(np.moveaxis(wp, -1, 0)))
-    expected = [cosine, BEALE.value(w), np.linalg.norm(g, axis=-1), np.linalg.norm(w - point, axis=-1),
-                np.linalg.norm(w - [3, 0.5], axis=-1), *sides]
+    expected = [
+        cosine,
+        BEALE.value(w),
+        np.linalg.norm(g, axis=-1),
+        np.linalg.norm(w - point, axis=-1),
+        np.linalg.norm(w - [3, 0.5], axis=-1),
+        *sides,
+    ]
     np.testing.assert_allclose(seen[..., 2:4], wp, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(seen[..., 4:], np.stack(expected, -1), rtol=1e-11, atol=1e-12)
     assert {-1.0, 1.0} <= set(sides[0].ravel()) or (sides[0] != sides[1]).any()
@@ -49,33 +65,45 @@ def test_what_is_followed_at_every_step():
     """First times and extremes between the recorded times, from all positions."""
     steps = 60
     path = plain.values(BEALE, NORMALIZED, STARTS, range(steps + 1))
-    observe = O.several(O.first(lambda s: s.w[0] > s.p.wall, name="crossing", wall=0.05), O.running_max(O.loss_value()),
-                        O.running_min(O.position(), dim=2), O.escape(level=25.0), O.exit_time(radius=0.4))
+    observe = O.several(
+        O.first(lambda s: s.w[0] > s.p.wall, name="crossing", wall=0.05),
+        O.running_max(O.loss_value()),
+        O.running_min(O.position(), dim=2),
+        O.escape(level=25.0),
+        O.exit_time(radius=0.4),
+    )
     seen = plain.values(BEALE, NORMALIZED, STARTS, [0, 25, steps], observe=observe)
     loss, moved = BEALE.value(path), np.linalg.norm(path - path[0], axis=-1)
 
     def first(flags, until):
         """Step 0 does not count."""
-        flags = flags[1:until + 1]
+        flags = flags[1 : until + 1]
         return np.where(flags.any(0), flags.argmax(0) + 1, -1)
+
     for row, until in zip(seen[1:], (25, steps), strict=True):
         np.testing.assert_array_equal(row[:, 0], first(path[..., 0] > 0.05, until))
-        np.testing.assert_allclose(row[:, 1], loss[1:until + 1].max(0), rtol=1e-13)
-        np.testing.assert_array_equal(row[:, 2:4], path[1:until + 1].min(0))
+        np.testing.assert_allclose(row[:, 1], loss[1 : until + 1].max(0), rtol=1e-13)
+        np.testing.assert_array_equal(row[:, 2:4], path[1 : until + 1].min(0))
         np.testing.assert_array_equal(row[:, 4], first(loss > 25.0, until))
         np.testing.assert_array_equal(row[:, 5], first(moved > 0.4, until))
     assert {-1} < set(seen[2, :, 0]) and len(set(seen[2, :, 5])) > 1
     np.testing.assert_allclose(seen[0], np.column_stack([[-1] * 3, loss[0], path[0], [-1] * 3, [-1] * 3]), rtol=1e-13)
 
 
-@pytest.mark.parametrize("error, pattern, call", [
-    (ValueError, r"rule=Rule\(gd.*no perturbed point; give a rule made by sf.sam", lambda: O.cosine(sf.gd(lr=1))),
-    (ValueError, r"point has shape \(1, 2\): give one number for each", lambda: O.distance([[0, 1]])),
-    (TypeError, r"give an observer without memory", lambda: O.running_max(O.escape(level=1.0))),
-    (ValueError, r"level=nan: every value must be a finite number", lambda: O.escape(level=np.nan)),
-    (sf.TraceError, r"dim=1: observer 'position' records 2 numbers",
-     lambda: plain.values(BEALE, CONSTANT, STARTS, [0], observe=O.running_max(O.position()))),
-])
+@pytest.mark.parametrize(
+    "error, pattern, call",
+    [
+        (ValueError, r"rule=Rule\(gd.*no perturbed point; give a rule made by sf.sam", lambda: O.cosine(sf.gd(lr=1))),
+        (ValueError, r"point has shape \(1, 2\): give one number for each", lambda: O.distance([[0, 1]])),
+        (TypeError, r"give an observer without memory", lambda: O.running_max(O.escape(level=1.0))),
+        (ValueError, r"level=nan: every value must be a finite number", lambda: O.escape(level=np.nan)),
+        (
+            sf.TraceError,
+            r"dim=1: observer 'position' records 2 numbers",
+            lambda: plain.values(BEALE, CONSTANT, STARTS, [0], observe=O.running_max(O.position())),
+        ),
+    ],
+)
 def test_mistakes(error, pattern, call):
     with pytest.raises(error, match=pattern):
         call()
@@ -89,6 +117,7 @@ def loop(w, steps, lr, rho, normalize):
     def gradient(x, y):
         f = [c - x + x * y**i for i, c in ((1, 1.5), (2, 2.25), (3, 2.625))]
         return (2 * sum(f[i] * (y ** (i + 1) - 1) for i in range(3)), 2 * x * sum((i + 1) * f[i] * y**i for i in range(3)))
+
     for _ in range(steps):
         g = gradient(x, y)
         r = rho / np.hypot(*g) if normalize else rho
@@ -99,8 +128,13 @@ def loop(w, steps, lr, rho, normalize):
 
 
 def seen_of(rule, start, steps):
-    observe = O.several(O.position(), O.cosine(rule), O.distance([0.0, 1.0]), O.side(boundary_of_beale),
-                        O.side(boundary_of_beale, rule=rule, name="side_wp"))
+    observe = O.several(
+        O.position(),
+        O.cosine(rule),
+        O.distance([0.0, 1.0]),
+        O.side(boundary_of_beale),
+        O.side(boundary_of_beale, rule=rule, name="side_wp"),
+    )
     run = sf.simulate(BEALE, rule, start, record=range(steps + 1), observe=observe, values=True, dtype="float64", state=False)
     return run.dataset.isel(path=0)
 
@@ -132,8 +166,11 @@ def test_beale_with_normalized_rho():
     assert 0.85 <= float((np.diff(late.side_wp) != 0).mean()) <= 0.92
 
 
-@pytest.mark.parametrize("rule, factors", [(sf.gd(lr=0.01), (0.98, 1.02)), (sf.sam(lr=0.01, rho=1.0), (0.94, 0.98)),
-                                           (sf.sam(lr=0.01, rho=0.5), (0.96, 1.0))], ids=["gd", "sam", "threshold"])
+@pytest.mark.parametrize(
+    "rule, factors",
+    [(sf.gd(lr=0.01), (0.98, 1.02)), (sf.sam(lr=0.01, rho=1.0), (0.94, 0.98)), (sf.sam(lr=0.01, rho=0.5), (0.96, 1.0))],
+    ids=["gd", "sam", "threshold"],
+)
 def test_the_saddle_in_closed_form(rule, factors):
     """Kim et al., Fig. 5; at rho = 1/2 the second coordinate stays."""
     seen = plain.values(sf.losses.saddle(), rule, [[-3.0, -0.01]], [0, 1, 50, 250])[:, 0]

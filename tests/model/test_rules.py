@@ -3,6 +3,7 @@
 The numbers come from a rule whose step is w' = z. Most programs run as plain Python, which gives the bits of compiled
 code (test_bits).
 """
+
 from functools import cache
 
 import numpy as np
@@ -73,8 +74,10 @@ class Beale:
 
     def parts(self, w):
         x, y = w[..., 0], w[..., 1]
-        return x, [(y**i, i * y**(i - 1), i * (i - 1) * y**max(i - 2, 0), c - x + x * y**i)
-                   for i, c in ((1, 1.5), (2, 2.25), (3, 2.625))]
+        return x, [
+            (y**i, i * y ** (i - 1), i * (i - 1) * y ** max(i - 2, 0), c - x + x * y**i)
+            for i, c in ((1, 1.5), (2, 2.25), (3, 2.625))
+        ]
 
     def grad(self, w):
         x, fs = self.parts(w)
@@ -88,8 +91,13 @@ class Beale:
         return np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
 
 
-PROBLEMS = {"quadratic1": Quadratic(-1.5), "quadratic3": Quadratic(1.5, -0.5, 3.0), "beale": Beale(),
-            "saddle": Saddle(), "quadratic12": Quadratic(*np.linspace(-1, 3, 12))}
+PROBLEMS = {
+    "quadratic1": Quadratic(-1.5),
+    "quadratic3": Quadratic(1.5, -0.5, 3.0),
+    "beale": Beale(),
+    "saddle": Saddle(),
+    "quadratic12": Quadratic(*np.linspace(-1, 3, 12)),
+}
 
 
 # the rules: (the library's, the direction in NumPy of the gradient's noises in order of the calls) -------------------
@@ -105,6 +113,7 @@ def sam(scale):
     def direction(problem, w, xi):
         g = problem.grad(w) + xi[0]
         return problem.grad(w + scale(g) * g) + xi[1]
+
     return direction
 
 
@@ -129,14 +138,16 @@ RULES = {
     "sam": (lambda **o: sf.sam(rho=RHO, **o), sam(lambda g: RHO)),
     "normalized": (lambda **o: sf.sam(rho=RHO, normalize=True, **o), sam(lambda g: RHO / length(g))),
     "raise": (lambda **o: sf.sam(rho=RHO, normalize=True, at_critical="raise", **o), sam(lambda g: RHO / length(g))),
-    "epsilon": (lambda **o: sf.sam(rho=RHO, normalize=True, epsilon=EPSILON, **o),
-                sam(lambda g: RHO / (length(g) + EPSILON))),
+    "epsilon": (lambda **o: sf.sam(rho=RHO, normalize=True, epsilon=EPSILON, **o), sam(lambda g: RHO / (length(g) + EPSILON))),
     "chain": (lambda **o: sf.sam(rho=RHO, drift="chain", **o), chain),
     "chain_normalized": (lambda **o: sf.sam(rho=RHO, normalize=True, drift="chain", **o), chain_normalized),
     "own": (lambda **o: sf.rule("extra", lambda w, grad, p: grad(w - p.ahead * grad(w)), ahead=AHEAD, **o), extra),
 }
-MOMENTA = {"": {}, "heavy": {"momentum": GAMMA, "dampening": TAU},
-           "late": {"momentum": GAMMA, "dampening": TAU, "dampen_first": False}}
+MOMENTA = {
+    "": {},
+    "heavy": {"momentum": GAMMA, "dampening": TAU},
+    "late": {"momentum": GAMMA, "dampening": TAU, "dampen_first": False},
+}
 MINIBATCHES = ("none", "descent", "same", "independent", "unit")
 
 
@@ -150,7 +161,7 @@ def case(problem, name, momentum="", minibatch="none", kind="normal", sigma=SIGM
     draws = 0 if minibatch == "none" else calls if minibatch == "independent" else 1
 
     def step(w, m, z, k):
-        xi = [sigma * z[:, i * dim:(i + 1) * dim] for i in range(draws)]
+        xi = [sigma * z[:, i * dim : (i + 1) * dim] for i in range(draws)]
         none = [np.zeros_like(w)]
         at = {"none": 2 * none, "unit": 2 * none, "descent": (calls - 1) * none + xi, "same": 2 * xi, "independent": xi}
         g = direction(problem, w, at[minibatch])
@@ -159,6 +170,7 @@ def case(problem, name, momentum="", minibatch="none", kind="normal", sigma=SIGM
             return w - LR * g, m
         m = GAMMA * m + (1.0 if momentum == "late" and k == 0 else 1 - TAU) * g
         return w - LR * m, m
+
     got, v = run(problem.loss, rule, problem.start, device)
     want, m = loop(problem.start, step, numbers(dim * draws, kind))
     agree(got, want)
@@ -166,8 +178,10 @@ def case(problem, name, momentum="", minibatch="none", kind="normal", sigma=SIGM
         agree(v, m)
 
 
-@pytest.mark.parametrize(("momentum", "minibatch"), [
-    *(("", m) for m in MINIBATCHES), ("heavy", "none"), ("heavy", "independent"), ("late", "unit"), ("late", "same")])
+@pytest.mark.parametrize(
+    ("momentum", "minibatch"),
+    [*(("", m) for m in MINIBATCHES), ("heavy", "none"), ("heavy", "independent"), ("late", "unit"), ("late", "same")],
+)
 @pytest.mark.parametrize("name", RULES)
 def test_rule_with_noise_and_momentum(name, momentum, minibatch):
     case(PROBLEMS["beale"], name, momentum, minibatch)
@@ -199,10 +213,16 @@ def test_batch_size_is_the_absolute_hessian(problem, minibatch):
     case(this, "sam", "", minibatch, sigma=np.sqrt(np.abs(this.e) / 16), batch_size=16)
 
 
-@pytest.mark.parametrize(("problem", "name", "momentum", "minibatch"), [
-    ("quadratic1", "chain_normalized", "late", "independent"),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in [
-        ("beale", "chain_normalized", "late", "independent"), ("quadratic12", "normalized", "heavy", "same")])])
+@pytest.mark.parametrize(
+    ("problem", "name", "momentum", "minibatch"),
+    [
+        ("quadratic1", "chain_normalized", "late", "independent"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("beale", "chain_normalized", "late", "independent"), ("quadratic12", "normalized", "heavy", "same")]
+        ),
+    ],
+)
 def test_compiled(problem, name, momentum, minibatch):
     case(PROBLEMS[problem], name, momentum, minibatch, device="cpu")
 
@@ -210,14 +230,16 @@ def test_compiled(problem, name, momentum, minibatch):
 # diffusion -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["normal", "sign"])
 @pytest.mark.parametrize("dt", [None, 0.003])
-@pytest.mark.parametrize(("problem", "name"), [("quadratic3", "gd"), ("beale", "sam"), ("beale", "chain"),
-                                               ("quadratic12", "normalized")])
+@pytest.mark.parametrize(
+    ("problem", "name"), [("quadratic3", "gd"), ("beale", "sam"), ("beale", "chain"), ("quadratic12", "normalized")]
+)
 def test_diffusion_without_momentum(problem, name, dt, kind):
     this, (make, direction) = PROBLEMS[problem], RULES[name]
     h, still = dt or LR, [0.0, 0.0]
 
     def step(w, v, z, k):
         return w - h * direction(this, w, still) - np.sqrt(LR * h) * SIGMA * z, v
+
     got, _ = run(this.loss, sf.diffusion(make(lr=LR), sigma=SIGMA, dt=dt, kind=kind), this.start)
     agree(got, loop(this.start, step, numbers(this.loss.dim, kind))[0])
 
@@ -229,12 +251,13 @@ def test_diffusion_with_momentum(problem, name, dt, scheme):
     """dw = v dt, M dv = -phi M v dt - direction dt + sqrt(2D) dW, as written in Kim et al., Theorem 3."""
     this, (make, direction) = PROBLEMS[problem], RULES[name]
     h, mass, phi = dt or LR, LR / (1 - TAU), (1 - GAMMA) / LR
-    noise = np.sqrt(LR) * SIGMA                             # sqrt(2D); dW = -z sqrt(dt)
+    noise = np.sqrt(LR) * SIGMA  # sqrt(2D); dW = -z sqrt(dt)
 
     def step(w, v, z, k):
         force = -phi * mass * v * h - direction(this, w, [0.0, 0.0]) * h - noise * np.sqrt(h) * z
         u = v + force / mass
         return w + h * (u if scheme == "symplectic" else v), u
+
     rule = sf.diffusion(make(lr=LR, momentum=GAMMA, dampening=TAU), sigma=SIGMA, dt=dt, scheme=scheme)
     got, v = run(this.loss, rule, this.start)
     want, u = loop(this.start, step, numbers(this.loss.dim, "normal"))
@@ -253,8 +276,12 @@ def test_symplectic_steps_of_size_lr_are_the_heavy_ball(problem):
 
 
 # critical points -----------------------------------------------------------------------------------------------------
-STAYING = {"normalized": {"normalize": True}, "epsilon": {"normalize": True, "epsilon": EPSILON},
-           "chain_normalized": {"normalize": True, "drift": "chain"}, "constant": {}}
+STAYING = {
+    "normalized": {"normalize": True},
+    "epsilon": {"normalize": True, "epsilon": EPSILON},
+    "chain_normalized": {"normalize": True, "drift": "chain"},
+    "constant": {},
+}
 
 
 @pytest.mark.parametrize("options", STAYING.values(), ids=STAYING)
@@ -296,6 +323,7 @@ def test_a_zero_gradient_raises_where_asked():
 # rules and losses of a user's own ------------------------------------------------------------------------------------
 def test_a_rule_with_two_slots_and_the_step_count():
     """Adam, with noise on the gradient and bias correction by the step count."""
+
     def step(w, v, grad, p, z):
         m, s = v
         g = grad(w) + p.size * z[0]
@@ -303,13 +331,15 @@ def test_a_rule_with_two_slots_and_the_step_count():
         t = p.step_count + 1
         scale = p.lr / (1 - sf.exp(t * np.log(0.9)))
         return w - scale * m / (sf.sqrt(s / (1 - sf.exp(t * np.log(0.99)))) + 1e-8), (m, s)
+
     rule = sf.Rule("adam", step, {"lr": LR, "size": SIGMA, "b1": 0.9, "b2": 0.99}, slots=2, draws=1)
     this, memory = PROBLEMS["beale"], {"s": 0.0}
 
     def numpy_step(w, m, z, k):
         g = this.grad(w) + SIGMA * z
         m, memory["s"] = 0.9 * m + 0.1 * g, 0.99 * memory["s"] + 0.01 * g * g
-        return w - LR / (1 - 0.9**(k + 1)) * m / (np.sqrt(memory["s"] / (1 - 0.99**(k + 1))) + 1e-8), m
+        return w - LR / (1 - 0.9 ** (k + 1)) * m / (np.sqrt(memory["s"] / (1 - 0.99 ** (k + 1))) + 1e-8), m
+
     agree(run(this.loss, rule, this.start)[0], loop(this.start, numpy_step, numbers(2, "normal"))[0])
 
 
@@ -328,8 +358,11 @@ def smooth(w, p, y):
     return 0.5 * (w[0] * w[1] - y[0]) ** 2
 
 
-TARGETS = {"signed": (signed, lambda y: y[:, 0]), "smooth": (smooth, lambda y: y[:, 0]),
-           "bits": (bits, lambda y: (0.5 - 0.5 * y[:, 0]) - 2 * (0.5 - 0.5 * y[:, 1]))}
+TARGETS = {
+    "signed": (signed, lambda y: y[:, 0]),
+    "smooth": (smooth, lambda y: y[:, 0]),
+    "bits": (bits, lambda y: (0.5 - 0.5 * y[:, 0]) - 2 * (0.5 - 0.5 * y[:, 1])),
+}
 
 
 @pytest.mark.parametrize("kind", [None, "normal", "sign"])
@@ -351,8 +384,10 @@ def test_random_samples_of_a_loss(name, kind):
 
         def grad(w):
             return (w[:, 0] * w[:, 1] - y)[:, None] * w[:, ::-1]
+
         xi = SIGMA * wanted(z[:, :first], kind) if kind else 0
         return w - LR * (grad(w + RHO * grad(w)) + xi), v
+
     start = np.array([0.8, -0.5])
     want, _ = loop(start, step, numbers(first + loss.samples, common))
     agree(run(loss, rule, start)[0], want)
@@ -361,27 +396,33 @@ def test_random_samples_of_a_loss(name, kind):
 @pytest.mark.parametrize("dim", [2, 12])
 def test_a_sign_by_itself_is_a_number(dim):
     """A rule may add a random sign as it is, or compare or divide it; only products take the bits."""
+
     def step(w, v, grad, p, z):
         return w + z[0] + sf.where(z[0] < 0, 0.25, z[0] / (3 + w * w)) - w * z[0], v
+
     rule = sf.Rule("walk", step, draws=1, kind="sign")
     start = np.linspace(0, 1, dim)
-    want, _ = loop(start, lambda w, v, z, k: (w + z + np.where(z < 0, 0.25, z / (3 + w * w)) - w * z, v),
-                   numbers(dim, "sign"))
+    want, _ = loop(start, lambda w, v, z, k: (w + z + np.where(z < 0, 0.25, z / (3 + w * w)) - w * z, v), numbers(dim, "sign"))
     got, _ = run(sf.losses.quadratic(np.ones(dim)), rule, start)
     agree(got, want)
 
 
 # the comparison itself -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("fault", [{"sigma": SIGMA * (1 + 1e-9)}, {"minibatch": "same"}, {"momentum": "late"},
-                                   {"kind": "sign"}, {"name": "epsilon"}])
+@pytest.mark.parametrize(
+    "fault", [{"sigma": SIGMA * (1 + 1e-9)}, {"minibatch": "same"}, {"momentum": "late"}, {"kind": "sign"}, {"name": "epsilon"}]
+)
 def test_a_planted_fault_is_found(fault, monkeypatch):
     """The loop on one side, a slightly other rule on the other."""
     good = {"name": "normalized", "momentum": "heavy", "minibatch": "independent", "sigma": SIGMA, "kind": "normal"}
     problem, fast = PROBLEMS["beale"], run
     case(problem, **good)
     wrong = good | fault
-    rule = sf.noisy(RULES[wrong["name"]][0](lr=LR, **MOMENTA[wrong["momentum"]]), minibatch=wrong["minibatch"],
-                    sigma=wrong["sigma"], kind=wrong["kind"])
+    rule = sf.noisy(
+        RULES[wrong["name"]][0](lr=LR, **MOMENTA[wrong["momentum"]]),
+        minibatch=wrong["minibatch"],
+        sigma=wrong["sigma"],
+        kind=wrong["kind"],
+    )
     monkeypatch.setitem(globals(), "run", lambda loss, r, *rest: fast(loss, rule if r.draws and r.slots else r, *rest))
     with pytest.raises(AssertionError, match="Not equal"):
         case(problem, **good)

@@ -1,4 +1,5 @@
 """The register of discrepancies: complete, each entry with its numbers, and able to come out otherwise."""
+
 import io
 from functools import cache
 
@@ -14,16 +15,29 @@ SMALL = 0.1
 ONLY = "holds only if "
 FAILS = ("K2", "K3", "K4", "K7", "K8", "K11", "K12", "K16", "K19", "B1", "B2", "B3", "B4", "B5", "B6", "B9", "B10", "B14")
 CONDITIONS = {
-    "K1": "rho > -1/lambda_1", "K5": "|lambda|*t and rho*|lambda| are small, with the published drift",
-    "K6": "rho^2 is at most of the order of t", "K9": "(1 - momentum)*n is large and lr*|kappa|/(1 - momentum)^2 small",
-    "K10": "lambda > 0 and the MSD is stationary", "K13": "dampening = 0 and lr*kappa <= 1",
-    "K14": "the noise is multiplicative and shared by both gradients", "K15": "the ascent gradient is exact",
-    "K17": "rho is normalised", "K20": "rho <= 0.05; beyond it stays at 2.5",
-    "K22": "near a minimum", "K23": "rho < 1/|lambda|",
-    "B8": "v and v_i are not 0", "B11": "lambda_1 = 1", "B12": "rho > 1 - lr", "B13": "the segment misses 0",
+    "K1": "rho > -1/lambda_1",
+    "K5": "|lambda|*t and rho*|lambda| are small, with the published drift",
+    "K6": "rho^2 is at most of the order of t",
+    "K9": "(1 - momentum)*n is large and lr*|kappa|/(1 - momentum)^2 small",
+    "K10": "lambda > 0 and the MSD is stationary",
+    "K13": "dampening = 0 and lr*kappa <= 1",
+    "K14": "the noise is multiplicative and shared by both gradients",
+    "K15": "the ascent gradient is exact",
+    "K17": "rho is normalised",
+    "K20": "rho <= 0.05; beyond it stays at 2.5",
+    "K22": "near a minimum",
+    "K23": "rho < 1/|lambda|",
+    "B8": "v and v_i are not 0",
+    "B11": "lambda_1 = 1",
+    "B12": "rho > 1 - lr",
+    "B13": "the segment misses 0",
 }
-VERDICTS = {"K18": "holds", "B15": "open", **dict.fromkeys(FAILS, "does not hold"),
-            **{k: ONLY + v for k, v in CONDITIONS.items()}}
+VERDICTS = {
+    "K18": "holds",
+    "B15": "open",
+    **dict.fromkeys(FAILS, "does not hold"),
+    **{k: ONLY + v for k, v in CONDITIONS.items()},
+}
 
 
 @cache
@@ -70,7 +84,7 @@ def test_numbers_of_kim():
     np.testing.assert_allclose(n["K12"]["gap"], n["K12"]["expected"], rtol=1e-10)
     np.testing.assert_allclose(n["K13"]["steep"][:4], [1.333, 1.164, 1.111, 1.333], atol=1e-3)
     np.testing.assert_allclose(n["K14"]["msd"] * n["K14"]["batch_size"], n["K14"]["msd"][0], rtol=1e-14)
-    assert max(n["K15"]["off"].values()) < 5        # chance of a false alarm below 5e-6
+    assert max(n["K15"]["off"].values()) < 5  # chance of a false alarm below 5e-6
     assert n["K16"]["second"] == pytest.approx([0.1005379, -2.6445136], abs=1e-7)
     assert n["K16"]["loss_far_away"][-1] == pytest.approx(0.4522, abs=1e-4)
     assert n["K17"]["constant"][1] < -0.99 and n["K17"]["normalised"][1] > 0.9
@@ -98,11 +112,13 @@ def shown(label):
 def test_verdicts_follow_the_numbers(monkeypatch):
     T = sf.theory
     exact, bound, factor, window, theorem2 = T.corollary1, T.escape_curvature_bound, T.noise_factor, T.rho_window, T.theorem2
-    cases = [("K5", "corollary1_exact", lambda t, drift, **k: exact(t, **k), "holds"),
-             ("K12", "theorem3", lambda t, momentum, **k: theorem2(t, **k), "holds"),
-             ("K15", "noise_factor", lambda e, **k: 1.5 * factor(e, **k), "does not hold"),
-             ("K23", "rho_window", lambda e, momentum, **k: window(e / (1 + momentum), **k), "holds"),
-             ("B1", "escape_curvature_bound", lambda version, **k: bound(**k), "holds")]
+    cases = [
+        ("K5", "corollary1_exact", lambda t, drift, **k: exact(t, **k), "holds"),
+        ("K12", "theorem3", lambda t, momentum, **k: theorem2(t, **k), "holds"),
+        ("K15", "noise_factor", lambda e, **k: 1.5 * factor(e, **k), "does not hold"),
+        ("K23", "rho_window", lambda e, momentum, **k: window(e / (1 + momentum), **k), "holds"),
+        ("B1", "escape_curvature_bound", lambda version, **k: bound(**k), "holds"),
+    ]
     for label, name, function, expected in cases:
         with monkeypatch.context() as m:
             m.setattr(T, name, function)

@@ -1,4 +1,5 @@
 """The frame of the experiments: names, files, table of verdicts, the command; experiments that cost nothing."""
+
 import csv
 import json
 import subprocess
@@ -15,8 +16,12 @@ from samfast.cli.main import main
 from samfast.reproduce import verdicts
 from samfast.reproduce.experiment import Claim, Experiment, Outcome, verdict
 
-CLAIMS = (Claim("One is one.", "1", "holds", "theory.phi1"), Claim("Two is one.", "2 " * 60, "does not hold", "nowhere"),
-          Claim("Three is one.", "1", "holds only if 3 = 1", "somewhere"), Claim("Four?", "nothing", "open", "later"))
+CLAIMS = (
+    Claim("One is one.", "1", "holds", "theory.phi1"),
+    Claim("Two is one.", "2 " * 60, "does not hold", "nowhere"),
+    Claim("Three is one.", "1", "holds only if 3 = 1", "somewhere"),
+    Claim("Four?", "nothing", "open", "later"),
+)
 CALLS = []
 
 
@@ -24,12 +29,18 @@ def cheap(size, progress, executor):
     CALLS.append(size)
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([0, 1])
-    return Outcome(CLAIMS, {"a": np.array([1.5, np.inf]), "b": {"c": np.int64(3), "d": (True, None, "x")}},
-                   {"data": {"x": np.array([0.1, 1 / 3]), "name": ["p", "q"]}}, {"picture": figure}, {"picture": moving})
+    return Outcome(
+        CLAIMS,
+        {"a": np.array([1.5, np.inf]), "b": {"c": np.int64(3), "d": (True, None, "x")}},
+        {"data": {"x": np.array([0.1, 1 / 3]), "name": ["p", "q"]}},
+        {"picture": figure},
+        {"picture": moving},
+    )
 
 
 def moving():
     from matplotlib.animation import FuncAnimation
+
     figure = Figure(figsize=(1, 1))
     (line,) = figure.subplots().plot([], [])
     return FuncAnimation(figure, lambda k: line.set_data([0, k], [0, 1]), range(2))
@@ -53,12 +64,13 @@ def made(monkeypatch, tmp_path):
 
 
 def test_names_are_found_without_drawing_or_compiling():
-    code = ("import sys, samfast as sf; print(*sf.reproduce.names()); "
-            "assert all(sf.reproduce.get(n).title for n in sf.reproduce.names()); "
-            "assert not {'numba', 'matplotlib'} & set(sys.modules)")
+    code = (
+        "import sys, samfast as sf; print(*sf.reproduce.names()); "
+        "assert all(sf.reproduce.get(n).title for n in sf.reproduce.names()); "
+        "assert not {'numba', 'matplotlib'} & set(sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert out[:11] == [*(f"kim-fig{i}" for i in range(1, 8)), "kim-theorem1", "kim-theorem2", "kim-theorem3",
-                        "kim-corollary1"]
+    assert out[:11] == [*(f"kim-fig{i}" for i in range(1, 8)), "kim-theorem1", "kim-theorem2", "kim-theorem3", "kim-corollary1"]
     assert len(set(out)) == len(out) and all(reproduce.get(name).name == name for name in out)
 
 
@@ -73,8 +85,12 @@ def test_errors_name_the_remedy():
 
 
 def test_a_verdict_follows_from_what_was_measured():
-    assert [verdict(True), verdict(np.array([True, True]), "x > 0"), verdict(np.array([True, False]), "x > 0"),
-            verdict(False, otherwise="open")] == ["holds", "holds only if x > 0", "does not hold", "open"]
+    assert [
+        verdict(True),
+        verdict(np.array([True, True]), "x > 0"),
+        verdict(np.array([True, False]), "x > 0"),
+        verdict(False, otherwise="open"),
+    ] == ["holds", "holds only if x > 0", "does not hold", "open"]
 
 
 def test_files_are_exact_and_complete(made):
@@ -140,8 +156,15 @@ def test_ctrl_c_leaves_what_is_finished(made, capsys):
     assert main(["reproduce", "stopped", "--out", "there"]) == 130 and not (made / "there").exists()
 
 
-@pytest.mark.parametrize("words, text", [(["nothing"], "choose one of"), (["cheap", "--threads", "0"], "at least 1"),
-                                         (["cheap", "--out", "file"], "give a folder"), (["cheap", "--size", "0"], "size=0")])
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (["nothing"], "choose one of"),
+        (["cheap", "--threads", "0"], "at least 1"),
+        (["cheap", "--out", "file"], "give a folder"),
+        (["cheap", "--size", "0"], "size=0"),
+    ],
+)
 def test_the_command_reports_errors_in_one_line(made, capsys, words, text):
     (made / "file").write_text("")
     assert main(["reproduce", *words]) == 2

@@ -1,4 +1,5 @@
 """Bartlett et al. again: the experiments at a tenth of their size, their numbers against loops, theory and stated values."""
+
 import io
 import json
 from functools import cache
@@ -16,7 +17,8 @@ from samfast.reproduce.storage import plain
 SMALL = 0.1
 ONLY = "holds only if "
 VERDICTS = {
-    "bartlett-fig1": ["holds"] * 3, "bartlett-fig2": ["holds"] * 4,
+    "bartlett-fig1": ["holds"] * 3,
+    "bartlett-fig2": ["holds"] * 4,
     "bartlett-fig3": [ONLY + "rho > 1 - lr on this ravine", "holds", ONLY + "1 - lr < rho < 1.1934", "holds"],
     "bartlett-fig4": [ONLY + "rho > 1 - lr on this ravine", "holds", "holds"],
     "bartlett-fig5": [ONLY + "the largest curvature is 1 (here it is 2)", "holds", "does not hold"],
@@ -166,17 +168,24 @@ def changed(module, monkeypatch, name, function, experiment):
 
 def test_wrong_theory_changes_a_verdict(monkeypatch):
     T = sf.theory
-    amplitude, multipliers, capture, drift = (T.two_cycle_amplitude, T.two_cycle_multipliers, T.two_cycle_capture,
-                                              T.wide_minima_drift)
+    amplitude, multipliers, capture, drift = (
+        T.two_cycle_amplitude,
+        T.two_cycle_multipliers,
+        T.two_cycle_capture,
+        T.wide_minima_drift,
+    )
 
     def wrong_drift(*args, **how):
         return 2 * drift(*args, **how)
-    cases = [("two_cycle_amplitude", lambda *a, **k: amplitude(*a, **k) * (1 + 1e-9), "bartlett-fig1", 1),
-             ("ravine_two_cycle", lambda **k: (0.2, 0.15), "bartlett-fig3", 2),
-             ("two_cycle_multipliers", lambda *a, **k: multipliers(*a, **k) + 1e-3, "bartlett-theorem1", 2),
-             ("two_cycle_capture", lambda *a, **k: tuple(x * 1.3 for x in capture(*a, **k)), "bartlett-theorem1", 4),
-             ("wide_minima_drift", wrong_drift, "bartlett-theorem21", 0),
-             ("bouncing_descent_bound", lambda u, **k: -1.0 + 0 * u[..., 0], "bartlett-fig2", 1)]
+
+    cases = [
+        ("two_cycle_amplitude", lambda *a, **k: amplitude(*a, **k) * (1 + 1e-9), "bartlett-fig1", 1),
+        ("ravine_two_cycle", lambda **k: (0.2, 0.15), "bartlett-fig3", 2),
+        ("two_cycle_multipliers", lambda *a, **k: multipliers(*a, **k) + 1e-3, "bartlett-theorem1", 2),
+        ("two_cycle_capture", lambda *a, **k: tuple(x * 1.3 for x in capture(*a, **k)), "bartlett-theorem1", 4),
+        ("wide_minima_drift", wrong_drift, "bartlett-theorem21", 0),
+        ("bouncing_descent_bound", lambda u, **k: -1.0 + 0 * u[..., 0], "bartlett-fig2", 1),
+    ]
     for name, function, experiment, i in cases:
         verdict = changed(T, monkeypatch, name, function, experiment)[i]
         assert verdict == "does not hold" != VERDICTS[experiment][i], name
@@ -185,6 +194,7 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
 def test_a_wrong_rule_changes_a_verdict(monkeypatch):
     """Without its radius SAM is gradient descent, which does not bounce."""
     from samfast.model.rules import sam
+
     verdicts = changed(paths, monkeypatch, "sam", lambda rho, **k: sam(rho=0.0, **k), "bartlett-fig1")
     assert verdicts[:2] == ["does not hold"] * 2
 
@@ -199,14 +209,13 @@ def test_the_printed_bound_of_lemma_11_can_fail_or_hold():
 
 def test_lemma_5_with_a_wrong_constant_is_violated(monkeypatch):
     made = sf.theory.bounce_constants
-    monkeypatch.setattr(sf.theory, "bounce_constants",
-                        lambda *a, **k: made(*a, **k)._replace(beta=1.05 * made(*a, **k).beta))
+    monkeypatch.setattr(sf.theory, "bounce_constants", lambda *a, **k: made(*a, **k)._replace(beta=1.05 * made(*a, **k).beta))
     assert theorem1._lemma_5(2000)["beta"] > 20
 
 
 # --- full size -----------------------------------------------------------------------------------------------------------
 GOLDEN = json.loads((Path(__file__).parent / "golden_bartlett.json").read_text())
-CHAOTIC = ("heights", "normalised")     # radii beyond the two-cycle of the ravine; the cosine beside Beale's saddle
+CHAOTIC = ("heights", "normalised")  # radii beyond the two-cycle of the ravine; the cosine beside Beale's saddle
 
 
 def same(golden, value, place=""):

@@ -1,4 +1,5 @@
 """Kim et al. again: every experiment at reduced size, the walks against plain loops, and golden values at full size."""
+
 import importlib.util
 import json
 import sys
@@ -26,8 +27,14 @@ def texts(figure):
     found = [t for t in (figure._supxlabel, figure._suptitle) if t]
     for axes in figure.axes:
         legend = axes.get_legend()
-        found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts,
-                  *(legend.get_texts() if legend else [])]
+        found += [
+            axes.title,
+            axes._left_title,
+            axes.xaxis.label,
+            axes.yaxis.label,
+            *axes.texts,
+            *(legend.get_texts() if legend else []),
+        ]
     return [t for t in found if t.get_text() and t.get_visible()]
 
 
@@ -52,7 +59,7 @@ def test_small(name):
         for text, box in boxes:
             assert room.contains(box.x0, box.y0) and room.contains(box.x1, box.y1), text
         for i, (a, one) in enumerate(boxes):
-            for b, other in boxes[i + 1:]:
+            for b, other in boxes[i + 1 :]:
                 assert not one.padded(-1).overlaps(other.padded(-1)), (a, b)
         assert all(axes.get_window_extent().height > 40 for axes in figure.axes if not hasattr(axes, "_colorbar"))
 
@@ -79,7 +86,7 @@ def test_what_the_pictures_show():
 def test_animation():
     [make] = outcome("kim-fig1").animations.values()
     animation = make()
-    animation._draw_was_started = True                                      # it is drawn one frame at a time here
+    animation._draw_was_started = True  # it is drawn one frame at a time here
     line, _, ahead = animation._func(RELEASED.steps)
     np.testing.assert_array_equal(line.get_xydata()[-1], walk(RELEASED).position[-1, 0])
     np.testing.assert_array_equal(ahead.get_xydata()[0], walk(RELEASED).perturbed[-1, 2])
@@ -88,9 +95,10 @@ def test_animation():
 # --- the settings on Beale's function, against a plain loop ----------------------------------------------------------------
 def gradient(w):
     x, y = w.T
-    f = [c - x + x * y ** i for i, c in enumerate((1.5, 2.25, 2.625), 1)]
-    return np.stack([2 * sum(a * (y ** i - 1) for i, a in enumerate(f, 1)),
-                     2 * x * sum(i * a * y ** (i - 1) for i, a in enumerate(f, 1))], -1)
+    f = [c - x + x * y**i for i, c in enumerate((1.5, 2.25, 2.625), 1)]
+    return np.stack(
+        [2 * sum(a * (y**i - 1) for i, a in enumerate(f, 1)), 2 * x * sum(i * a * y ** (i - 1) for i, a in enumerate(f, 1))], -1
+    )
 
 
 def loop(setting, steps):
@@ -114,7 +122,7 @@ def test_released_setting_step_for_step():
         np.testing.assert_allclose(seen.position[:near, i], expected[:near, i], atol=1e-10, rtol=0)
     assert seen.arrival.tolist() == [-1, -1, 2191, 569]
     np.testing.assert_allclose(seen.position[-1, :2], [[2.4752899, 0.3351411], [2.5538687, 0.3644074]], atol=1e-6)
-    late = seen.distance[RELEASED.steps // 2:]
+    late = seen.distance[RELEASED.steps // 2 :]
     assert late[:, 2].max() < 4e-4 and late[:, 3].max() < 2e-3 and late[:, :2].min() > 2
 
 
@@ -136,8 +144,9 @@ def test_normalised_radius_stays_chaotic():
     assert late.cosine.min() < -0.9 and late.cosine.max() > 0.9
     assert 0.03 < beale.changes(late.cosine)[0] < 0.05 and 0.85 < late.switches()[0] < 0.92
     cases = late.case()
-    np.testing.assert_array_equal(cases == 3, np.sign(beale.boundary(late.position.T)).T != np.sign(
-        beale.boundary(late.perturbed.T)).T)
+    np.testing.assert_array_equal(
+        cases == 3, np.sign(beale.boundary(late.position.T)).T != np.sign(beale.boundary(late.perturbed.T)).T
+    )
 
 
 def test_gradient_descent_reaches_the_minimum():
@@ -165,8 +174,12 @@ def test_benchmark_checks_itself(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "bench_reproduce", module)
     spec.loader.exec_module(module)
-    rows = [module.released(1, steps=300), module.fig7(1, seeds=100), module.basins(31),
-            *module.everything(SMALL, ("kim-theorem1",))]
+    rows = [
+        module.released(1, steps=300),
+        module.fig7(1, seeds=100),
+        module.basins(31),
+        *module.everything(SMALL, ("kim-theorem1",)),
+    ]
     assert len(rows) == 5 and all(row.seconds > 0 and row.goal > 0 and str(row).endswith(row.check) for row in rows)
     monkeypatch.setitem(module.LOSSES, 0.1, 2.25)
     with pytest.raises(AssertionError, match="mean losses differ"):
@@ -187,8 +200,10 @@ def test_fig_7_table():
     """Row 16: mean losses to 0.012, full-batch law to 0.01, larger batches help."""
     n = sf.reproduce.run("kim-fig7").numbers
     at = [fig7.RHO.index(r) for r in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)]
-    for kind, loss in (("normalized", [2.291, 2.366, 2.441, 2.500, 2.500, 2.499, 2.499]),
-                       ("constant", [2.291, 2.297, 2.318, 2.402, 2.484, 2.499, 2.500])):
+    for kind, loss in (
+        ("normalized", [2.291, 2.366, 2.441, 2.500, 2.500, 2.499, 2.499]),
+        ("constant", [2.291, 2.297, 2.318, 2.402, 2.484, 2.499, 2.500]),
+    ):
         np.testing.assert_allclose(n[kind]["loss"][at], loss, atol=0.012)
     np.testing.assert_allclose(n["full batch"]["loss"], n["law"], atol=0.01)
     np.testing.assert_allclose(n["batches"]["loss"], [2.485, 2.322, 2.261, 2.2525], atol=0.012)
@@ -200,12 +215,24 @@ def test_fig_7_table():
 # Chaotic walks: five standard errors, from the spread of these statistics between quarters of a run; means of 1000 seeds:
 # four standard errors.
 DETERMINED = (1e-6, 1e-12)
-CHAOTIC = [("kim-fig1", "constant", (1e-3, 0)), ("kim-fig1", "late_smallest", (0, 2e-3)), ("kim-fig1", "late", (0.05, 0)),
-           ("kim-fig1", "end_from_minimum", (1e-3, 0)), ("kim-fig3", "", (0, 0.02)), ("kim-fig4", "sign_changes", (0, 0.012)),
-           ("kim-fig4", "constant", DETERMINED), ("kim-fig4", "0.001", DETERMINED), ("kim-fig4", "", (0, 2e-3)),
-           ("kim-fig7", "loss", (0, 0.012)), ("kim-fig7", "stuck", (0, 0.06)), ("kim-fig7", "error", (0.5, 1e-4)),
-           ("kim-fig5", "largest_relative_error", (0, 1e-12)), ("kim-theorem1", "largest_rate_error", (0, 1e-8)),
-           ("kim-theorem", "worst_z", (0, 1e-3)), ("kim-corollary1", "worst_z", (0, 1e-3))]
+CHAOTIC = [
+    ("kim-fig1", "constant", (1e-3, 0)),
+    ("kim-fig1", "late_smallest", (0, 2e-3)),
+    ("kim-fig1", "late", (0.05, 0)),
+    ("kim-fig1", "end_from_minimum", (1e-3, 0)),
+    ("kim-fig3", "", (0, 0.02)),
+    ("kim-fig4", "sign_changes", (0, 0.012)),
+    ("kim-fig4", "constant", DETERMINED),
+    ("kim-fig4", "0.001", DETERMINED),
+    ("kim-fig4", "", (0, 2e-3)),
+    ("kim-fig7", "loss", (0, 0.012)),
+    ("kim-fig7", "stuck", (0, 0.06)),
+    ("kim-fig7", "error", (0.5, 1e-4)),
+    ("kim-fig5", "largest_relative_error", (0, 1e-12)),
+    ("kim-theorem1", "largest_rate_error", (0, 1e-8)),
+    ("kim-theorem", "worst_z", (0, 1e-3)),
+    ("kim-corollary1", "worst_z", (0, 1e-3)),
+]
 
 
 def compare(name, path, one, other):

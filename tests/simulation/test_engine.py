@@ -1,4 +1,5 @@
 """What simulate gives: shapes, statistics, divergence, replay, resume, seeds; and that nothing is compiled twice."""
+
 import warnings
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import samfast as sf
 from samfast import cache
 from samfast.simulation import prepare
 
-PER_PATH = [sf.per_path(np.linspace(.01, .2, 200))]
+PER_PATH = [sf.per_path(np.linspace(0.01, 0.2, 200))]
 
 
 def in_numpy(run, values=None):
@@ -18,23 +19,23 @@ def in_numpy(run, values=None):
     x = run.values if values is None else values
     mean = x.mean(-2, keepdims=True)
     d = x - mean
-    return mean[..., 0, :], (d**2).sum(-2)/(x.shape[-2] - 1), (d**3).mean(-2), (d**4).mean(-2)
+    return mean[..., 0, :], (d**2).sum(-2) / (x.shape[-2] - 1), (d**3).mean(-2), (d**4).mean(-2)
 
 
 def close(a, b, scale=None):
-    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12*np.abs(b if scale is None else scale).max())
+    np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(b if scale is None else scale).max())
 
 
-@pytest.mark.parametrize("params", [{}, {"lr": [.05, .1, .2]}, {"lr": PER_PATH[0]}], ids=["one", "sweep", "per_path"])
+@pytest.mark.parametrize("params", [{}, {"lr": [0.05, 0.1, 0.2]}, {"lr": PER_PATH[0]}], ids=["one", "sweep", "per_path"])
 def test_statistics_are_those_of_the_values(params):
     run = simulate(**params)
     mean, var, third, fourth = in_numpy(run)
     close(run.mean, mean)
     close(run.var, var)
-    close(run.std_error, np.sqrt(var/200))
-    close(run.central(2), var*199/200)
-    close(run.central(3), third, var.max()**1.5)
-    close(run.central(4), fourth, ((run.values - run.shift[..., None, None, :])**4).mean(-2))     # about the shift: cancels
+    close(run.std_error, np.sqrt(var / 200))
+    close(run.central(2), var * 199 / 200)
+    close(run.central(3), third, var.max() ** 1.5)
+    close(run.central(4), fourth, ((run.values - run.shift[..., None, None, :]) ** 4).mean(-2))  # about the shift: cancels
     close(run["w1"], mean[..., 1])
     assert (run.count == 200).all() and run.count.shape == (*run.sweep, 3)
     assert np.array_equal(run.values[..., -1, :, :], run.final())
@@ -67,7 +68,7 @@ def test_third_moments_need_asking():
 
 # --- sweeps -------------------------------------------------------------------------------------------------------------
 def test_a_grid_by_broadcasting():
-    lr, momentum = [[.05], [.1], [.15]], [0, .3, .6, .9]
+    lr, momentum = [[0.05], [0.1], [0.15]], [0, 0.3, 0.6, 0.9]
     run = simulate(lr=lr, momentum=momentum)
     assert run.sweep == (3, 4) and run.mean.shape == (3, 4, 3, 2) == run.var.shape == run.std_error.shape
     assert run["w0"].shape == (3, 4, 3) == run.count.shape
@@ -78,7 +79,9 @@ def test_a_grid_by_broadcasting():
         assert np.array_equal(run.final("v")[i, j], alone.final("v"))
 
 
-@pytest.mark.parametrize("k, sweep", [([[1., .5], [2., 0.]], (2,)), ([[[1., 2.]], [[3., 4.]]], (2, 1)), ([2., 1.], ())])
+@pytest.mark.parametrize(
+    "k, sweep", [([[1.0, 0.5], [2.0, 0.0]], (2,)), ([[[1.0, 2.0]], [[3.0, 4.0]]], (2, 1)), ([2.0, 1.0], ())]
+)
 def test_a_parameter_of_each_coordinate(k, sweep):
     """Its last axis is the coordinates, the others sweep."""
     run = simulate(bowl.replace(k=k))
@@ -88,9 +91,9 @@ def test_a_parameter_of_each_coordinate(k, sweep):
 
 
 def test_a_vector_parameter_sweeps_against_a_number():
-    run = simulate(bowl.replace(k=[[[1., .5]], [[2., 0.]]]), lr=[.05, .1, .2])
+    run = simulate(bowl.replace(k=[[[1.0, 0.5]], [[2.0, 0.0]]]), lr=[0.05, 0.1, 0.2])
     assert run.sweep == (2, 3)
-    assert np.array_equal(run.values[1, 2], simulate(bowl.replace(k=[2., 0.]), lr=.2).values)
+    assert np.array_equal(run.values[1, 2], simulate(bowl.replace(k=[2.0, 0.0]), lr=0.2).values)
 
 
 def test_parameters_of_each_path():
@@ -102,7 +105,7 @@ def test_parameters_of_each_path():
 
 
 def test_starts_of_each_path():
-    starts = np.linspace([-1., 2.], [3., 1.], 200)
+    starts = np.linspace([-1.0, 2.0], [3.0, 1.0], 200)
     run = simulate(start=starts, paths=None)
     assert run.paths == 200 and np.array_equal(run.values[0], starts)
     for path in (0, 150):
@@ -110,18 +113,18 @@ def test_starts_of_each_path():
 
 
 def test_a_vector_sigma_may_become_a_number():
-    rule = sf.noisy(sf.gd(lr=.1, momentum=.5), sigma=[.3, .3])
-    one, other = (prepare.plan(bowl, r, [1., 1.]).params for r in (rule.replace(sigma=.3), rule))
+    rule = sf.noisy(sf.gd(lr=0.1, momentum=0.5), sigma=[0.3, 0.3])
+    one, other = (prepare.plan(bowl, r, [1.0, 1.0]).params for r in (rule.replace(sigma=0.3), rule))
     assert np.array_equal(one, other)
 
 
 def test_variances_far_from_zero_keep_their_digits():
     """Sums are about the start: without that nothing would be left of a variance of 0.01 beside 1e6 squared."""
-    run = simulate(bowl.replace(k=[0., 0.]), [1e6, -1e6])
+    run = simulate(bowl.replace(k=[0.0, 0.0]), [1e6, -1e6])
     mean, var, _, _ = in_numpy(run)
-    assert np.array_equal(run.shift, [1e6, -1e6]) and .005 < var[-1, 0] < .2
+    assert np.array_equal(run.shift, [1e6, -1e6]) and 0.005 < var[-1, 0] < 0.2
     np.testing.assert_allclose(run.mean, mean, rtol=1e-15)
-    x = run.values - run.shift                                     # exact
+    x = run.values - run.shift  # exact
     np.testing.assert_allclose(run.var[1:], x[1:].var(-2, ddof=1), rtol=1e-12)
 
 
@@ -175,7 +178,7 @@ def test_paths_that_diverge_are_left_out_with_one_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = diverging()
-    warning, = caught
+    (warning,) = caught
     assert warning.category is sf.DivergenceWarning and warning.filename.endswith("subject.py")
     text = str(warning.message)
     step = int(run.diverged[0, 2])
@@ -192,7 +195,7 @@ def test_paths_that_diverge_are_left_out_with_one_warning():
 
 def test_divergence_by_configuration():
     with pytest.warns(sf.DivergenceWarning, match=r"8 of 400 paths diverged \(by configuration: \{0: 4, 1: 4\}\)"):
-        run = simulate(QUARTIC, far_out(200), lr=[.1, .15])
+        run = simulate(QUARTIC, far_out(200), lr=[0.1, 0.15])
     assert run.diverged[:, :2].tolist() == [[c, p] for c in (0, 1) for p in LOST]
 
 
@@ -200,9 +203,9 @@ def test_divergence_as_an_error():
     with pytest.raises(FloatingPointError, match=r"4 of 200 paths diverged; the first is path 3, .*on_divergence='mask'"):
         diverging("raise")
     ok = simulate(record=[0, 2], options={"on_divergence": "raise"})
-    with pytest.raises(FloatingPointError, match="smaller lr"):     # the policy goes on with the run
+    with pytest.raises(FloatingPointError, match="smaller lr"):  # the policy goes on with the run
         sf.resume(simulate(QUARTIC, far_out(200), record=[0, 1], options={"on_divergence": "raise"}), record=[40])
-    assert sf.resume(ok, record=[5]).count.tolist() == [200]*3
+    assert sf.resume(ok, record=[5]).count.tolist() == [200] * 3
 
 
 def test_divergence_left_in():
@@ -234,7 +237,7 @@ def test_replay_shows_a_path():
     assert np.array_equal(blown.replay(0).values, blown.values, equal_nan=True)
 
 
-@pytest.mark.parametrize("params", [{"lr": PER_PATH[0]}, {"lr": [.05, .2]}], ids=["per_path", "sweep"])
+@pytest.mark.parametrize("params", [{"lr": PER_PATH[0]}, {"lr": [0.05, 0.2]}], ids=["per_path", "sweep"])
 def test_replay_of_other_runs(params):
     run = simulate(**params)
     again = run.replay(131, record=[3, 40])
@@ -242,7 +245,7 @@ def test_replay_of_other_runs(params):
 
 
 def test_replay_with_noise_of_its_own_for_each_setting():
-    run = simulate(lr=[.1, .1], options={"shared_noise": False})
+    run = simulate(lr=[0.1, 0.1], options={"shared_noise": False})
     again = run.replay(131, record=run.record)
     assert np.array_equal(again.values[..., 0, :], run.values[..., 131, :])
     assert not np.array_equal(run.values[0], run.values[1])
@@ -258,14 +261,15 @@ def test_resuming_from_the_start():
     assert digest(sf.resume(simulate(record=[0]), record=[3, 40])) == digest(simulate())
 
 
-@pytest.mark.parametrize("params", [{"lr": PER_PATH[0]}, {"lr": [[.05], [.2]], "momentum": [.1, .5]}])
+@pytest.mark.parametrize("params", [{"lr": PER_PATH[0]}, {"lr": [[0.05], [0.2]], "momentum": [0.1, 0.5]}])
 def test_resuming_other_runs(params):
     assert digest(sf.resume(simulate(record=[0, 3], **params), record=[40])) == digest(simulate(**params))
 
 
 # --- memory -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("options, what", [({}, "values"), ({"values": False}, "state"),
-                                           ({"values": False, "state": False}, "sums")])
+@pytest.mark.parametrize(
+    "options, what", [({}, "values"), ({"values": False}, "state"), ({"values": False, "state": False}, "sums")]
+)
 def test_memory_is_checked_before_it_is_taken(monkeypatch, options, what):
     monkeypatch.setattr("samfast.arrays.free_memory", lambda: 4e5)
     monkeypatch.setattr("samfast.simulation.prepare.run_shard", None)
@@ -293,14 +297,15 @@ def test_memory_unknown(monkeypatch):
 def test_nothing_is_compiled_twice():
     """Other sizes, starts, parameters, times, seeds, policies and numbers of settings: the same machine code."""
     from numba.core.event import install_recorder
-    alone, swept = simulate(), simulate(lr=[.05, .1])
+
+    alone, swept = simulate(), simulate(lr=[0.05, 0.1])
     modules = len(cache._modules)
     with install_recorder("numba:compile") as compiled:
-        simulate(paths=1000, start=[3., 4.], record=[5, 6, 70])
-        simulate(QUARTIC.replace(k=[3., 4.]), lr=.01, momentum=.9, dampening=.1, sigma=.7)
+        simulate(paths=1000, start=[3.0, 4.0], record=[5, 6, 70])
+        simulate(QUARTIC.replace(k=[3.0, 4.0]), lr=0.01, momentum=0.9, dampening=0.1, sigma=0.7)
         simulate(start=np.ones((50, 2)), paths=50, options={"seed": 5, "values": False, "state": False})
-        simulate(lr=np.linspace(.01, .1, 7), momentum=.9, record=range(20), options={"seed": None, "on_divergence": "keep"})
-        simulate(lr=[[.01], [.02]], sigma=[.1, .2, .3])
+        simulate(lr=np.linspace(0.01, 0.1, 7), momentum=0.9, record=range(20), options={"seed": None, "on_divergence": "keep"})
+        simulate(lr=[[0.01], [0.02]], sigma=[0.1, 0.2, 0.3])
         sf.resume(alone, record=[41, 50])
         swept.replay(3)
     assert not compiled.buffer
@@ -315,21 +320,31 @@ def key(loss, rule=RULE, paths=200, **options):
 
 def test_the_key_follows_the_value_of_the_program():
     """Not its source: what a closure, a helper or a literal holds is in the text."""
-    def make(constant, helper=lambda x: x*x):
+
+    def make(constant, helper=lambda x: x * x):
         @sf.loss(dim=2, a=1.0)
         def f(w, p):
-            return p.a*constant*helper(w[0]) + w[1]**2
+            return p.a * constant * helper(w[0]) + w[1] ** 2
+
         return f
+
     base = key(make(3.0))
-    assert key(make(3.0)) == base == key(make(6.0/2))
-    assert key(make(3.0).replace(a=7.0)) == base == key(make(3.0), RULE.replace(lr=.5, sigma=2.0))
+    assert key(make(3.0)) == base == key(make(6.0 / 2))
+    assert key(make(3.0).replace(a=7.0)) == base == key(make(3.0), RULE.replace(lr=0.5, sigma=2.0))
     assert key(make(3.0), paths=33, seed=9) == base
-    others = [key(make(3.5)), key(make(3.0, lambda x: x*x*x)), key(make(3.0), sf.noisy(sf.gd(lr=.1), sigma=.3)),
-              key(make(3.0), observe=sf.observe.loss_value()), key(make(3.0), dtype="float32"), key(make(3.0), moments=3),
-              key(make(3.0), paths=1), key(make(3.0), RULE.replace(lr=[.1, .2])),
-              key(make(3.0), RULE.replace(lr=sf.per_path(np.full(200, .1))))]
+    others = [
+        key(make(3.5)),
+        key(make(3.0, lambda x: x * x * x)),
+        key(make(3.0), sf.noisy(sf.gd(lr=0.1), sigma=0.3)),
+        key(make(3.0), observe=sf.observe.loss_value()),
+        key(make(3.0), dtype="float32"),
+        key(make(3.0), moments=3),
+        key(make(3.0), paths=1),
+        key(make(3.0), RULE.replace(lr=[0.1, 0.2])),
+        key(make(3.0), RULE.replace(lr=sf.per_path(np.full(200, 0.1)))),
+    ]
     assert base not in others and len(set(others)) == len(others)
-    assert key(make(3.0), RULE.replace(lr=[.1, .2])) == key(make(3.0), RULE.replace(lr=[.1, .2, .3]))
+    assert key(make(3.0), RULE.replace(lr=[0.1, 0.2])) == key(make(3.0), RULE.replace(lr=[0.1, 0.2, 0.3]))
 
 
 def test_a_literal_changes_the_key():
@@ -337,6 +352,7 @@ def test_a_literal_changes_the_key():
         space = {"sf": sf}
         exec(f"@sf.loss(dim=2)\ndef f(w, p):\n    return {source}", space)
         return space["f"]
+
     assert key(make("w[0]**2 + 2.0*w[1]**2")) == key(make("w[0]**2 + 2*w[1]*w[1]"))
     assert key(make("w[0]**2 + 2.0*w[1]**2")) != key(make("w[0]**2 + 2.0000000000000004*w[1]**2"))
 
@@ -347,6 +363,6 @@ def test_a_processor_without_fma_is_warned_of_once(monkeypatch):
     try:
         with pytest.warns(RuntimeWarning, match="'old' has no fused multiply-add.*use another machine"):
             prepare._warn_of_slow_processor()
-        prepare._warn_of_slow_processor()               # a second warning would be an error here
+        prepare._warn_of_slow_processor()  # a second warning would be an error here
     finally:
         prepare._warn_of_slow_processor.cache_clear()

@@ -1,4 +1,5 @@
 """device="cuda" from the call to the result, on a stand-in for CuPy whose launches go to the emulator."""
+
 import gpu_standin
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from samfast.backends import cuda
 from samfast.simulation import prepare
 
 LOSS = sf.losses.double_well()
-RULE = sf.noisy(sf.sam(lr=.05, rho=.1), sigma=.1)
+RULE = sf.noisy(sf.sam(lr=0.05, rho=0.1), sigma=0.1)
 
 
 @pytest.fixture
@@ -21,8 +22,10 @@ def gpu(monkeypatch):
 def plain(monkeypatch):
     """Runs on the CPU in plain Python, which compiles nothing and gives the same bits."""
     render = prepare.render
-    monkeypatch.setattr("samfast.simulation.prepare.render", lambda *args, device, **options: render(
-        *args, device="plain" if device == "cpu" else device, **options))
+    monkeypatch.setattr(
+        "samfast.simulation.prepare.render",
+        lambda *args, device, **options: render(*args, device="plain" if device == "cpu" else device, **options),
+    )
 
 
 def host(x):
@@ -42,7 +45,7 @@ def compare(gpu_run, cpu_run):
         np.testing.assert_array_equal(host(gpu_run.values), cpu_run.values)
 
 
-def both(start=(.1, .2), loss=LOSS, rule=RULE, **options):
+def both(start=(0.1, 0.2), loss=LOSS, rule=RULE, **options):
     options = dict(record=[0, 2, 5], values=True, **options)
     return sf.simulate(loss, rule, start, device="cuda", **options), sf.simulate(loss, rule, start, **options)
 
@@ -53,16 +56,16 @@ def test_a_run(gpu):
 
 
 def test_a_sweep_shares_a_launch_and_apart_it_does_not(gpu, plain):
-    rule = sf.noisy(sf.sam(lr=[.05, .1, .2], rho=.1), sigma=.1)
+    rule = sf.noisy(sf.sam(lr=[0.05, 0.1, 0.2], rho=0.1), sigma=0.1)
     compare(*both(rule=rule, paths=3))
     shared = len(gpu.launched)
     compare(*both(rule=rule, paths=3, shared_noise=False))
-    assert len(gpu.launched) - shared == shared + 2         # one to find the shift, and one, or one for each setting
+    assert len(gpu.launched) - shared == shared + 2  # one to find the shift, and one, or one for each setting
 
 
 def test_starts_of_each_path_and_their_parameters(gpu, plain):
     start = np.linspace(0, 1, 10).reshape(5, 2)
-    rule = sf.gd(lr=sf.per_path(np.linspace(.01, .1, 5)))
+    rule = sf.gd(lr=sf.per_path(np.linspace(0.01, 0.1, 5)))
     compare(*both(start, rule=rule, observe=sf.observe.msd()))
 
 
@@ -92,15 +95,15 @@ def test_shards_by_memory_and_the_same_bits(monkeypatch):
     """A GPU with little memory takes the paths in turns."""
     small = gpu_standin.install(monkeypatch, free=40_000)
     options = dict(record=[0, 4], paths=700, state=False)
-    run = sf.simulate(LOSS, RULE, [.1, .2], device="cuda", **options)
+    run = sf.simulate(LOSS, RULE, [0.1, 0.2], device="cuda", **options)
     assert len(small.launched) == 1 + 3 and len(run.job.shards(0, run.record, None)) == 3
-    compare(run, sf.simulate(LOSS, RULE, [.1, .2], **options))
+    compare(run, sf.simulate(LOSS, RULE, [0.1, 0.2], **options))
 
 
 def test_what_does_not_fit_is_refused_before_a_launch(monkeypatch):
     small = gpu_standin.install(monkeypatch, free=1_000)
     with pytest.raises(MemoryError, match=r"GB for state on the GPU, where 1e-06 GB are free: run fewer paths at once"):
-        sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=1000, device="cuda")
+        sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1000, device="cuda")
     assert not small.launched
 
 
@@ -113,61 +116,65 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch):
         if len(launches) == 4:
             raise KeyboardInterrupt
         launch(*args)
+
     monkeypatch.setattr(cuda, "_launch", until_the_third)
     options = dict(record=[0, 4], paths=700, state=False)
     with pytest.raises(sf.Interrupted) as stopped:
-        sf.simulate(LOSS, RULE, [.1, .2], device="cuda", **options)
+        sf.simulate(LOSS, RULE, [0.1, 0.2], device="cuda", **options)
     assert stopped.value.run.paths == 512
-    compare(sf.resume(stopped.value.run), sf.simulate(LOSS, RULE, [.1, .2], **options))
+    compare(sf.resume(stopped.value.run), sf.simulate(LOSS, RULE, [0.1, 0.2], **options))
 
 
 def test_divergence_is_reported(gpu):
-    start = np.array([[.1, .1], [50., .1], [.2, .1]])
+    start = np.array([[0.1, 0.1], [50.0, 0.1], [0.2, 0.1]])
     with pytest.warns(sf.DivergenceWarning, match="1 of 3 paths diverged"):
-        run = sf.simulate(LOSS, sf.gd(lr=.5), start, record=[0, 30], device="cuda")
+        run = sf.simulate(LOSS, sf.gd(lr=0.5), start, record=[0, 30], device="cuda")
     assert run.count[-1] == 2 and run.diverged[0, 1] == 1
 
 
 def test_paths_that_meet_a_critical_point(gpu):
     with pytest.raises(sf.CriticalPointError, match="2 paths met an exactly zero gradient"):
-        sf.simulate(LOSS, sf.sam(lr=.1, rho=.1, normalize=True, at_critical="raise"), [0., 0.], record=[1], paths=2,
-                    device="cuda")
+        sf.simulate(
+            LOSS, sf.sam(lr=0.1, rho=0.1, normalize=True, at_critical="raise"), [0.0, 0.0], record=[1], paths=2, device="cuda"
+        )
 
 
 def test_workers_give_arrays_of_the_host(gpu):
     from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(2) as pool:
-        run = sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=4, values=True, device="cuda", executor=pool)
+        run = sf.simulate(LOSS, RULE, [0.1, 0.2], record=[3], paths=4, values=True, device="cuda", executor=pool)
     assert type(run.values) is np.ndarray and type(run.state) is np.ndarray
-    np.testing.assert_array_equal(run.values, sf.simulate(LOSS, RULE, [.1, .2], record=[3], paths=4, values=True).values)
+    np.testing.assert_array_equal(run.values, sf.simulate(LOSS, RULE, [0.1, 0.2], record=[3], paths=4, values=True).values)
     assert sf.resume(run, record=[4]).paths == 4
 
 
 def test_many_coordinates(gpu, plain):
     loss = sf.losses.quadratic(np.linspace(-1, 1, 20))
-    rule = sf.noisy(sf.sam(lr=.01, rho=.1, normalize=True), sigma=.1)
+    rule = sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True), sigma=0.1)
     compare(*both(np.zeros(20), loss=loss, rule=rule, paths=3))
 
 
 @pytest.mark.parametrize("method", ["em", pytest.param("algorithm", marks=pytest.mark.slow), "exact"])
 def test_studies(gpu, method):
-    options = dict(eigenvalue=[-1.0, 1.0], lr=.01, rho=.1, times=[.02, .05], paths=20, method=method)
+    options = dict(eigenvalue=[-1.0, 1.0], lr=0.01, rho=0.1, times=[0.02, 0.05], paths=20, method=method)
     one, other = sf.msd(device="cuda", **options), sf.msd(**options)
     np.testing.assert_array_equal(one.dataset.msd, other.dataset.msd)
     assert one.dataset.attrs["device"] == "cuda" and "stand-in" in one.dataset.attrs["gpu"]
 
 
 def test_paired_studies_and_exit_times(gpu, plain):
-    options = dict(eigenvalue=-1.0, lr=.01, rho=.1, times=[.02, .05], paths=20)
+    options = dict(eigenvalue=-1.0, lr=0.01, rho=0.1, times=[0.02, 0.05], paths=20)
     one, other = sf.paired_msd(device="cuda", **options), sf.paired_msd(**options)
     np.testing.assert_array_equal(one.dataset.difference, other.dataset.difference)
-    options = dict(limit=.01, lr=.01, rho=.1, batch_size=1, paths=20)
+    options = dict(limit=0.01, lr=0.01, rho=0.1, batch_size=1, paths=20)
     one, other = sf.exit_times(device="cuda", **options), sf.exit_times(**options)
     np.testing.assert_array_equal(one.dataset.time, other.dataset.time)
 
 
 def test_one_worker_for_each_gpu(gpu, monkeypatch):
     import sys
+
     cupy, used = sys.modules["cupy"], []
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 2)
     device = cupy.cuda.Device()
@@ -175,8 +182,8 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda, "Device", lambda number=0: device)
     with sf.gpus() as pool:
         assert pool._max_workers == 2
-        run = sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=1300, device="cuda", executor=pool)
-    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [.1, .2], record=[1], paths=1300).sums)
+        run = sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1300, device="cuda", executor=pool)
+    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1300).sums)
     assert used and len(run.job.shards(0, run.record, None)) > 4
     for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
         with pytest.raises(ValueError, match=words):
@@ -185,7 +192,8 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
 
 def test_auto_takes_the_gpu_for_long_work_only(gpu, monkeypatch):
     def device(**options):
-        return sf.simulate(LOSS, RULE, [.1, .2], device="auto", state=False, **options).job.program.device
+        return sf.simulate(LOSS, RULE, [0.1, 0.2], device="auto", state=False, **options).job.program.device
+
     assert device(record=[3], paths=4) == "cpu" and not gpu.launched
     monkeypatch.setattr("samfast.simulation.prepare.AUTO_SECONDS", 1e-9)
     assert device(record=[3], paths=4) == "cuda"

@@ -5,6 +5,7 @@ settings of one run share their noise, so fewer are independent). With 2^17 path
 deviations of 0.39 %) is found in 99.9 % of all seeds, a mean wrong by 0.022 standard deviations of a path, a kurtosis
 of 3 wrong by 0.11, a correlation of 0.022 between neighbouring paths.
 """
+
 from dataclasses import replace
 from functools import cache
 
@@ -24,7 +25,7 @@ RHO = np.array([0.0, 0.2])[:, None]
 MOMENTUM = np.array([0.0, 0.6])
 LOSS = sf.losses.quadratic(EIGENVALUE[..., None])
 ALGORITHMS = [("plain", "descent"), ("plain", "same"), ("plain", "independent"), ("chain", "same")]
-NOISE = {"descent": "exact"}                                # the theory's name of it
+NOISE = {"descent": "exact"}  # the theory's name of it
 
 
 def simulate(rule, times=TIMES, loss=LOSS, start=START, seed=SEED, paths=PATHS):
@@ -42,8 +43,11 @@ def scores(run, mean, var, cumulant=0.0):
     """z-scores by name of arrays (*sweep, time); `cumulant` is the fourth over var^2, 0 for a Gaussian."""
     n, seen = run.paths, run.var[..., 0]
     kurtosis = run.central(4)[..., 0] / run.central(2)[..., 0] ** 2
-    found = {"mean": (run.mean[..., 0] - mean) / np.sqrt(var / n), "neighbours": neighbours(run),
-             "variance": (seen / var - 1) / np.sqrt((2 + cumulant) / n)}
+    found = {
+        "mean": (run.mean[..., 0] - mean) / np.sqrt(var / n),
+        "neighbours": neighbours(run),
+        "variance": (seen / var - 1) / np.sqrt((2 + cumulant) / n),
+    }
     if np.ndim(cumulant) == 0:
         found["skewness"] = run.central(3)[..., 0] / run.central(2)[..., 0] ** 1.5 / np.sqrt(6 / n)
         found["kurtosis"] = (kurtosis - 3) / np.sqrt(24 / n)
@@ -72,8 +76,9 @@ def algorithm_moments(drift, noise, rho=RHO):
     kappa = theory.curvature(EIGENVALUE, rho=rho, drift=drift)[..., None]
     factor = theory.noise_factor(EIGENVALUE, rho=rho, drift=drift, noise=noise)[..., None]
     size = factor * np.abs(EIGENVALUE[..., None]) / BATCH
-    m = theory.heavy_ball_moments(TIMES, curvature=kappa, lr=LR, momentum=MOMENTUM[:, None], dampening=DAMPENING,
-                                  gradient_variance=size, start=START)
+    m = theory.heavy_ball_moments(
+        TIMES, curvature=kappa, lr=LR, momentum=MOMENTUM[:, None], dampening=DAMPENING, gradient_variance=size, start=START
+    )
     return kappa, size, m
 
 
@@ -100,9 +105,13 @@ def test_momentum_of_the_algorithm(drift, minibatch):
     m = [x[..., -1] for x in algorithm_moments(drift, NOISE.get(minibatch, minibatch))[2]]
     mean, mean_v, var, cov, var_v = m
     seen = ((w - mean[..., None]) * (v - mean_v[..., None])).mean(-1)
-    assert_agree({"mean": (v.mean(-1) - mean_v) / np.sqrt(var_v / PATHS),
-                  "variance": (v.var(-1) / var_v - 1) / np.sqrt(2 / PATHS),
-                  "covariance": (seen - cov) / np.sqrt((var * var_v + cov * cov) / PATHS)})
+    assert_agree(
+        {
+            "mean": (v.mean(-1) - mean_v) / np.sqrt(var_v / PATHS),
+            "variance": (v.var(-1) / var_v - 1) / np.sqrt(2 / PATHS),
+            "covariance": (seen - cov) / np.sqrt((var * var_v + cov * cov) / PATHS),
+        }
+    )
 
 
 # diffusion at a step of its own --------------------------------------------------------------------------------------
@@ -125,8 +134,10 @@ def diffusion_moments():
     """(mean, variance) of shape (eigenvalue, rho, time)."""
     kappa = theory.curvature(EIGENVALUE, rho=RHO)
     d = theory.diffusion_coefficient(EIGENVALUE, lr=LR, batch_size=BATCH)
-    return (theory.em_mean(TIMES, curvature=kappa, dt=DT, start=START),
-            theory.em_variance(TIMES, curvature=kappa, diffusion=d, dt=DT))
+    return (
+        theory.em_mean(TIMES, curvature=kappa, dt=DT, start=START),
+        theory.em_variance(TIMES, curvature=kappa, diffusion=d, dt=DT),
+    )
 
 
 def test_diffusion():
@@ -136,7 +147,7 @@ def test_diffusion():
 
 def test_diffusion_of_two_point_noise():
     """The same mean and variance; the fourth cumulant of a sum of signs c_k is -2 sum c_k^4."""
-    mean, var = (x[..., 1:] for x in diffusion_moments())   # after one step the squares are no random numbers
+    mean, var = (x[..., 1:] for x in diffusion_moments())  # after one step the squares are no random numbers
     q = 1 - DT * theory.curvature(EIGENVALUE, rho=RHO)
     power = [(q[..., None] ** (4 * np.arange(n))).sum(-1) for n in TIMES[1:]]
     one = 2 * DT * theory.diffusion_coefficient(EIGENVALUE, lr=LR, batch_size=BATCH)
@@ -151,16 +162,29 @@ def test_diffusion_of_two_point_noise():
 def test_explicit_diffusion_with_momentum():
     """Euler-Maruyama of the momentum SDE (Kim et al., Theorem 3, with the chain drift), exact at any dt."""
     rule = sf.diffusion(heavy("chain"), batch_size=BATCH, dt=DT, scheme="explicit")
-    times = TIMES[1:]                                       # in the first step the position does not move at random
+    times = TIMES[1:]  # in the first step the position does not move at random
     run = simulate(rule, times)
     kappa = theory.curvature(EIGENVALUE, rho=RHO, drift="chain")[..., None]
     d = theory.diffusion_coefficient(EIGENVALUE, lr=LR, batch_size=BATCH)[..., None]
-    m = theory.momentum_em_moments(times, curvature=kappa, diffusion=d, lr=LR, momentum=MOMENTUM[:, None],
-                                   dampening=DAMPENING, dt=DT, scheme="explicit", start=START)
+    m = theory.momentum_em_moments(
+        times,
+        curvature=kappa,
+        diffusion=d,
+        lr=LR,
+        momentum=MOMENTUM[:, None],
+        dampening=DAMPENING,
+        dt=DT,
+        scheme="explicit",
+        start=START,
+    )
     assert_agree(scores(run, m.mean, m.var))
     v = run.final("v")[..., 0]
-    assert_agree({"mean": (v.mean(-1) - m.mean_velocity[..., -1]) / np.sqrt(m.var_velocity[..., -1] / PATHS),
-                  "variance": (v.var(-1) / m.var_velocity[..., -1] - 1) / np.sqrt(2 / PATHS)})
+    assert_agree(
+        {
+            "mean": (v.mean(-1) - m.mean_velocity[..., -1]) / np.sqrt(m.var_velocity[..., -1] / PATHS),
+            "variance": (v.var(-1) / m.var_velocity[..., -1] - 1) / np.sqrt(2 / PATHS),
+        }
+    )
 
 
 # common noise --------------------------------------------------------------------------------------------------------
@@ -180,7 +204,8 @@ def test_paired_difference_of_sgd_and_sam():
     assert np.var(x * x - y * y) == pytest.approx(2 * (sx * sx + sy * sy - 2 * c * c), rel=0.05)
     assert abs(np.mean(x * x - y * y) - (sx - sy)) < 5 * np.std(x * x - y * y) / np.sqrt(PATHS)
     assert np.var(x * x - y * y) == pytest.approx(
-        theory.paired_difference_variance(steps * lr, eigenvalue=value, lr=lr, rho=rho, batch_size=BATCH), rel=0.05)
+        theory.paired_difference_variance(steps * lr, eigenvalue=value, lr=lr, rho=rho, batch_size=BATCH), rel=0.05
+    )
     assert np.var(x * x - y[::-1] ** 2) > 10 * np.var(x * x - y * y)
     assert abs(np.mean(x * y) - c) < 5 * np.sqrt((sx * sy + c * c) / PATHS)
 
@@ -196,16 +221,22 @@ def test_noise_of_dt_instead_of_its_root_is_found():
 def test_the_wrong_sign_of_rho_is_found():
     mean, var = diffusion_moments()
     rule = diffusion_rule()
-    wrong = replace(rule, params={**rule.params, "rho": -RHO[:, 0]})        # Rule.replace would refuse it
+    wrong = replace(rule, params={**rule.params, "rho": -RHO[:, 0]})  # Rule.replace would refuse it
     found = scores(simulate(wrong, loss=FLAT), mean, var)
-    last = np.s_[..., 1, -1]                                # SAM at the last time
+    last = np.s_[..., 1, -1]  # SAM at the last time
     assert min(np.abs(found[k][last]).min() for k in ("mean", "variance")) > 6
-    assert_agree({k: z[..., 0, :] for k, z in found.items() if k != "neighbours"})     # SGD is as it should be
+    assert_agree({k: z[..., 0, :] for k, z in found.items() if k != "neighbours"})  # SGD is as it should be
 
 
-@pytest.mark.parametrize(("drift", "minibatch", "other"), [
-    ("plain", "same", "independent"), ("plain", "independent", "same"), ("plain", "descent", "same"),
-    ("chain", "same", "unit")])
+@pytest.mark.parametrize(
+    ("drift", "minibatch", "other"),
+    [
+        ("plain", "same", "independent"),
+        ("plain", "independent", "same"),
+        ("plain", "descent", "same"),
+        ("chain", "same", "unit"),
+    ],
+)
 def test_one_minibatch_for_another_is_found(drift, minibatch, other):
     """A normal used for both gradients in place of two, and the reverse."""
     m = algorithm_moments(drift, NOISE.get(other, other))[2]
@@ -213,10 +244,14 @@ def test_one_minibatch_for_another_is_found(drift, minibatch, other):
     assert np.abs(found["variance"][:, 1]).min() > 6
 
 
-@pytest.mark.parametrize(("right", "wrong", "name"), [
-    ("draw(H, D, k // SERVED * CALLS,", "draw(H, D, k // (2 * SERVED) * CALLS,", "variance"),
-    ("head(u64(first + base + 2 * l + odd),", "head(u64(first + base + 2 * l),", "neighbours")],
-    ids=["normals of a call used twice", "two paths of one number"])
+@pytest.mark.parametrize(
+    ("right", "wrong", "name"),
+    [
+        ("draw(H, D, k // SERVED * CALLS,", "draw(H, D, k // (2 * SERVED) * CALLS,", "variance"),
+        ("head(u64(first + base + 2 * l + odd),", "head(u64(first + base + 2 * l),", "neighbours"),
+    ],
+    ids=["normals of a call used twice", "two paths of one number"],
+)
 def test_a_fault_in_the_program_is_found(right, wrong, name, monkeypatch):
     """In the driver's own text: the simulation takes a changed program for the right one."""
     render = prepare.render
@@ -225,6 +260,7 @@ def test_a_fault_in_the_program_is_found(right, wrong, name, monkeypatch):
         program = render(*args, **options)
         assert program.text.count(right) == 1
         return replace(program, text=program.text.replace(right, wrong))
+
     monkeypatch.setattr("samfast.simulation.prepare.render", changed)
     mean, var = diffusion_moments()
     found = scores(simulate(diffusion_rule(), loss=FLAT), mean, var)[name]

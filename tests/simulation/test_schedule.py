@@ -1,4 +1,5 @@
 """The same bits under every schedule; and what an interrupt leaves."""
+
 import json
 import os
 import pickle
@@ -22,14 +23,16 @@ from samfast.simulation import prepare
 from samfast.simulation.job import SHARD_NS, Job, toolchain
 from samfast.simulation.run import execute
 
-PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [.05, .1]
+PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [0.05, 0.1]
 
 
 @pytest.fixture
 def chunk(monkeypatch):
     """Cut shards of a given number of paths."""
+
     def cut(size):
         monkeypatch.setattr(Job, "chunk", lambda self, steps, times: size)
+
     return cut
 
 
@@ -104,13 +107,13 @@ def test_the_order_of_the_shards_does_not_matter(chunk, expected, monkeypatch):
 @pytest.mark.parametrize("c", range(3))
 def test_noise_of_its_own_for_each_setting(c):
     """shared_noise=False: setting c is the run whose noise has the tag c."""
-    lr = [.05, .1, .2]
+    lr = [0.05, 0.1, 0.2]
     apart = simulate(record=RECORD, paths=300, lr=lr, options={"shared_noise": False})
     shared = simulate(record=RECORD, paths=300, lr=lr)
     alone = simulate(record=RECORD, paths=300, lr=lr[c])
     assert (digest_values(apart, c) == digest_values(alone)) == (c == 0)
     assert digest_values(shared, c) == digest_values(alone)
-    shard, = alone.job.shards(0, alone.record, None)
+    (shard,) = alone.job.shards(0, alone.record, None)
     part = prepare.run_shard(replace(shard, tag=c))
     assert np.array_equal(np.moveaxis(part.values[0], 1, 2), apart.values[c])
     assert np.array_equal(part.sums[0], apart.sums[c]) and np.array_equal(part.state[0], apart.state[c])
@@ -129,7 +132,8 @@ def interrupted(after, run):
         if len(seen) == after:
             os.kill(os.getpid(), signal.SIGINT)
             for _ in range(1000):
-                pass                                            # where Python looks at its signals
+                pass  # where Python looks at its signals
+
     with pytest.raises(sf.Interrupted) as caught:
         run(progress)
     return caught.value
@@ -138,7 +142,7 @@ def interrupted(after, run):
 def test_an_interrupt_keeps_what_was_finished(chunk, expected, interruptible):
     chunk(256)
     stopped = interrupted(3, lambda f: whole(progress=f)).run
-    assert 1 <= len(stopped.missing) <= 7                       # of ten, of which the last has 37 paths
+    assert 1 <= len(stopped.missing) <= 7  # of ten, of which the last has 37 paths
     assert stopped.paths == PATHS - sum(256 if first < 256 * 9 else 37 for _, first in stopped.missing)
     assert stopped.count[:, 0].tolist() == [stopped.paths] * 2
     assert f"{len(stopped.missing)} shards missing" in repr(stopped)
@@ -175,6 +179,7 @@ def test_an_interrupt_of_a_continuation_keeps_the_old_records(chunk, expected, i
 def test_an_interrupt_before_anything_was_finished(monkeypatch, shared):
     def stop(*args):
         raise KeyboardInterrupt
+
     options = {"shared_noise": shared}
     plain = simulate(lr=LR, options=options)
     monkeypatch.setattr("samfast.simulation.run.execute", stop)
@@ -191,16 +196,18 @@ def test_an_interrupt_before_anything_was_finished(monkeypatch, shared):
 
 def test_settings_that_an_interrupt_left_out(chunk, monkeypatch):
     """With noise of its own for each setting, the first may be finished and the last not begun."""
+
     def three(shards, executor, report, parts, estimate):
         parts.update({(s.tag, s.first): prepare.run_shard(s) for s in shards[:3]})
         raise KeyboardInterrupt
+
     chunk(256)
     options = {"shared_noise": False}
-    plain = simulate(paths=300, lr=[.05, .1, .2], options=options)
+    plain = simulate(paths=300, lr=[0.05, 0.1, 0.2], options=options)
     with monkeypatch.context() as patch:
         patch.setattr("samfast.simulation.run.execute", three)
         with pytest.raises(sf.Interrupted) as caught:
-            simulate(paths=300, lr=[.05, .1, .2], options=options)
+            simulate(paths=300, lr=[0.05, 0.1, 0.2], options=options)
     run = caught.value.run
     assert run.count[:, 0].tolist() == [300, 256, 0] and run.paths == 300
     assert np.array_equal(run.mean[0], plain.mean[0]) and np.isnan(run.mean[-1]).all()
@@ -241,11 +248,12 @@ CTRL_C = """
 
 def test_ctrl_c_in_a_long_run(tmp_path):
     """A real signal, while the main thread waits: soon (2 s are promised, 20 allowed to a busy machine), nothing is lost."""
-    simulate()                                                  # the program is compiled
+    simulate()  # the program is compiled
     root = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "tests" / "helpers"), str(root)])}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(CTRL_C)], env=env, capture_output=True, text=True,
-                          timeout=120, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CTRL_C)], env=env, capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     seconds, paths, missing = found["hours"]
@@ -274,6 +282,7 @@ def test_progress(chunk, options, own):
     def progress(done, total):
         seen.append((done, total))
         threads.add(threading.current_thread())
+
     with ThreadPoolExecutor(2) as pool:
         simulate(paths=1000, lr=LR, options={"progress": progress, "executor": pool if own else None, **options})
     total = 1000 * (1 if not options else len(LR))
@@ -287,6 +296,7 @@ def test_an_error_in_a_progress_function_ends_the_run(chunk):
 
     def progress(done, total):
         raise ZeroDivisionError("mine")
+
     with pytest.raises(ZeroDivisionError, match="mine"):
         simulate(paths=2000, options={"progress": progress})
 
@@ -306,5 +316,5 @@ def test_shards_are_aligned_blocks():
         assert size == 256 or job.nanoseconds(size, steps, 1) < SHARD_NS
     big = replace(job, paths=10**8)
     assert big.chunk(1, 1) > job.chunk(1, 1) > 0
-    assert replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26      # partial sums
-    assert replace(job, paths=10**6).chunk(100, 1000) * (4 + 1000 * 2) * 8 < 2**28            # values
+    assert replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26  # partial sums
+    assert replace(job, paths=10**6).chunk(100, 1000) * (4 + 1000 * 2) * 8 < 2**28  # values

@@ -2,6 +2,7 @@
 
 Random tests have fixed seeds; |z| < 5 is a false alarm of 6e-7 each, other bounds are stated where they stand.
 """
+
 import math
 import warnings
 from fractions import Fraction
@@ -35,13 +36,13 @@ def test_moments_are_those_of_scipy():
 
 def test_nothing_cancels():
     """A variance of 2**-40 about 2**20, to the last digits, whatever part of the paths came first."""
-    x = 2.0 ** 20 + 2.0 ** -20 * RNG.integers(-8, 9, 1000)
+    x = 2.0**20 + 2.0**-20 * RNG.integers(-8, 9, 1000)
     exact = [Fraction(v) for v in x]
     mean = sum(exact) / 1000
     var = float(sum((v - mean) ** 2 for v in exact) / 999)
     assert stats.moments(x).var == pytest.approx(var, rel=1e-13)
-    assert stats.moments(x, shift=2.0 ** 20).var == pytest.approx(var, rel=1e-13)
-    assert stats.moments(x, shift=0.0).var != pytest.approx(var, rel=0.1)          # what the shift is for
+    assert stats.moments(x, shift=2.0**20).var == pytest.approx(var, rel=1e-13)
+    assert stats.moments(x, shift=0.0).var != pytest.approx(var, rel=0.1)  # what the shift is for
 
 
 def test_other_shift_and_addition():
@@ -60,22 +61,23 @@ def test_bits_do_not_depend_on_the_cuts(monkeypatch):
     x = RNG.standard_normal((2, 1000)) * 10.0 ** RNG.integers(-8, 8, (2, 1000))
     whole = stats.moments(x, 3, shift=0.1)
     for m in range(11):
-        step = 2 ** m
-        parts = {i: stats.moments(x[:, i * step:(i + 1) * step], 3, shift=0.1) for i in reversed(range(-(-1000 // step)))}
+        step = 2**m
+        parts = {i: stats.moments(x[:, i * step : (i + 1) * step], 3, shift=0.1) for i in reversed(range(-(-1000 // step)))}
         found = stats.merge(parts)
         np.testing.assert_array_equal(found.sums, whole.sums)
         np.testing.assert_array_equal(found.count, whole.count)
         np.testing.assert_array_equal(stats.merge(parts[i] for i in range(len(parts))).sums, whole.sums)
-    for size in (8, 100, 10 ** 4):
+    for size in (8, 100, 10**4):
         monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", size)
         np.testing.assert_array_equal(stats.moments(x, 3, shift=0.1).sums, whole.sums)
-    assert (sum(parts[i].sums for i in parts) == whole.sums).all()              # one part
+    assert (sum(parts[i].sums for i in parts) == whole.sums).all()  # one part
     naive = ((x - 0.1) ** 3).cumsum(-1)[:, -1]
-    assert (naive != whole.sums[..., 2]).any()      # another order gives other bits
+    assert (naive != whole.sums[..., 2]).any()  # another order gives other bits
 
 
 def test_the_tree_is_that_of_the_engine():
     from samfast.backends.shard import merge
+
     parts = list(RNG.standard_normal((37, 5)) * 10.0 ** RNG.integers(-9, 9, (37, 5)))
     for n in range(1, 38):
         assert (stats.merge(parts[:n]) == merge(parts[:n])).all()
@@ -102,12 +104,13 @@ def test_what_is_not_finite_is_left_out():
     np.testing.assert_allclose(q.value[0, 0], np.quantile(x[0, 0, 3:], [0.25, 0.5]), rtol=1e-14)
     assert np.isnan(q.value[2, 3]).all() and stats.histogram(x, [0.0, 1.0, 9.0]).count[0, 0] == 498
     assert stats.ks(x[0], lambda v: sps.gamma.cdf(v, 2)).pvalue[0] == pytest.approx(
-        sps.kstest(x[0, 0, 3:], lambda v: sps.gamma.cdf(v, 2)).pvalue, rel=1e-9)
+        sps.kstest(x[0, 0, 3:], lambda v: sps.gamma.cdf(v, 2)).pvalue, rel=1e-9
+    )
 
 
 def test_the_example_of_the_readme():
     """It runs as it stands; its parts have the bits of the whole."""
-    text = (Path(__file__).parents[2]/"README.md").read_text(encoding="utf-8").split("## Statistics")[1]
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## Statistics")[1]
     names = {"sf": sf}
     exec(text.split("```python")[1].split("```")[0], names)
     whole, w = stats.moments(names["w"], 4, shift=0.0), names["w"]
@@ -116,21 +119,27 @@ def test_the_example_of_the_readme():
     exact = theory.em_variance(400, curvature=theory.curvature(-1.0, rho=np.array([0.1, 0.5])), diffusion=0.01 / 128, dt=0.01)
     assert np.abs(stats.z_score(stats.msd(w[..., None]).mean, stats.msd(w[..., None]).std_error, exact)).max() < 5
     value = stats.survival(names["left"], times=[200, 300, 400], last=400).value
-    assert (np.diff(value) < 0).all() and (value[1] > value[0])[1:].all()       # SAM stays longer
+    assert (np.diff(value) < 0).all() and (value[1] > value[0])[1:].all()  # SAM stays longer
 
 
 # a Run ---------------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def run():
     rule = sf.diffusion(sf.sam(lr=0.05, rho=[0.1, 0.5]), sigma=0.3)
-    return sf.simulate(sf.losses.quadratic([1.0, -0.5]), rule, [0.1, 0.2], record=[5, 20], paths=2000, moments=4, values=True,
-                       seed=5)
+    return sf.simulate(
+        sf.losses.quadratic([1.0, -0.5]), rule, [0.1, 0.2], record=[5, 20], paths=2000, moments=4, values=True, seed=5
+    )
 
 
 def test_the_moments_of_a_run(run):
     m = stats.moments(run, 4)
-    for a, b in ((m.mean, run.mean), (m.var, run.var), (m.central(3), run.central(3)), (m.central(4), run.central(4)),
-                 (stats.standard_error(run), run.std_error)):
+    for a, b in (
+        (m.mean, run.mean),
+        (m.var, run.var),
+        (m.central(3), run.central(3)),
+        (m.central(4), run.central(4)),
+        (stats.standard_error(run), run.std_error),
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-18)
     again = stats.moments(run.values, 4, axis=-2)
     np.testing.assert_allclose(again.mean, run.mean, rtol=1e-12)
@@ -148,7 +157,7 @@ def test_displacements_of_a_run(run):
     kappa = theory.curvature(np.array([1.0, -0.5]), rho=np.array([[0.1], [0.5]]))
     exact = theory.em_msd(20, curvature=kappa, diffusion=0.05 * 0.09 / 2, dt=0.05, start=[0.1, 0.2]).sum(-1)
     assert (np.abs(stats.z_score(found.mean, found.std_error, exact)) < 5).all()
-    assert (np.abs(stats.z_score(found.mean, found.std_error, 1.3 * exact)) > 5).all()         # a defect of 30 % is seen
+    assert (np.abs(stats.z_score(found.mean, found.std_error, 1.3 * exact)) > 5).all()  # a defect of 30 % is seen
     per_path = np.broadcast_to([0.1, 0.2], run.final().shape)
     np.testing.assert_array_equal(stats.msd(run.final(), per_path).sums, found.sums)
 
@@ -171,10 +180,11 @@ def test_the_error_of_a_variance():
     kurtosis = 9.0
     assert m.var.var() == pytest.approx((kurtosis - 57 / 59) / 60, rel=0.25)
     coin = np.tile([-1.0, 1.0], 50)
-    assert stats.standard_error(coin, of="variance") == pytest.approx(math.sqrt(
-        (1 - 97 / 99 * (100 / 99) ** 2) / 100), rel=1e-12)
-    large = stats.standard_error(np.random.default_rng(2).standard_normal(10 ** 6), of="variance")
-    assert large == pytest.approx(math.sqrt(2e-6), rel=0.02)        # sqrt(Var m4)/(2 m4) is 0.3 %
+    assert stats.standard_error(coin, of="variance") == pytest.approx(
+        math.sqrt((1 - 97 / 99 * (100 / 99) ** 2) / 100), rel=1e-12
+    )
+    large = stats.standard_error(np.random.default_rng(2).standard_normal(10**6), of="variance")
+    assert large == pytest.approx(math.sqrt(2e-6), rel=0.02)  # sqrt(Var m4)/(2 m4) is 0.3 %
 
 
 def test_intervals_of_scipy():
@@ -219,7 +229,7 @@ def test_quantiles_of_numpy():
     found = stats.quantiles(X, p)
     np.testing.assert_allclose(found.value, np.moveaxis(np.quantile(X, p, axis=-1), 0, -1), rtol=1e-13)
     assert found.value.shape == found.std_error.shape == (3, 4, 5)
-    x = np.random.default_rng(5).standard_normal(10 ** 6)
+    x = np.random.default_rng(5).standard_normal(10**6)
     want = np.sqrt([0.25, 0.09]) / sps.norm.pdf(sps.norm.ppf([0.5, 0.9])) / 1e3
     # the spacing of 600 ranks or more has a relative deviation of 1/sqrt(600); five of them
     np.testing.assert_allclose(stats.quantiles(x, [0.5, 0.9]).std_error, want, rtol=0.21)
@@ -264,7 +274,7 @@ def test_survival_of_scipy():
         np.testing.assert_allclose(found.value, want.evaluate(at), rtol=1e-12, atol=1e-15)
         inside = (found.value > 1e-12) & (found.value < 1)
         if inside.any():
-            with warnings.catch_warnings(action="ignore"):      # of SciPy where the function is 0 or 1
+            with warnings.catch_warnings(action="ignore"):  # of SciPy where the function is 0 or 1
                 ends = want.confidence_interval(0.9, method="log-log")
             np.testing.assert_allclose(found.low[inside], ends.low.evaluate(at)[inside], rtol=1e-9)
             np.testing.assert_allclose(found.high[inside], ends.high.evaluate(at)[inside], rtol=1e-9)
@@ -291,7 +301,7 @@ def test_survival_of_paths_that_are_all_watched_to_the_end():
     assert (found.low[..., 0] == 1).all() and (found.low[..., 1:] < found.value[..., 1:]).all()
     more = np.concatenate([np.where(t < 2, t, -1.0), np.full((2, 3, 50), np.nan)], -1)
     np.testing.assert_allclose(stats.survival(more, [0.5], last=2.0).value[..., 0], share[..., 1], rtol=1e-12)
-    assert np.isnan(stats.survival([1.0, -1.0], [0.5]).value).all()             # the end of the watch is not known
+    assert np.isnan(stats.survival([1.0, -1.0], [0.5]).value).all()  # the end of the watch is not known
     assert stats.survival([1.0, 3.0], [0.5, 1.0, 3.0]).value.tolist() == [1, 0.5, 0]
 
 
@@ -304,10 +314,10 @@ def test_chi_square_of_scipy():
         want = sps.chisquare(np.histogram(x[i], bounds)[0], 2000 * np.diff(ndtr(bounds)))
         assert found.statistic[i] == pytest.approx(want.statistic, rel=1e-11)
         assert found.pvalue[i] == pytest.approx(want.pvalue, rel=1e-9)
-    assert found.pvalue.min() > 1e-6                                            # a false alarm in 4e-6 of all seeds
-    assert (stats.chi_square(stats.histogram(x + 0.3, edges), ndtr).pvalue < 1e-6).all()       # a shift of 0.3 is seen
+    assert found.pvalue.min() > 1e-6  # a false alarm in 4e-6 of all seeds
+    assert (stats.chi_square(stats.histogram(x + 0.3, edges), ndtr).pvalue < 1e-6).all()  # a shift of 0.3 is seen
     u = stats.histogram(ndtr(x), np.linspace(0, 1, 6))
-    assert (stats.chi_square(u, lambda e: e).statistic >= 0).all()              # nothing can lie outside
+    assert (stats.chi_square(u, lambda e: e).statistic >= 0).all()  # nothing can lie outside
     fewer = stats.chi_square(u, lambda e: e, fitted=1)
     assert (fewer.pvalue < stats.chi_square(u, lambda e: e).pvalue).all()
     assert stats.chi_square(stats.histogram(ndtr(x) * 1.2, np.linspace(0, 1, 6)), lambda e: e).pvalue.tolist() == [0] * 4
@@ -343,16 +353,22 @@ def test_memory(monkeypatch):
     for call in (lambda: stats.quantiles(X, 0.5), lambda: stats.ks(X, ndtr), lambda: stats.survival(X, [1.0])):
         with pytest.raises(MemoryError, match="and 1e-06 GB are free"):
             call()
-    stats.moments(X), stats.histogram(X, [0.0, 1.0])            # in blocks: they need no more, however many paths
+    stats.moments(X), stats.histogram(X, [0.0, 1.0])  # in blocks: they need no more, however many paths
 
 
 def test_temporaries_are_bounded(monkeypatch):
     """The peak is that of a block, far below the eight float64 numbers a path that the work needs."""
     import tracemalloc
-    monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", 2 ** 14)
-    x = np.zeros(2 ** 19, np.float32)
-    for work in (lambda: stats.moments(x, 4), lambda: stats.histogram(x, [-1.0, 1.0]), lambda: stats.msd(x.reshape(-1, 2)),
-                 lambda: stats.covariance(x.reshape(-1, 2)), lambda: stats.paired_difference(x, x)):
+
+    monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", 2**14)
+    x = np.zeros(2**19, np.float32)
+    for work in (
+        lambda: stats.moments(x, 4),
+        lambda: stats.histogram(x, [-1.0, 1.0]),
+        lambda: stats.msd(x.reshape(-1, 2)),
+        lambda: stats.covariance(x.reshape(-1, 2)),
+        lambda: stats.paired_difference(x, x),
+    ):
         tracemalloc.start()
         work()
         peak = tracemalloc.get_traced_memory()[1]
@@ -360,30 +376,37 @@ def test_temporaries_are_bounded(monkeypatch):
         assert peak < 6 * 8 * stats.blocks.ELEMENTS
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: stats.moments(X, axis=3), r"axis=3: values has shape \(3, 4, 501\); give the axis of the paths"),
-    (lambda: stats.moments(1.0), r"axis=-1: values has shape \(\)"),
-    (lambda: stats.moments(np.empty((3, 0))), r"values has shape \(3, 0\): give at least one path along axis -1"),
-    (lambda: stats.moments(X, 0), "order=0: give at least 1"),
-    (lambda: stats.moments(X).central(3), r"order=2: this needs moment 3; give order=3, or moments=3 to simulate"),
-    (lambda: stats.moments(X).central(1), r"central\(1\): give 2 or more"),
-    (lambda: stats.moments(X) + stats.moments(X, 3), "order=3: the other moments have order 2; give one order"),
-    (lambda: stats.msd(X[0, 0], axis=0), r"values has shape \(501,\): give coordinates last, e.g. values\[:, None\]"),
-    (lambda: stats.covariance(X[0, 0], axis=0), "give coordinates last"),
-    (lambda: stats.standard_error(X, of="median"), "of='median': choose one of 'mean', 'variance'"),
-    (lambda: stats.mean_interval(X, confidence=1.0), "confidence=1.0: give values below 1.0, e.g. confidence=0.95"),
-    (lambda: stats.variance_interval([1.0, np.nan]), "values: 1 finite path; give at least 2"),
-    (lambda: stats.paired_difference(X, X[0]), r"b has shape \(4, 501\): give that of a, \(3, 4, 501\)"),
-    (lambda: stats.quantiles(X, 1.5), "probabilities=1.5: give numbers from 0 to 1"),
-    (lambda: stats.histogram(X, 10), "edges=10: give at least two ascending numbers, e.g. edges="),
-    (lambda: stats.histogram(X, [1.0, 1.0]), "give at least two ascending numbers"),
-    (lambda: stats.survival(X, 1.0), r"times has shape \(\): give a flat sequence of times"),
-    (lambda: stats.chi_square(stats.histogram(X, [0.0, 1e-9, 1.0]), lambda e: sps.gamma.cdf(e, 2)),
-     "edges: a bin expects .* paths; give wider bins, each of at least 5"),
-    (lambda: stats.chi_square(stats.histogram(X, [0.0, 9.0]), lambda e: e[::-1] / 9), "cdf: it must ascend from 0 to 1"),
-    (lambda: stats.chi_square(stats.histogram(X, [1.0, 2.0]), lambda e: sps.gamma.cdf(e, 2), fitted=2),
-     "fitted=2: 3 bins leave no degree of freedom; give more edges"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stats.moments(X, axis=3), r"axis=3: values has shape \(3, 4, 501\); give the axis of the paths"),
+        (lambda: stats.moments(1.0), r"axis=-1: values has shape \(\)"),
+        (lambda: stats.moments(np.empty((3, 0))), r"values has shape \(3, 0\): give at least one path along axis -1"),
+        (lambda: stats.moments(X, 0), "order=0: give at least 1"),
+        (lambda: stats.moments(X).central(3), r"order=2: this needs moment 3; give order=3, or moments=3 to simulate"),
+        (lambda: stats.moments(X).central(1), r"central\(1\): give 2 or more"),
+        (lambda: stats.moments(X) + stats.moments(X, 3), "order=3: the other moments have order 2; give one order"),
+        (lambda: stats.msd(X[0, 0], axis=0), r"values has shape \(501,\): give coordinates last, e.g. values\[:, None\]"),
+        (lambda: stats.covariance(X[0, 0], axis=0), "give coordinates last"),
+        (lambda: stats.standard_error(X, of="median"), "of='median': choose one of 'mean', 'variance'"),
+        (lambda: stats.mean_interval(X, confidence=1.0), "confidence=1.0: give values below 1.0, e.g. confidence=0.95"),
+        (lambda: stats.variance_interval([1.0, np.nan]), "values: 1 finite path; give at least 2"),
+        (lambda: stats.paired_difference(X, X[0]), r"b has shape \(4, 501\): give that of a, \(3, 4, 501\)"),
+        (lambda: stats.quantiles(X, 1.5), "probabilities=1.5: give numbers from 0 to 1"),
+        (lambda: stats.histogram(X, 10), "edges=10: give at least two ascending numbers, e.g. edges="),
+        (lambda: stats.histogram(X, [1.0, 1.0]), "give at least two ascending numbers"),
+        (lambda: stats.survival(X, 1.0), r"times has shape \(\): give a flat sequence of times"),
+        (
+            lambda: stats.chi_square(stats.histogram(X, [0.0, 1e-9, 1.0]), lambda e: sps.gamma.cdf(e, 2)),
+            "edges: a bin expects .* paths; give wider bins, each of at least 5",
+        ),
+        (lambda: stats.chi_square(stats.histogram(X, [0.0, 9.0]), lambda e: e[::-1] / 9), "cdf: it must ascend from 0 to 1"),
+        (
+            lambda: stats.chi_square(stats.histogram(X, [1.0, 2.0]), lambda e: sps.gamma.cdf(e, 2), fitted=2),
+            "fitted=2: 3 bins leave no degree of freedom; give more edges",
+        ),
+    ],
+)
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,5 @@
 """samfast.stats on a device: the same numbers as on the host, nothing waits, and CuPy has all that is called."""
+
 import inspect
 import sys
 
@@ -116,7 +117,7 @@ def test_memory_of_the_device(monkeypatch):
 
 
 def test_cupy_is_not_imported_for_numpy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)          # importing it would raise
+    monkeypatch.setitem(sys.modules, "cupy", None)  # importing it would raise
     for case in CASES:
         CASES[case](np.asarray)
 
@@ -152,7 +153,7 @@ def accepts(function, name, arguments, keywords):
         return
     try:
         signature = inspect.signature(function)
-    except ValueError:          # compiled, without one
+    except ValueError:  # compiled, without one
         assert not keywords, name
         return
     signature.bind(*[None] * arguments, **dict.fromkeys(keywords))

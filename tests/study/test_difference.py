@@ -1,4 +1,5 @@
 """Study.difference, Corollary 1: the simulated difference meets the exact one within its paired standard error."""
+
 import itertools
 
 import mpmath as mp
@@ -13,11 +14,18 @@ TIMES = [0.05, 0.2, 0.5, 1.0]
 GRID = {"rho": [0.0, 0.3, 1.4], "times": TIMES, "paths": 20_000}
 
 
-@pytest.mark.parametrize("options", [
-    {"momentum": [0.0, 0.6], "dampening": [0.0, 0.3], "eigenvalue": [-1.0, 2.0]}, {"dt": 0.005}, {"method": "exact"},
-    {"method": "exact", "momentum": [0.0, 0.6], "dampening": 0.2}, {"method": "algorithm", "drift": ["plain", "chain"]},
-    {"method": "algorithm", "noise": "same"}, {"method": "algorithm", "noise": ["descent", "independent"], "drift": "chain",
-                                               "momentum": 0.5}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"momentum": [0.0, 0.6], "dampening": [0.0, 0.3], "eigenvalue": [-1.0, 2.0]},
+        {"dt": 0.005},
+        {"method": "exact"},
+        {"method": "exact", "momentum": [0.0, 0.6], "dampening": 0.2},
+        {"method": "algorithm", "drift": ["plain", "chain"]},
+        {"method": "algorithm", "noise": "same"},
+        {"method": "algorithm", "noise": ["descent", "independent"], "drift": "chain", "momentum": 0.5},
+    ],
+)
 def test_the_simulated_difference_meets_the_exact_one(options):
     """|z| < 5 with the paired error, which is below 2 % of the difference."""
     d = sf.msd(**GRID, **options, seed=3).difference()
@@ -31,10 +39,12 @@ def spreads(**options):
     """Standard deviation of X^2 - Y^2 over 20,000 pairs of paths / the one that Study.difference takes."""
     values = {"eigenvalue": -1.0, "lr": 0.01, "rho": 0.3, "momentum": 0.5, "dampening": 0.2, "batch_size": 64.0}
     rule = sf.sam(lr=0.01, rho=[0.0, 0.3], momentum=0.5, dampening=0.2)
-    rule = (sf.noisy(rule, batch_size=64, minibatch=options["noise"]) if "noise" in options else
-            sf.diffusion(rule, batch_size=64))
-    run = sf.simulate(sf.losses.quadratic([-1.0]), rule, [0.0], record=[20, 100], paths=20_000, values=True,
-                      observe=sf.observe.msd())
+    rule = (
+        sf.noisy(rule, batch_size=64, minibatch=options["noise"]) if "noise" in options else sf.diffusion(rule, batch_size=64)
+    )
+    run = sf.simulate(
+        sf.losses.quadratic([-1.0]), rule, [0.0], record=[20, 100], paths=20_000, values=True, observe=sf.observe.msd()
+    )
     model = process.Model("plain", options.get("noise", "unit"), "algorithm" if "noise" in options else "em", True)
     measured = (run.values[0] - run.values[1])[..., 0].std(-1)
     return measured / difference.spread(model, {k: np.array(x) for k, x in values.items()}, np.array([0.2, 1.0]))
@@ -50,20 +60,32 @@ def test_the_error_is_that_of_pairs(options):
 def test_a_wrong_error_is_noticed(monkeypatch):
     """Planted: settings taken for independent, or the momentum of one of them lost."""
     covariance = process.Model.covariance
-    for defect in (lambda self, v, steps: 0 * self.exact(v, steps),
-                   lambda self, v, steps: covariance(self, {**v, "momentum": np.array(0.45)}, steps)):
+    for defect in (
+        lambda self, v, steps: 0 * self.exact(v, steps),
+        lambda self, v, steps: covariance(self, {**v, "momentum": np.array(0.45)}, steps),
+    ):
         monkeypatch.setattr(process.Model, "covariance", defect)
         assert not np.allclose(spreads(), 1, atol=0.066)
 
 
 def test_the_covariance_is_that_of_the_theory():
     """Of unit noise, with momentum and without; at rho = 0 it is the variance of what was simulated."""
-    v = {"eigenvalue": -1.3, "lr": 0.02, "rho": np.array([0.0, 0.1, 0.9])[:, None], "momentum": 0.0, "dampening": 0.0,
-         "batch_size": 8.0}
+    v = {
+        "eigenvalue": -1.3,
+        "lr": 0.02,
+        "rho": np.array([0.0, 0.1, 0.9])[:, None],
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "batch_size": 8.0,
+    }
     steps = np.array([0, 1, 2, 7, 100, 1000])
     light = process.Model("plain", "unit", "em", False)
-    about = {"curvature": -1.3, "other_curvature": theory.curvature(-1.3, rho=v["rho"]), "diffusion": light.diffusion(v),
-             "dt": 0.02}
+    about = {
+        "curvature": -1.3,
+        "other_curvature": theory.curvature(-1.3, rho=v["rho"]),
+        "diffusion": light.diffusion(v),
+        "dt": 0.02,
+    }
     np.testing.assert_allclose(light.covariance(v, steps), theory.em_crn_covariance(steps, **about), rtol=1e-14)
     for method in ("em", "algorithm"):
         heavy, at = process.Model("plain", "unit", method, True), {**v, "momentum": 0.8, "dampening": 0.3}
@@ -74,13 +96,14 @@ def test_the_covariance_is_that_of_the_theory():
 
 def variances(model, v, n):
     """(<X^2>, <Y^2>) of SGD and SAM after n steps, by the recursion or the characteristic roots of the SDE, to 60 digits."""
-    e, lr, rho, g, tau, batch = (mp.mpf(float(v[k])) for k in ("eigenvalue", "lr", "rho", "momentum", "dampening",
-                                                               "batch_size"))
+    e, lr, rho, g, tau, batch = (
+        mp.mpf(float(v[k])) for k in ("eigenvalue", "lr", "rho", "momentum", "dampening", "batch_size")
+    )
     r = rho * e
     noise = {"unit": 1, "descent": 1, "same": (1 + r) ** 2, "independent": 1 + r * r}[model.noise]
     gain = (1 + r) if model.drift == "chain" else 1
-    for kappa, factor in ((e, 1), (e * (1 + r) * gain, noise * (1 if model.noise == "unit" else gain ** 2))):
-        q, t = lr * abs(e) / batch * factor, n * lr         # 2D
+    for kappa, factor in ((e, 1), (e * (1 + r) * gain, noise * (1 if model.noise == "unit" else gain**2))):
+        q, t = lr * abs(e) / batch * factor, n * lr  # 2D
         if model.method == "exact" and not g:
             yield q * (1 - tau) ** 2 * mp.expm1(-2 * kappa * (1 - tau) * t) / (-2 * kappa * (1 - tau))
         elif model.method == "exact":
@@ -90,7 +113,7 @@ def variances(model, v, n):
             total = sum(s * mp.expm1(z * t) / z for s, z in ((1, 2 * one), (1, 2 * two), (-2, one + two)))
             yield mp.re(q * ((1 - tau) / lr) ** 2 * total / (4 * w * w))
         else:
-            xx = xm = mm = mp.mpf(0)        # of w and m, where w' = w - lr m', m' = g m + (1 - tau)(kappa w + noise)
+            xx = xm = mm = mp.mpf(0)  # of w and m, where w' = w - lr m', m' = g m + (1 - tau)(kappa w + noise)
             for _ in range(n):
                 pull = (1 - tau) * kappa
                 xm, mm = (pull * xx + g * xm, pull * pull * xx + 2 * pull * g * xm + g * g * mm + (1 - tau) ** 2 * q / lr)
@@ -104,8 +127,14 @@ def test_a_small_difference_keeps_its_digits(method, noise):
     """rho = 1e-9, where subtracting the variances would lose nine digits."""
     with mp.workdps(60):
         for drift, eigenvalue, momentum in itertools.product(("plain", "chain"), (-1.0, 2.0), (0.0, 0.5, 0.9)):
-            v = {"eigenvalue": eigenvalue, "lr": 0.01, "rho": 1e-9, "momentum": momentum, "dampening": 0.2 * (momentum > 0),
-                 "batch_size": 64.0}
+            v = {
+                "eigenvalue": eigenvalue,
+                "lr": 0.01,
+                "rho": 1e-9,
+                "momentum": momentum,
+                "dampening": 0.2 * (momentum > 0),
+                "batch_size": 64.0,
+            }
             model = process.Model(drift, noise, method, momentum > 0)
             for n in (2, 30, 100):
                 sgd, sam = variances(model, v, n)
@@ -124,8 +153,14 @@ def test_the_study_shows_those_digits():
 
 def test_paired_variance_of_the_theory():
     """Small steps: 7.4 of the diffusion, theory.paired_difference_variance."""
-    v = {"eigenvalue": np.array(-1.0), "lr": np.array(1e-6), "rho": np.array(0.3), "momentum": np.array(0.0),
-         "dampening": np.array(0.0), "batch_size": np.array(1.0)}
+    v = {
+        "eigenvalue": np.array(-1.0),
+        "lr": np.array(1e-6),
+        "rho": np.array(0.3),
+        "momentum": np.array(0.0),
+        "dampening": np.array(0.0),
+        "batch_size": np.array(1.0),
+    }
     got = difference.spread(process.Model("plain", "unit", "em", False), v, np.array([0.1, 1.0])) ** 2
     want = theory.paired_difference_variance(np.array([0.1, 1.0]), eigenvalue=-1.0, lr=1e-6, rho=0.3)
     np.testing.assert_allclose(got, want, rtol=1e-4)
@@ -146,8 +181,8 @@ def test_the_printed_term_and_its_range():
         np.testing.assert_allclose(d["printed"].sel(drift=drift, momentum=0.0, rho=0.01), want, rtol=1e-14)
     assert np.isnan(d["printed"].sel(momentum=0.5)).all()
     short = d["ratio"].sel(momentum=0.0, rho=0.01, time=0.01)
-    assert float(short.sel(drift="chain")) == pytest.approx(1, abs=0.02)      # the leading term of chain,
-    assert float(short.sel(drift="plain")) == pytest.approx(2, abs=0.04)      # twice that of plain
+    assert float(short.sel(drift="chain")) == pytest.approx(1, abs=0.02)  # the leading term of chain,
+    assert float(short.sel(drift="plain")) == pytest.approx(2, abs=0.04)  # twice that of plain
     assert bool(d["valid"].sel(drift="chain", momentum=0.0).isel(time=0)) and not d["valid"].isel(time=1).any()
 
 

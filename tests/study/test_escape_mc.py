@@ -3,6 +3,7 @@
 Every score is about a standard normal; |z| < 5 over some 60 of them, a false alarm in 4e-5 of all seeds. With 2^14 paths
 and a relative deviation of 0.5 to 1 a mean wrong by 5 % (6 standard deviations or more) is found.
 """
+
 import numpy as np
 import pytest
 
@@ -45,8 +46,8 @@ def test_the_published_example():
     ds = exit_times(limit=[0.25, 0.3], lr=0.1, batch_size=8, paths=PATHS).dataset.isel(limit=0)
     assert float(ds["exact"]) == pytest.approx(1.956110, abs=5e-7) and float(ds["sde"]) == pytest.approx(1.724138, abs=5e-7)
     assert abs(float(ds["z"])) < 5
-    assert float((ds["time"] - ds["sde"]) / ds["se"]) > 6       # planted: the diffusion in place of the chain
-    late = float((ds["time"] + 0.1 - ds["exact"]) / ds["se"])    # planted: one step too many
+    assert float((ds["time"] - ds["sde"]) / ds["se"]) > 6  # planted: the diffusion in place of the chain
+    late = float((ds["time"] + 0.1 - ds["exact"]) / ds["se"])  # planted: one step too many
     assert late > 6
 
 
@@ -80,7 +81,8 @@ def kernel(limit, kappa, d, dt, nodes=120):
     x, weights, variance = limit * x, limit * weights, 2 * d * dt
 
     def row(at):
-        return weights * np.exp(-(x - (1 - kappa * dt) * at[:, None])**2 / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+        return weights * np.exp(-((x - (1 - kappa * dt) * at[:, None]) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
     return row(np.zeros(1)), row(x)
 
 
@@ -125,12 +127,19 @@ def test_the_table(grid):
     assert all(grid[k].attrs["long_name"] for k in grid.data_vars)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"limit": 0.0}, "limit=0.0: give values above 0"), ({"limit": [[1.0]]}, r"limit has shape \(1, 1\): give a number"),
-    ({"limit": [1.0, 1.0]}, "limit=.*: a value occurs twice"), ({"drift": "x"}, "drift='x': choose one of"),
-    ({"noise": "x"}, "noise='x': choose one of"), ({"paths": 1}, "paths=1: give at least 2"),
-    ({"eigenvalue": [0.0, 1.0]}, "eigenvalue=.*: give values above 0"),
-    ({"limit": 1.0, "rho": 1.5}, "limit=1.0: a path needs inf steps on average to leave; give a smaller limit")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": 0.0}, "limit=0.0: give values above 0"),
+        ({"limit": [[1.0]]}, r"limit has shape \(1, 1\): give a number"),
+        ({"limit": [1.0, 1.0]}, "limit=.*: a value occurs twice"),
+        ({"drift": "x"}, "drift='x': choose one of"),
+        ({"noise": "x"}, "noise='x': choose one of"),
+        ({"paths": 1}, "paths=1: give at least 2"),
+        ({"eigenvalue": [0.0, 1.0]}, "eigenvalue=.*: give values above 0"),
+        ({"limit": 1.0, "rho": 1.5}, "limit=1.0: a path needs inf steps on average to leave; give a smaller limit"),
+    ],
+)
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         exit_times(**{"limit": 0.1, **options})

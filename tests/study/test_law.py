@@ -4,6 +4,7 @@ Exact layer: transitions compose, roots are roots, the same bits under every sch
 300 standard normal scores of fixed seeds, a false alarm in 2e-4 of all seeds; 2^15 paths find a variance wrong by 6 % (8
 standard deviations).
 """
+
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,9 +29,18 @@ TIMES = np.array([0, 1, 2, 7, 30, 31, 100])
 
 def values(*, momentum=0.0, dampening=0.0, **others):
     """A saddle direction and a minimum, SGD and SAM, each on its own axis of the grid."""
-    return {k: np.asarray(v, float) for k, v in {
-        "eigenvalue": [[[-1.0]], [[1.5]]], "lr": 0.1, "rho": [[0.0], [0.2]], "momentum": momentum, "dampening": dampening,
-        "batch_size": 8.0, **others}.items()}
+    return {
+        k: np.asarray(v, float)
+        for k, v in {
+            "eigenvalue": [[[-1.0]], [[1.5]]],
+            "lr": 0.1,
+            "rho": [[0.0], [0.2]],
+            "momentum": momentum,
+            "dampening": dampening,
+            "batch_size": 8.0,
+            **others,
+        }.items()
+    }
 
 
 LIGHT, HEAVY = values(), values(momentum=[0.0, 0.6], dampening=0.25)
@@ -50,8 +60,9 @@ def setting(kind, heavy):
     times, kappa, d = TIMES * 0.1, model.curvature(along), model.diffusion(along)
     if not heavy:
         return model, v, times, theory.sde_variance(times, curvature=kappa, diffusion=d)
-    inert = theory.momentum_sde_moments(times, curvature=kappa, diffusion=d, lr=0.1, momentum=along["momentum"],
-                                        dampening=0.25).var
+    inert = theory.momentum_sde_moments(
+        times, curvature=kappa, diffusion=d, lr=0.1, momentum=along["momentum"], dampening=0.25
+    ).var
     light = theory.sde_variance(times, curvature=0.75 * kappa, diffusion=0.75**2 * d)
     return model, v, times, np.where(along["momentum"] == 0, light, inert)
 
@@ -96,21 +107,38 @@ def test_mean_and_covariance_of_a_system_of_ones_own():
 
 
 EXTREME = {
-    "saddle": {"eigenvalue": -1.0}, "minimum": {"eigenvalue": 40.0}, "flat": {"eigenvalue": 1e-9},
-    "critical": {"eigenvalue": 0.05**2 / 4 / 0.1 * (1 + 1e-12), "momentum": 0.95}, "turning": {"eigenvalue": 3.0},
-    "no inertia": {"momentum": 1e-3}, "almost no friction": {"momentum": 1 - 1e-9}}
+    "saddle": {"eigenvalue": -1.0},
+    "minimum": {"eigenvalue": 40.0},
+    "flat": {"eigenvalue": 1e-9},
+    "critical": {"eigenvalue": 0.05**2 / 4 / 0.1 * (1 + 1e-12), "momentum": 0.95},
+    "turning": {"eigenvalue": 3.0},
+    "no inertia": {"momentum": 1e-3},
+    "almost no friction": {"momentum": 1 - 1e-9},
+}
 
 
 UNITS = [("sde", 1e-12), ("sde", 1.0), ("em", 1), ("algorithm", 1)]
 
 
-@pytest.mark.parametrize(("kind", "unit", "name"), [(*unit, name) for unit in UNITS for name in EXTREME] + [
-    ("em", 10**6, name) for name in ("flat", "critical", "turning")])
+@pytest.mark.parametrize(
+    ("kind", "unit", "name"),
+    [(*unit, name) for unit in UNITS for name in EXTREME] + [("em", 10**6, name) for name in ("flat", "critical", "turning")],
+)
 def test_jumps_compose(kind, unit, name):
     """Two jumps, with the roots that the program uses, give the moments of one jump over both to 1e-12."""
     model = Model("plain", "unit", "em", True)
-    v = {k: np.asarray(x, float) for k, x in {"eigenvalue": -1.0, "lr": 0.1, "rho": 0.1, "momentum": 0.9, "dampening": 0.0,
-                                             "batch_size": 8.0, **EXTREME[name]}.items()}
+    v = {
+        k: np.asarray(x, float)
+        for k, x in {
+            "eigenvalue": -1.0,
+            "lr": 0.1,
+            "rho": 0.1,
+            "momentum": 0.9,
+            "dampening": 0.0,
+            "batch_size": 8.0,
+            **EXTREME[name],
+        }.items()
+    }
     first, last = (3.0, 40.0) if kind == "sde" else (3, 40)
     a, s = exact_sampling.transitions(model, v, unit * np.array([first, last]), law=kind)
     one, whole = exact_sampling.transitions(model, v, unit * np.array([last]), law=kind)
@@ -143,6 +171,7 @@ def test_the_same_number_of_jumps_for_any_number_of_steps(monkeypatch):
         done.append((shard.paths, int(shard.times[-1]) - shard.start))
         jobs.append(shard.program.text)
         return run_shard(shard, *stop)
+
     monkeypatch.setattr("samfast.simulation.schedule.run_shard", counted)
     v = values(momentum=0.5, eigenvalue=1.5, rho=0.0)
     for unit in (7, 10**15):
@@ -211,7 +240,7 @@ def test_further_paths_and_replay():
 def test_settings_of_their_own_noise():
     square = sf.Observer("msd", lambda seen: [seen.w[0] * seen.w[0]], ("msd",))
     shared, own = (chain(paths=200, values=True, shared_noise=s, observe=square).values for s in (True, False))
-    x = own[0, 0, :, 1, :, 0]                               # squares of two settings that differ in the momentum only
+    x = own[0, 0, :, 1, :, 0]  # squares of two settings that differ in the momentum only
     assert abs(np.corrcoef(x)[0, 1]) < 5 / np.sqrt(200) and np.corrcoef(shared[0, 0, :, 1, :, 0])[0, 1] > 0.99
     assert np.array_equal(own[0, 0, 0], shared[0, 0, 0])
 
@@ -229,6 +258,7 @@ def test_an_interrupted_chain_is_finished_later(monkeypatch):
     def stopped(shards, executor, report, parts, estimate):
         execute(shards[:1], executor, report, parts, estimate)
         raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         patch.setattr("samfast.simulation.run.execute", stopped)
         with pytest.raises(sf.Interrupted) as caught:
@@ -250,11 +280,19 @@ def transposed(s):
 ROOT, COEFFICIENTS = chains.root, chains._coefficients
 
 
-@pytest.mark.parametrize(("name", "fault"), [
-    ("root", uncorrelated), ("root", transposed), ("root", lambda s: s),
-    ("_coefficients", lambda job, names, times: COEFFICIENTS(job, {k: x[..., :1].repeat(times, -1) for k, x in names.items()},
-                                                             times))],
-    ids=["no correlation", "wrong order", "variance for deviation", "coefficients of the first time throughout"])
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("root", uncorrelated),
+        ("root", transposed),
+        ("root", lambda s: s),
+        (
+            "_coefficients",
+            lambda job, names, times: COEFFICIENTS(job, {k: x[..., :1].repeat(times, -1) for k, x in names.items()}, times),
+        ),
+    ],
+    ids=["no correlation", "wrong order", "variance for deviation", "coefficients of the first time throughout"],
+)
 def test_a_fault_is_found(name, fault, monkeypatch):
     model, v, times, exact = setting("em", True)
     monkeypatch.setattr(chains, name, fault)
@@ -268,15 +306,19 @@ def test_a_fault_is_found(name, fault, monkeypatch):
 EYE = np.eye(2)[None]
 
 
-@pytest.mark.parametrize(("transition", "covariance", "message"), [
-    ([1.0], EYE, r"transition has shape \(1,\): give \(time, k, k\)"),
-    (np.ones((1, 3, 3)), EYE, r"with k = 1 or 2"),
-    (EYE * np.nan, EYE, "transition holds a value that is not a finite number"),
-    (np.ones((4, 2, 2)), np.ones((3, 2, 2)), r"transition has shape \(4, 2, 2\) and covariance \(3, 2, 2\): give shapes"),
-    (np.eye(2), np.eye(2), r"give one matrix for each time"),
-    (EYE, -EYE, "covariance: a matrix of it is not symmetric or has a negative eigenvalue"),
-    (EYE, [[[1.0, 0.5], [0.4, 1.0]]], "not symmetric"),
-    (EYE, [[[1.0, 2.0], [2.0, 1.0]]], "negative eigenvalue")])
+@pytest.mark.parametrize(
+    ("transition", "covariance", "message"),
+    [
+        ([1.0], EYE, r"transition has shape \(1,\): give \(time, k, k\)"),
+        (np.ones((1, 3, 3)), EYE, r"with k = 1 or 2"),
+        (EYE * np.nan, EYE, "transition holds a value that is not a finite number"),
+        (np.ones((4, 2, 2)), np.ones((3, 2, 2)), r"transition has shape \(4, 2, 2\) and covariance \(3, 2, 2\): give shapes"),
+        (np.eye(2), np.eye(2), r"give one matrix for each time"),
+        (EYE, -EYE, "covariance: a matrix of it is not symmetric or has a negative eigenvalue"),
+        (EYE, [[[1.0, 0.5], [0.4, 1.0]]], "not symmetric"),
+        (EYE, [[[1.0, 2.0], [2.0, 1.0]]], "negative eigenvalue"),
+    ],
+)
 def test_what_is_no_chain(transition, covariance, message):
     with pytest.raises(ValueError, match=message):
         sf.gaussian_chain(transition, covariance, paths=10)

@@ -1,4 +1,5 @@
 """sf.msd: simulated = exact within |z| < 5 (chance of a false alarm: about 6e-7 per comparison), and what it is made of."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,18 +20,37 @@ def grid():
     return sf.msd(**GRID, times=TIMES, paths=20_000)
 
 
-@pytest.mark.parametrize("method, drift, noise", [
-    ("em", "plain", "unit"), ("em", "plain", "same"), ("algorithm", "plain", "same"), ("algorithm", "chain", "independent")])
+@pytest.mark.parametrize(
+    "method, drift, noise",
+    [("em", "plain", "unit"), ("em", "plain", "same"), ("algorithm", "plain", "same"), ("algorithm", "chain", "independent")],
+)
 def test_simulation_meets_the_exact_value(method, drift, noise):
     """20,000 paths: a defect of 5 % in the MSD is 5 standard deviations."""
-    study = sf.msd(eigenvalue=[-1.0, 2.0], rho=[0.0, 0.3], momentum=[0.0, 0.6], dampening=[0.0, 0.2], times=TIMES, paths=20_000,
-                   method=method, drift=drift, noise=noise, seed=1)
+    study = sf.msd(
+        eigenvalue=[-1.0, 2.0],
+        rho=[0.0, 0.3],
+        momentum=[0.0, 0.6],
+        dampening=[0.0, 0.2],
+        times=TIMES,
+        paths=20_000,
+        method=method,
+        drift=drift,
+        noise=noise,
+        seed=1,
+    )
     assert study.worst < 5
     assert np.isfinite(study.dataset["z"]).all()
 
 
-@pytest.mark.parametrize("options", [{"dt": [0.0025, 0.01]}, {"dt": 0.0025, "momentum": [0.5, 0.9]},
-                                     {"lr": [0.01, 0.002], "momentum": 0.5}, {"kind": "sign", "dtype": "float64"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dt": [0.0025, 0.01]},
+        {"dt": 0.0025, "momentum": [0.5, 0.9]},
+        {"lr": [0.01, 0.002], "momentum": 0.5},
+        {"kind": "sign", "dtype": "float64"},
+    ],
+)
 def test_other_steps_noises_and_precisions(options):
     assert sf.msd(rho=[0.0, 0.5], times=TIMES, paths=20_000, **options).worst < 5
 
@@ -38,23 +58,31 @@ def test_other_steps_noises_and_precisions(options):
 @pytest.mark.parametrize("momentum, dampening", [(0.0, 0.0), ([0.0, 0.6], [0.0, 0.4])])
 def test_the_law_of_the_sde_at_any_times(momentum, dampening):
     """No time is a multiple of lr; the exact column is the SDE's own."""
-    study = sf.msd(method="exact", rho=[0.0, 0.3], momentum=momentum, dampening=dampening, times=[0.0123, 0.1, 0.777],
-                   paths=20_000)
+    study = sf.msd(
+        method="exact", rho=[0.0, 0.3], momentum=momentum, dampening=dampening, times=[0.0123, 0.1, 0.777], paths=20_000
+    )
     assert study.worst < 5
     ds = study.dataset
     if not np.ndim(momentum):
-        np.testing.assert_allclose(ds["ratio"], 1, rtol=1e-13)      # Theorem 2 is exact for the diffusion
+        np.testing.assert_allclose(ds["ratio"], 1, rtol=1e-13)  # Theorem 2 is exact for the diffusion
     else:
         one = ds["exact"].sel(rho=0.3, momentum=0.6, dampening=0.4)
-        want = theory.momentum_sde_moments(ds["time"], curvature=theory.curvature(-1.0, rho=0.3), diffusion=0.01 / 128, lr=0.01,
-                                           momentum=0.6, dampening=0.4).var
+        want = theory.momentum_sde_moments(
+            ds["time"], curvature=theory.curvature(-1.0, rho=0.3), diffusion=0.01 / 128, lr=0.01, momentum=0.6, dampening=0.4
+        ).var
         np.testing.assert_allclose(one, want, rtol=1e-13)
     assert int(sf.msd(method="exact", paths=50).dataset.sizes["time"]) == 12
 
 
-@pytest.mark.parametrize("defect", [lambda v: {**v, "rho": 0 * v["rho"]}, lambda v: {**v, "batch_size": 2 * v["batch_size"]},
-                                    lambda v: {**v, "momentum": v["momentum"] + 0.05},
-                                    lambda v: {**v, "dampening": v["dampening"] + 0.05}])
+@pytest.mark.parametrize(
+    "defect",
+    [
+        lambda v: {**v, "rho": 0 * v["rho"]},
+        lambda v: {**v, "batch_size": 2 * v["batch_size"]},
+        lambda v: {**v, "momentum": v["momentum"] + 0.05},
+        lambda v: {**v, "dampening": v["dampening"] + 0.05},
+    ],
+)
 def test_a_wrong_exact_value_is_noticed(monkeypatch, defect):
     """The test has failed on a defect: z finds a lost rho, a noise that is off by a factor, a wrong momentum."""
     exact = process.Model.exact
@@ -118,9 +146,31 @@ def test_what_each_number_is(grid):
         assert ds[name].attrs["long_name"], name
         assert name in ("bound", "valid") or ds[name].attrs["units"], name
     assert ds["ci"].attrs["level"] == 0.95 and "95 %" in ds["ci"].attrs["long_name"]
-    assert {"samfast", "numba", "llvmlite", "numpy", "scipy", "xarray", "python", "machine", "device", "seed", "stream",
-            "dtype", "method", "kind", "drift", "noise", "paths", "started", "status", "wall_seconds", "call", "programs",
-            "numbers"} <= set(ds.attrs)
+    assert {
+        "samfast",
+        "numba",
+        "llvmlite",
+        "numpy",
+        "scipy",
+        "xarray",
+        "python",
+        "machine",
+        "device",
+        "seed",
+        "stream",
+        "dtype",
+        "method",
+        "kind",
+        "drift",
+        "noise",
+        "paths",
+        "started",
+        "status",
+        "wall_seconds",
+        "call",
+        "programs",
+        "numbers",
+    } <= set(ds.attrs)
     assert ds.attrs["status"] == "complete" and len(ds.attrs["programs"]) == 24 and len(ds.attrs["numbers"]) == 64
 
 
@@ -132,11 +182,12 @@ def test_the_hash_of_the_numbers(grid):
     chain = sf.msd(paths=50, times=[0.1], drift=["plain", "chain"], rho=0.1).dataset.attrs["programs"].split(", ")
     assert len(set(chain)) == 2
 
+
 def test_interval_and_exact_value(grid):
     ds = grid.dataset
     ends = ds["ci"].sel(bound="low"), ds["ci"].sel(bound="high")
     inside = (ends[0] <= ds["exact"]) & (ds["exact"] <= ends[1])
-    assert float(inside.mean()) > 0.8       # of one noise: the comparisons are far from independent
+    assert float(inside.mean()) > 0.8  # of one noise: the comparisons are far from independent
     np.testing.assert_allclose(ds["se"], ds["msd"] * np.sqrt(2 / 20_000), rtol=0.1)
     low, high = theory.msd_interval(ds["msd"].values, paths=20_000, confidence=0.95)
     np.testing.assert_array_equal(ends[0], low)
@@ -170,11 +221,13 @@ def test_the_theorems_as_printed():
     printed, corrected = (sf.msd(**options, noise="same", theorem=t).dataset for t in reversed(THEOREMS))
     common = {"eigenvalue": -1.0, "lr": 0.01, "rho": 0.3, "batch_size": 16}
     np.testing.assert_allclose(printed["theorem"].sel(momentum=0.0), theory.theorem2(TIMES, **common), rtol=1e-13)
-    np.testing.assert_allclose(printed["theorem"].sel(momentum=0.6),
-                               theory.theorem3(TIMES, momentum=0.6, as_printed=True, **common), rtol=1e-13)
+    np.testing.assert_allclose(
+        printed["theorem"].sel(momentum=0.6), theory.theorem3(TIMES, momentum=0.6, as_printed=True, **common), rtol=1e-13
+    )
     np.testing.assert_array_equal(printed["msd"], corrected["msd"])
     assert "as printed" in printed["theorem"].attrs["long_name"] and corrected["valid"].sel(momentum=0.0).all()
-    assert not printed["valid"].any()       # the noise alone is off by a factor of 2
+    assert not printed["valid"].any()  # the noise alone is off by a factor of 2
+
 
 def test_times():
     ds = sf.msd(paths=50).dataset
@@ -191,8 +244,15 @@ def test_progress_executor_and_seed():
     seen = []
     few = {"paths": 5000, "times": [0.1], "momentum": [0.0, 0.5]}
     with ThreadPoolExecutor(2) as pool:
-        a, b, other, fresh = (sf.msd(**few, **options).dataset for options in (
-            {"progress": lambda done, total: seen.append((done, total))}, {"executor": pool}, {"seed": 1}, {"seed": None}))
+        a, b, other, fresh = (
+            sf.msd(**few, **options).dataset
+            for options in (
+                {"progress": lambda done, total: seen.append((done, total))},
+                {"executor": pool},
+                {"seed": 1},
+                {"seed": None},
+            )
+        )
     assert seen[-1] == (5000, 5000)
     np.testing.assert_array_equal(a["msd"], b["msd"])
     assert (a["msd"] != other["msd"]).all() and (a["msd"] != fresh["msd"]).all()
@@ -200,30 +260,48 @@ def test_progress_executor_and_seed():
 
 
 def test_the_call_repeats_the_study(grid):
-    for study in (grid, sf.msd(paths=50, dt=0.005, times=[0.5], noise=["same", "unit"], rho=np.array([0.2, 0.4])),
-                  sf.msd(paths=50, method="exact", theorem="printed"), sf.msd(until=0.1, times=[0.5], seed=None)):
+    for study in (
+        grid,
+        sf.msd(paths=50, dt=0.005, times=[0.5], noise=["same", "unit"], rho=np.array([0.2, 0.4])),
+        sf.msd(paths=50, method="exact", theorem="printed"),
+        sf.msd(until=0.1, times=[0.5], seed=None),
+    ):
         again = eval(study.dataset.attrs["call"], {"sf": sf})
         np.testing.assert_array_equal(again.dataset["msd"], study.dataset["msd"])
 
 
-@pytest.mark.parametrize("given, message", [
-    ({"rho": -0.1}, "rho=-0.1: give values of at least 0"), ({"momentum": 1.0}, "momentum=1.0: give values below 1"),
-    ({"lr": 0}, "lr=0: give values above 0"), ({"batch_size": 0}, "batch_size=0: give values of at least 1"),
-    ({"rho": [[0.1]]}, r"rho has shape \(1, 1\): give a number or a flat"), ({"rho": [0.1, 0.1]}, "a value occurs twice"),
-    ({"eigenvalue": []}, "eigenvalue=.*give at least one"), ({"paths": 1}, "paths=1: give at least 2"),
-    ({"times": [0.015]}, "times: 0.015 is no multiple of the step 0.01; the nearest are 0.01 and 0.02"),
-    ({"times": [0.2, 0.1]}, "times=.*ascending"), ({"method": "sde"}, "method='sde': choose one of 'em', 'algorithm', 'exact'"),
-    ({"drift": "sgd"}, "drift='sgd': choose"), ({"noise": "exact"}, "noise='exact': choose"),
-    ({"drift": []}, "drift=.*give at least one of 'plain', 'chain'"), ({"noise": ["same", "same"]}, "a value occurs twice"),
-    ({"theorem": "2"}, "theorem='2': choose one of 'corrected', 'printed'"), ({"dampening": [0, 1]}, "give values below 1"),
-    ({"until": 0}, "until=0: give values above 0"), ({"until": [0.1, 0.2]}, "until=.*give one number"),
-    ({"until": 1e-6}, "until=1e-06: that takes 2e[+]12 paths; give at least"),
-    ({"method": "exact", "kind": "sign"}, "kind='sign'.*give kind='normal'"),
-    ({"method": "exact", "dt": 0.1}, "dt=0.1: it belongs to method='em'"),
-    ({"dt": 0.01, "method": "algorithm"}, "dt=0.01: it belongs to method='em'"),
-    ({"dt": 0.005, "momentum": [0, 0.9]}, "momentum 0 and above have different diffusion limits"),
-    ({"dt": 1e-9}, "steps; give times="), ({"confidence": 1.0}, "confidence=1.0: give values below 1"),
-    ({"lr": [0.1, np.pi / 100]}, "no common multiple within 1000 updates; give times=")])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"rho": -0.1}, "rho=-0.1: give values of at least 0"),
+        ({"momentum": 1.0}, "momentum=1.0: give values below 1"),
+        ({"lr": 0}, "lr=0: give values above 0"),
+        ({"batch_size": 0}, "batch_size=0: give values of at least 1"),
+        ({"rho": [[0.1]]}, r"rho has shape \(1, 1\): give a number or a flat"),
+        ({"rho": [0.1, 0.1]}, "a value occurs twice"),
+        ({"eigenvalue": []}, "eigenvalue=.*give at least one"),
+        ({"paths": 1}, "paths=1: give at least 2"),
+        ({"times": [0.015]}, "times: 0.015 is no multiple of the step 0.01; the nearest are 0.01 and 0.02"),
+        ({"times": [0.2, 0.1]}, "times=.*ascending"),
+        ({"method": "sde"}, "method='sde': choose one of 'em', 'algorithm', 'exact'"),
+        ({"drift": "sgd"}, "drift='sgd': choose"),
+        ({"noise": "exact"}, "noise='exact': choose"),
+        ({"drift": []}, "drift=.*give at least one of 'plain', 'chain'"),
+        ({"noise": ["same", "same"]}, "a value occurs twice"),
+        ({"theorem": "2"}, "theorem='2': choose one of 'corrected', 'printed'"),
+        ({"dampening": [0, 1]}, "give values below 1"),
+        ({"until": 0}, "until=0: give values above 0"),
+        ({"until": [0.1, 0.2]}, "until=.*give one number"),
+        ({"until": 1e-6}, "until=1e-06: that takes 2e[+]12 paths; give at least"),
+        ({"method": "exact", "kind": "sign"}, "kind='sign'.*give kind='normal'"),
+        ({"method": "exact", "dt": 0.1}, "dt=0.1: it belongs to method='em'"),
+        ({"dt": 0.01, "method": "algorithm"}, "dt=0.01: it belongs to method='em'"),
+        ({"dt": 0.005, "momentum": [0, 0.9]}, "momentum 0 and above have different diffusion limits"),
+        ({"dt": 1e-9}, "steps; give times="),
+        ({"confidence": 1.0}, "confidence=1.0: give values below 1"),
+        ({"lr": [0.1, np.pi / 100]}, "no common multiple within 1000 updates; give times="),
+    ],
+)
 def test_errors_name_argument_value_and_remedy(given, message, tmp_path, monkeypatch):
     """Before anything is compiled or written."""
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path / "cache"))

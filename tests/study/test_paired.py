@@ -2,6 +2,7 @@
 
 Every score is about a standard normal; |z| < 5 over some 150 of them, a false alarm in 1e-4 of all seeds.
 """
+
 from fractions import Fraction
 
 import numpy as np
@@ -15,13 +16,15 @@ from samfast.study.paired_msd import paired_msd
 from samfast.study.process import Model
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
-HEAVY = {"first": sf.noisy(sf.gd(lr=0.05, momentum=0.5), sigma=0.3),
-         "second": sf.noisy(sf.sam(lr=0.04, rho=0.1, momentum=0.7, dampening=0.2, dampen_first=False), sigma=0.3)}
+HEAVY = {
+    "first": sf.noisy(sf.gd(lr=0.05, momentum=0.5), sigma=0.3),
+    "second": sf.noisy(sf.sam(lr=0.04, rho=0.1, momentum=0.7, dampening=0.2, dampen_first=False), sigma=0.3),
+}
 
 
 @sf.loss(dim=2, depth=1.0)
 def well(w, p):
-    return p.depth * (w[0]**2 - 1)**2 / 4 + 0.5 * w[0] * w[1] + w[1]**2
+    return p.depth * (w[0] ** 2 - 1) ** 2 / 4 + 0.5 * w[0] * w[1] + w[1] ** 2
 
 
 def run(rule, loss=well, start=(0.4, -0.3), **options):
@@ -40,7 +43,7 @@ def test_each_goes_as_it_does_alone(first, second):
     np.testing.assert_allclose(x, alone[0].final(), rtol=0, atol=1e-13)
     np.testing.assert_allclose(x + u, alone[1].final(), rtol=0, atol=1e-13)
     assert np.abs(u).mean() > 1e-3
-    squares = [((one.final() - [0.4, -0.3])**2).sum(-1) for one in alone]
+    squares = [((one.final() - [0.4, -0.3]) ** 2).sum(-1) for one in alone]
     np.testing.assert_allclose(both.values[-1], np.stack([*squares, squares[1] - squares[0]], -1), atol=1e-12)
     assert (both.values[0] == 0).all() and both.labels == ("first", "second", "difference")
 
@@ -52,7 +55,7 @@ def test_without_noise_and_in_a_large_dimension():
     one, other = (run(r, loss, start).final()[0] for r in (a, b))
     both = run(sf.paired(a, b), loss, start, observe=sf.observe.paired_msd())
     np.testing.assert_allclose(both.final("v0")[0], other - one, atol=1e-13)
-    np.testing.assert_allclose(both["difference"][-1], ((other - start)**2).sum() - ((one - start)**2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(both["difference"][-1], ((other - start) ** 2).sum() - ((one - start) ** 2).sum(), rtol=1e-12)
 
 
 def test_descent_noise_meets_descent_noise():
@@ -102,19 +105,25 @@ def recursion_variance(ds):
 @pytest.mark.parametrize(("eigenvalue", "drift"), [(-1.0, "plain"), (-1.0, "chain"), (2.0, "plain")])
 def test_ten_thousand_pairs_resolve_the_difference(eigenvalue, drift):
     ds = paired_msd(eigenvalue=eigenvalue, rho=[0.001, 0.1, 0.5, 2.5], times=[0.1, 0.5, 1.0], drift=drift, seed=2).dataset
-    sd = np.sqrt(recursion_variance(ds)[1:] / 10_000)       # at rho=0.001 this subtraction keeps few digits
+    sd = np.sqrt(recursion_variance(ds)[1:] / 10_000)  # at rho=0.001 this subtraction keeps few digits
     error = (ds["difference"] - ds["exact"]).values
     assert np.abs(error[1:] / sd).max() < 5 and np.abs(ds["z"]).max() < 5
-    assert np.array_equal(np.sign(ds["difference"][:, 1:]), np.broadcast_to(
-        theory.corollary1_sign(eigenvalue, rho=ds["rho"].values[:, None], drift=drift), (4, 2)))
+    assert np.array_equal(
+        np.sign(ds["difference"][:, 1:]),
+        np.broadcast_to(theory.corollary1_sign(eigenvalue, rho=ds["rho"].values[:, None], drift=drift), (4, 2)),
+    )
     # the relative error is sqrt((2 + 4g/d^2)/N), about 1.5 %, where independent runs would need up to 10^7 times the paths
     assert (ds["se"] / np.abs(ds["exact"])).max() < 0.02
     assert ds["gain"].sel(rho=0.001).min() > 1e4 * ds["gain"].sel(rho=0.5).min() > 1e4
     assert ((ds["low"] <= ds["sde"]) & (ds["sde"] <= ds["high"])).all()
-    assert np.array_equal(ds["printed"], theory.corollary1(ds["time"].values, eigenvalue=eigenvalue, lr=0.01, batch_size=64,
-                                                          rho=ds["rho"].values[:, None]))
-    assert np.array_equal(ds["needed"], theory.paths_to_resolve(ds["time"].values, eigenvalue=eigenvalue, drift=drift,
-                                                               rho=ds["rho"].values[:, None]))
+    assert np.array_equal(
+        ds["printed"],
+        theory.corollary1(ds["time"].values, eigenvalue=eigenvalue, lr=0.01, batch_size=64, rho=ds["rho"].values[:, None]),
+    )
+    assert np.array_equal(
+        ds["needed"],
+        theory.paths_to_resolve(ds["time"].values, eigenvalue=eigenvalue, drift=drift, rho=ds["rho"].values[:, None]),
+    )
 
 
 @pytest.mark.parametrize("drift", ["plain", "chain"])
@@ -122,7 +131,7 @@ def test_the_variance_of_the_pairs(drift):
     """Within 5 % of 2d^2 + 4g; the sample variance of 2^17 pairs has a standard deviation of about 1 %, the step of 1 %."""
     rho, paths = [0.1, 0.5], 2**17
     ds = paired_msd(rho=rho, lr=0.002, times=[1.0], drift=drift, paths=paths, seed=4).dataset
-    found = ds["se"].values**2 * paths
+    found = ds["se"].values ** 2 * paths
     setting = {"eigenvalue": -1.0, "lr": 0.002, "rho": np.array(rho)[:, None], "batch_size": 64, "drift": drift}
     assert found == pytest.approx(theory.paired_difference_variance(1.0, **setting), rel=0.05)
     assert found == pytest.approx(recursion_variance(ds), rel=0.05)
@@ -130,18 +139,25 @@ def test_the_variance_of_the_pairs(drift):
     assert ds["gain"].values == pytest.approx(apart / theory.paired_difference_variance(1.0, **setting), rel=0.05)
 
 
-@pytest.mark.parametrize(("method", "noise"), [
-    ("em", "same"), ("em", "independent"), ("algorithm", "same"),
-    *(pytest.param("algorithm", n, marks=pytest.mark.slow) for n in ("descent", "independent", "unit"))])
+@pytest.mark.parametrize(
+    ("method", "noise"),
+    [
+        ("em", "same"),
+        ("em", "independent"),
+        ("algorithm", "same"),
+        *(pytest.param("algorithm", n, marks=pytest.mark.slow) for n in ("descent", "independent", "unit")),
+    ],
+)
 def test_minibatches_of_both_gradients(method, noise):
     """The two-gradient algorithm against the exact difference of its noise model, on both sides of a saddle."""
-    ds = paired_msd(eigenvalue=[-1.0, 1.5], rho=[0.1, 0.4], times=[0.01, 0.05, 1.0], noise=noise, method=method, paths=2**15,
-                    seed=7).dataset
+    ds = paired_msd(
+        eigenvalue=[-1.0, 1.5], rho=[0.1, 0.4], times=[0.01, 0.05, 1.0], noise=noise, method=method, paths=2**15, seed=7
+    ).dataset
     assert np.abs(ds["z"]).max() < 5
-    if noise == "same":                                     # K15: first order in t, positive only at negative eigenvalues
+    if noise == "same":  # K15: first order in t, positive only at negative eigenvalues
         t, value, rho = (ds[k].values for k in ("time", "eigenvalue", "rho"))
         assert (ds["difference"][0] > 0).all() and (ds["difference"][1] < 0).all()
-        first = 2 * 0.01 * t * value[:, None, None]**2 * rho[:, None] / 64 * (1 + rho[:, None] * value[:, None, None] / 2)
+        first = 2 * 0.01 * t * value[:, None, None] ** 2 * rho[:, None] / 64 * (1 + rho[:, None] * value[:, None, None] / 2)
         assert (np.abs(ds["exact"].values[..., 0] / (-first * np.sign(value[:, None, None]))[..., 0] - 1) < 0.02).all()
         assert (np.abs(ds["difference"] / ds["printed"])[..., 0] > 20).all()
 
@@ -170,10 +186,19 @@ def test_the_exact_difference_keeps_its_digits(eigenvalue):
     for rho in (Fraction(1, 2**30), Fraction(1, 8)):
         sums = []
         for kappa in (Fraction(eigenvalue), eigenvalue * (1 + rho * eigenvalue)):
-            q = (1 - kappa * lr)**2
+            q = (1 - kappa * lr) ** 2
             sums.append(lr * lr * abs(eigenvalue) / batch * sum(q**k for k in range(steps)))
-        v = {k: np.array([float(x)]) for k, x in {"eigenvalue": eigenvalue, "lr": lr, "rho": rho, "batch_size": batch,
-                                                 "momentum": 0, "dampening": 0}.items()}
+        v = {
+            k: np.array([float(x)])
+            for k, x in {
+                "eigenvalue": eigenvalue,
+                "lr": lr,
+                "rho": rho,
+                "batch_size": batch,
+                "momentum": 0,
+                "dampening": 0,
+            }.items()
+        }
         found = Model("plain", "unit", "em", False).difference(v, np.array([steps]))
         assert found == pytest.approx(float(sums[0] - sums[1]), rel=1e-14)
 
@@ -185,17 +210,23 @@ def test_the_table():
     assert len(lines) == 6 and lines[-1] == result.summary()
     assert "agree (1,000 paths, plain drift, unit noise, seed 0)" in lines[-1]
     assert repr(result) == f"Comparison({result.summary()})" and 0 < result.worst < 5
-    assert np.isnan(result.dataset["z"][:, 0]).all()        # after one update both are where the noise put them
+    assert np.isnan(result.dataset["z"][:, 0]).all()  # after one update both are where the noise put them
     wrong = sf.Comparison(result.dataset.assign(z=result.dataset["z"] + 10))
     assert "DISAGREE" in wrong.summary()
     assert all(result.dataset[k].attrs["long_name"] for k in result.dataset.data_vars)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"rho": 0.0}, r"rho=0.0: give values above 0"), ({"drift": ["plain"]}, r"drift=\['plain'\]: choose one of"),
-    ({"noise": "none"}, "noise='none': choose one of"),
-    ({"method": "exact"}, "method='exact': choose one of 'em', 'algorithm'"), ({"paths": 1}, "paths=1: give at least 2"),
-    ({"times": [0.015]}, "times: 0.015 is no multiple of the step 0.01")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rho": 0.0}, r"rho=0.0: give values above 0"),
+        ({"drift": ["plain"]}, r"drift=\['plain'\]: choose one of"),
+        ({"noise": "none"}, "noise='none': choose one of"),
+        ({"method": "exact"}, "method='exact': choose one of 'em', 'algorithm'"),
+        ({"paths": 1}, "paths=1: give at least 2"),
+        ({"times": [0.015]}, "times: 0.015 is no multiple of the step 0.01"),
+    ],
+)
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         paired_msd(**options)

@@ -1,4 +1,5 @@
 """Pictures of studies: all there, nothing outside, nothing on top of another, theorems pale where they fail."""
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,19 +25,52 @@ def drawn(study, **how):
     return figure
 
 
-USUAL = [({}, "time"), (FOUR, "time"), (TWENTY, "time"), (FOUR, "difference"), (TWENTY, "momentum"),
-         ({"batch_size": [16, 64, 256], "momentum": [0.0, 0.9]}, "batch_size"),
-         ({"rho": [0.0, 0.5, 1.5], "momentum": [0.0, 0.6], "dampening": [0.0, 0.4]}, "difference"),
-         ({**FOUR, "drift": ["plain", "chain"], "theorem": "printed"}, "time")]
-OTHERS = [({"times": [0, 0.1], "kind": "sign"}, "time"), ({"rho": [0.0, 0.5]}, "difference"), (TWENTY, "difference"),
-          ({"dampening": [0.0, 0.5, 0.9], "momentum": 0.9}, "dampening"),
-          ({"lr": [0.01, 0.02], "method": "exact"}, "lr"), ({"dt": [0.005, 0.01]}, "dt"),
-          ({"eigenvalue": [-1.0, 0.0, 1.0], "rho": [0.0, 0.5, 1.0]}, "eigenvalue"),
-          ({"rho": [0.0, 0.5], "momentum": 0.6, "dampening": [0.0, 0.45], "lr": [0.0125, 0.025], "batch_size": [128, 512],
-            "noise": ["independent"], "times": [0.1]}, "time"),
-          ({"rho": [0.123456], "momentum": [0.543216], "dampening": [0.0, 0.456789], "lr": [0.0123456],
-            "eigenvalue": [-1.5, -1.23456], "batch_size": [128, 1024], "drift": ["chain", "plain"],
-            "noise": ["independent", "unit"], "dt": [0.001, 0.0012345], "times": [2.469]}, "time")]
+USUAL = [
+    ({}, "time"),
+    (FOUR, "time"),
+    (TWENTY, "time"),
+    (FOUR, "difference"),
+    (TWENTY, "momentum"),
+    ({"batch_size": [16, 64, 256], "momentum": [0.0, 0.9]}, "batch_size"),
+    ({"rho": [0.0, 0.5, 1.5], "momentum": [0.0, 0.6], "dampening": [0.0, 0.4]}, "difference"),
+    ({**FOUR, "drift": ["plain", "chain"], "theorem": "printed"}, "time"),
+]
+OTHERS = [
+    ({"times": [0, 0.1], "kind": "sign"}, "time"),
+    ({"rho": [0.0, 0.5]}, "difference"),
+    (TWENTY, "difference"),
+    ({"dampening": [0.0, 0.5, 0.9], "momentum": 0.9}, "dampening"),
+    ({"lr": [0.01, 0.02], "method": "exact"}, "lr"),
+    ({"dt": [0.005, 0.01]}, "dt"),
+    ({"eigenvalue": [-1.0, 0.0, 1.0], "rho": [0.0, 0.5, 1.0]}, "eigenvalue"),
+    (
+        {
+            "rho": [0.0, 0.5],
+            "momentum": 0.6,
+            "dampening": [0.0, 0.45],
+            "lr": [0.0125, 0.025],
+            "batch_size": [128, 512],
+            "noise": ["independent"],
+            "times": [0.1],
+        },
+        "time",
+    ),
+    (
+        {
+            "rho": [0.123456],
+            "momentum": [0.543216],
+            "dampening": [0.0, 0.456789],
+            "lr": [0.0123456],
+            "eigenvalue": [-1.5, -1.23456],
+            "batch_size": [128, 1024],
+            "drift": ["chain", "plain"],
+            "noise": ["independent", "unit"],
+            "dt": [0.001, 0.0012345],
+            "times": [2.469],
+        },
+        "time",
+    ),
+]
 
 
 @pytest.mark.parametrize("options, kind", [*USUAL, *(pytest.param(*x, marks=pytest.mark.slow) for x in OTHERS)])
@@ -47,7 +81,7 @@ def test_every_text_is_inside_and_apart(options, kind):
     for text, box in boxes:
         assert figure.bbox.padded(1).contains(box.x0, box.y0) and figure.bbox.padded(1).contains(box.x1, box.y1), text
     for i, (a, one) in enumerate(boxes):
-        for b, other in boxes[i + 1:]:
+        for b, other in boxes[i + 1 :]:
             assert not one.padded(-1).overlaps(other.padded(-1)), (a, b)
     for axes in figure.axes:
         assert axes.get_window_extent().height > 60 and (axes.lines or axes.collections)
@@ -60,8 +94,13 @@ def test_every_text_is_inside_and_apart(options, kind):
 
 def curve(figure, style, colour, axes=0):
     """All finite points of the lines of this look."""
-    found = [line.get_xydata() for line in figure.axes[axes].lines if line.get_linestyle() == style and
-             line.get_color() != "none" and np.allclose(to_rgb(line.get_color()), to_rgb(colour))]
+    found = [
+        line.get_xydata()
+        for line in figure.axes[axes].lines
+        if line.get_linestyle() == style
+        and line.get_color() != "none"
+        and np.allclose(to_rgb(line.get_color()), to_rgb(colour))
+    ]
     xy = np.concatenate(found) if found else np.zeros((0, 2))
     return xy[np.isfinite(xy).all(1)]
 
@@ -72,15 +111,16 @@ def test_a_theorem_is_pale_where_its_range_ends():
     assert study.dataset["valid"].values.tolist() == [False, True, False]
     figure, colour = drawn(study), plotting.COLOURS[0]
     good, bad = curve(figure, "--", colour), curve(figure, "--", plotting.pale(colour))
-    (setting, _), = study.settings()
+    ((setting, _),) = study.settings()
     model = study.model(setting)
 
     def valid(t):
         return model.valid(setting, t, model.theorem(setting, t) / model.exact(setting, model.at(setting, t)))
-    assert valid(good[1:-1, 0]).all() and len(good) > 20        # its ends meet the pale line
+
+    assert valid(good[1:-1, 0]).all() and len(good) > 20  # its ends meet the pale line
     assert not valid(bad[:, 0]).any() and len(bad) > 20 and bad[0, 0] < good[0, 0] and bad[-1, 0] > good[-1, 0]
     assert any("outside the range" in t.get_text() for t in texts(figure))
-    assert np.std(to_rgb(plotting.pale(colour))) < 0.35 * np.std(to_rgb(colour))        # nearly grey
+    assert np.std(to_rgb(plotting.pale(colour))) < 0.35 * np.std(to_rgb(colour))  # nearly grey
 
 
 def test_nothing_is_pale_where_all_is_valid():
@@ -91,22 +131,24 @@ def test_nothing_is_pale_where_all_is_valid():
 
 def test_colours_differ_for_colour_blind_readers():
     """Under the matrices of Machado et al. (2009) for complete deuteranopia and protanopia, as far apart as one can tell."""
-    deficient = ([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-                 [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]])
+    deficient = (
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    )
     rgb = np.array([to_rgb(c) for c in plotting.COLOURS])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     for matrix in deficient:
         seen = np.clip(linear @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
         gaps = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + np.eye(len(seen))
         assert gaps.min() > 0.1
-    assert len({(c, m) for c, m in zip(plotting.COLOURS, plotting.MARKS, strict=True)}) == 7        # and marks differ as well
+    assert len({(c, m) for c, m in zip(plotting.COLOURS, plotting.MARKS, strict=True)}) == 7  # and marks differ as well
 
 
 def test_a_picture_at_a_chosen_time():
     study = sf.msd(batch_size=[16, 64], times=[0.1, 1.0], paths=500)
     assert "at t = 0.1 against batch size" in drawn(study, kind="batch_size", time=0.1).axes[0].get_title(loc="left")
     xy = curve(drawn(study, kind="batch_size"), "-", plotting.COLOURS[0])
-    np.testing.assert_allclose(xy[:, 0] * xy[:, 1], xy[0, 0] * xy[0, 1], rtol=1e-12)      # exactly 1/batch_size
+    np.testing.assert_allclose(xy[:, 0] * xy[:, 1], xy[0, 0] * xy[0, 1], rtol=1e-12)  # exactly 1/batch_size
     with pytest.raises(ValueError, match=r"time=0.5: this study has the times 0.1, 1; choose one"):
         study.plot(kind="batch_size", time=0.5)
     with pytest.raises(ValueError, match=r"time=0.1: a picture of kind 'time' shows all times; leave it out"):
@@ -117,8 +159,10 @@ def test_a_picture_at_a_chosen_time():
         study.plot(kind="msd")
 
 
-@pytest.mark.parametrize("options", [{"eigenvalue": 0.0, "rho": [0.0, 0.5]}, {"times": [0.0], "rho": [0.0, 0.5]},
-                                     {"times": [0.01], "rho": [0.0, 0.5]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"eigenvalue": 0.0, "rho": [0.0, 0.5]}, {"times": [0.0], "rho": [0.0, 0.5]}, {"times": [0.01], "rho": [0.0, 0.5]}],
+)
 def test_a_picture_of_nothing(options):
     """No displacement, no time, or no difference yet: axes, and no error."""
     study = sf.msd(paths=50, **options)

@@ -1,4 +1,5 @@
 """Studies on disk: exact, whole or not at all; and the notes under the table."""
+
 import csv
 import json
 
@@ -17,7 +18,7 @@ FILES = ["study.csv", "study.json", "study.nc", "study.png"]
 
 @pytest.fixture(scope="module")
 def grid():
-    return sf.msd(**GRID, times=[0.1, 0.5], paths=1000, seed=2 ** 64 - 1)
+    return sf.msd(**GRID, times=[0.1, 0.5], paths=1000, seed=2**64 - 1)
 
 
 def test_saved_files_read_equal(grid, tmp_path):
@@ -36,9 +37,10 @@ def test_saved_files_read_equal(grid, tmp_path):
 def test_any_netcdf_reader_reads_it(grid, tmp_path):
     """The library below xarray finds the numbers, their names and units."""
     import h5netcdf
+
     grid.save(tmp_path, formats=["nc"])
     with h5netcdf.File(tmp_path / "study.nc") as f:
-        assert f.variables["msd"].attrs["units"] == "length^2" and f.attrs["seed"] == 2 ** 64 - 1
+        assert f.variables["msd"].attrs["units"] == "length^2" and f.attrs["seed"] == 2**64 - 1
         np.testing.assert_array_equal(f.variables["msd"][...], grid.dataset["msd"])
 
 
@@ -98,6 +100,7 @@ def test_a_failed_save_leaves_no_half_file(grid, tmp_path, monkeypatch, kind):
         if hasattr(f, "write"):
             f.write(b"half")
         raise OSError("no space left")
+
     monkeypatch.setattr(Figure, "savefig", half)
     monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
     with pytest.raises(OSError, match="no space"):
@@ -119,7 +122,7 @@ def test_load_says_what_is_wrong(tmp_path, file, content):
 
 
 # --- what the published text says otherwise -----------------------------------------------------------------------------
-PATHS = 50         # the programs of larger studies: few paths would be other ones
+PATHS = 50  # the programs of larger studies: few paths would be other ones
 
 
 def said(**options):
@@ -141,11 +144,16 @@ def test_the_notes_of_each_statement():
     assert "Corollary 1" not in sam and "Theorem 3" not in sam
     assert "with the former" not in said(rho=0.5, drift="chain") and "noise='same'" not in said(rho=0.5, noise="same")
     assert "Corollary 1" in said(rho=[0.0, 0.5])
-    assert "here up to 1.88 times its leading term" in said(rho=[0.0, 0.5])             # 3*0.5/(8*0.1)
+    assert "here up to 1.88 times its leading term" in said(rho=[0.0, 0.5])  # 3*0.5/(8*0.1)
     assert "slides" not in said(rho=[0.0, 0.001])
     heavy = said(momentum=[0.0, 0.9])
-    for part in ("prints C2 = lr/t where t/lr is meant", "also corrected, is an approximation",
-                 "C3 and C4 are negative", "at momentum 0 is not Theorem 2", "not proportional to 1/(1 - momentum)"):
+    for part in (
+        "prints C2 = lr/t where t/lr is meant",
+        "also corrected, is an approximation",
+        "C3 and C4 are negative",
+        "at momentum 0 is not Theorem 2",
+        "not proportional to 1/(1 - momentum)",
+    ):
         assert part in heavy
     assert "C3 and C4" not in said(momentum=0.9, eigenvalue=1.0)
     assert "falls with momentum" not in heavy and "batch_size" not in heavy
@@ -161,8 +169,10 @@ def test_the_notes_of_each_statement():
 def test_the_numbers_of_the_notes():
     """The factor of C2, and that of 1/(1 - momentum), by hand."""
     study = sf.msd(paths=PATHS, momentum=[0.0, 0.9], times=[0.1])
-    t3 = {p: float(sf.theory.theorem3(0.1, eigenvalue=-1.0, lr=0.01, momentum=0.9, batch_size=64, as_printed=p))
-          for p in (False, True)}
+    t3 = {
+        p: float(sf.theory.theorem3(0.1, eigenvalue=-1.0, lr=0.01, momentum=0.9, batch_size=64, as_printed=p))
+        for p in (False, True)
+    }
     assert f"as printed it is {t3[True] / t3[False]:.3g} times" in study.discrepancies[0]
     exact = study.dataset["exact"].values[:, 0]
     assert f"is {0.1 * exact[1] / exact[0]:.3g} times that of momentum 0" in study.discrepancies[-1]

@@ -1,4 +1,5 @@
 """Batches of paths: the same paths as one run, until a relative error is reached, and nothing lost by Ctrl-C."""
+
 import numpy as np
 import pytest
 
@@ -13,8 +14,10 @@ def relative(study):
     return float((study.dataset["se"] / study.dataset["msd"]).max())
 
 
-@pytest.mark.parametrize("options", [{}, {"kind": "sign", "dtype": "float64"}, {"method": "exact"},
-                                     {"drift": ["plain", "chain"], "method": "algorithm"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kind": "sign", "dtype": "float64"}, {"method": "exact"}, {"drift": ["plain", "chain"], "method": "algorithm"}],
+)
 def test_the_relative_error_is_reached_without_waste(options):
     """2/until^2 paths are what Gaussian noise needs; two-point noise needs fewer, as its fourth moment is smaller."""
     study = sf.msd(until=0.02, **CALL, **options)
@@ -36,8 +39,12 @@ def test_batches_are_the_paths_of_one_run():
 
 def test_a_batch_that_repeats_paths_is_noticed(monkeypatch):
     """The comparison above fails on it."""
-    monkeypatch.setattr("samfast.study.msd.further", lambda run, paths, progress, executor: batches.resume(
-        batches.replace(run, job=batches.replace(run.job, paths=paths), missing=((0, 0),), parts={})))
+    monkeypatch.setattr(
+        "samfast.study.msd.further",
+        lambda run, paths, progress, executor: batches.resume(
+            batches.replace(run, job=batches.replace(run.job, paths=paths), missing=((0, 0),), parts={})
+        ),
+    )
     study = sf.msd(until=0.03, kind="sign", **CALL)
     whole = sf.msd(paths=study.dataset.attrs["paths"], kind="sign", **CALL)
     assert not np.allclose(study.dataset["msd"], whole.dataset["msd"], rtol=1e-6)
@@ -71,11 +78,19 @@ def stops_after(paths):
         if done >= paths and state["armed"]:
             state["armed"] = False
             raise KeyboardInterrupt
+
     return report
 
 
-@pytest.mark.parametrize("options", [{"paths": 40_000}, {"until": 0.01, "kind": "sign"}, {"until": 0.006, "method": "exact"},
-                                     {"paths": 5000, "drift": ["chain", "plain"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"paths": 40_000},
+        {"until": 0.01, "kind": "sign"},
+        {"until": 0.006, "method": "exact"},
+        {"paths": 5000, "drift": ["chain", "plain"]},
+    ],
+)
 def test_an_interrupt_keeps_what_was_finished(options, monkeypatch):
     """The study of the finished paths, and after resume() the numbers of a run that was never stopped."""
     whole = sf.msd(**CALL, **options)
@@ -102,6 +117,7 @@ def test_an_interrupt_keeps_what_was_finished(options, monkeypatch):
 def test_an_interrupt_before_any_path(method, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
+
     monkeypatch.setattr("samfast.simulation.run.execute", stopped)
     with pytest.raises(KeyboardInterrupt) as caught:
         sf.msd(**CALL, method=method)

@@ -53,9 +53,7 @@ def test_exact_difference(problem, drift, noise):
 def test_remainder(problem, drift, noise):
     t, e, lr, rho = problem
     arguments = [min(t, 300) / abs(e), e, lr, rho / abs(e) / 10]
-    found = T.corollary1_remainder(
-        arguments[0], eigenvalue=e, lr=lr, rho=arguments[3], drift=drift, noise=noise
-    )
+    found = T.corollary1_remainder(arguments[0], eigenvalue=e, lr=lr, rho=arguments[3], drift=drift, noise=noise)
     close(found, lambda *a: difference(drift, noise)(*a) - printed(*a), arguments, 12)
 
 
@@ -97,10 +95,7 @@ def test_bounds_enclose(problem, drift):
 def test_expansion_converges_at_its_order(drift):
     call = {"eigenvalue": -1.0, "lr": 0.1, "rho": 0.3, "drift": drift}
     for terms in (1, 2, 3, 4):
-        errors = [
-            abs(T.corollary1_expansion(t, terms=terms, **call) - T.corollary1_exact(t, **call))
-            for t in (0.02, 0.01)
-        ]
+        errors = [abs(T.corollary1_expansion(t, terms=terms, **call) - T.corollary1_exact(t, **call)) for t in (0.02, 0.01)]
         # error t^(terms+2) (1 + O(t)): the next term's ratio to the first left out is below 2t
         assert errors[0] / errors[1] == pytest.approx(2 ** (terms + 2), rel=0.05)
     k = T.curvature(-1.0, rho=0.3, drift=drift)
@@ -123,9 +118,7 @@ def test_leading_terms():
         leading = T.corollary1_remainder_leading(t, eigenvalue=-2.0, lr=0.1, rho=rho)
         assert leading == pytest.approx(exact, rel=2e-2)
     # at rho = 8t/3 the leading terms cancel
-    assert T.corollary1_remainder_leading(0.3, eigenvalue=-1.0, lr=0.1, rho=0.8) == pytest.approx(
-        0, abs=1e-17
-    )
+    assert T.corollary1_remainder_leading(0.3, eigenvalue=-1.0, lr=0.1, rho=0.8) == pytest.approx(0, abs=1e-17)
 
 
 def test_the_usual_minibatch_makes_the_difference_first_order():

@@ -66,21 +66,41 @@ def test_without_momentum(n, k, shift, deficit, dt):
 
 
 @settings(max_examples=60)
-@given(st.integers(2, 10**4), curvatures, shifts, deficits, rates, frictions, dampenings, st.sampled_from([1.0, 0.3]),
-       st.sampled_from(["symplectic", "explicit"]))
+@given(
+    st.integers(2, 10**4),
+    curvatures,
+    shifts,
+    deficits,
+    rates,
+    frictions,
+    dampenings,
+    st.sampled_from([1.0, 0.3]),
+    st.sampled_from(["symplectic", "explicit"]),
+)
 def test_with_momentum(n, k, shift, deficit, lr, friction, tau, ratio, scheme):
     if scheme == "explicit" and n == 2:
         n = 3  # the noise has reached w, but not yet through the curvature: both variances are equal
     arguments = [k, shift, 0.3, deficit, lr, friction, tau, lr * ratio]
-    found = T.momentum_em_difference(n, curvature=k, shift=shift, diffusion=0.3, deficit=deficit, lr=lr,
-                                     momentum=1 - friction, dampening=tau, dt=lr * ratio, scheme=scheme)
+    found = T.momentum_em_difference(
+        n,
+        curvature=k,
+        shift=shift,
+        diffusion=0.3,
+        deficit=deficit,
+        lr=lr,
+        momentum=1 - friction,
+        dampening=tau,
+        dt=lr * ratio,
+        scheme=scheme,
+    )
     close(found, heavy(n, scheme), arguments, ULPS)
 
 
 @given(spread(-5, 2), curvatures, shifts, deficits, rates, frictions, dampenings)
 def test_of_the_sde(t, k, shift, deficit, lr, friction, tau):
-    found = T.momentum_sde_difference(t, curvature=k, shift=shift, diffusion=0.3, deficit=deficit, lr=lr,
-                                      momentum=1 - friction, dampening=tau)
+    found = T.momentum_sde_difference(
+        t, curvature=k, shift=shift, diffusion=0.3, deficit=deficit, lr=lr, momentum=1 - friction, dampening=tau
+    )
     close(found, of_the_sde, [t, k, shift, 0.3, deficit, lr, friction, tau], ULPS)
 
 
@@ -95,8 +115,11 @@ def test_covariance(scheme):
         found = T.momentum_em_crn_covariance(n, curvature=k, other_curvature=other, **about)
         assert found == pytest.approx(float(total[0, 0]), rel=1000 * EPS)
     steps = np.array([0, 1, 2, 17, 1000])
-    np.testing.assert_allclose(T.momentum_em_crn_covariance(steps, curvature=k, other_curvature=k, **about),
-                               T.momentum_em_moments(steps, curvature=k, **about).var, rtol=1000 * EPS)
+    np.testing.assert_allclose(
+        T.momentum_em_crn_covariance(steps, curvature=k, other_curvature=k, **about),
+        T.momentum_em_moments(steps, curvature=k, **about).var,
+        rtol=1000 * EPS,
+    )
 
 
 def test_shapes_and_nothing():

@@ -67,9 +67,7 @@ def test_theorem2_for_every_drift_and_noise(pair, e, rho, t, on_the_line, batch)
 def test_theorem2_as_published():
     k = -2 * (1 - 0.2) ** 2
     expected = 0.05 * 2 / (2 * 8) / k * (1 - np.exp(-2 * k * 3.0))
-    assert T.theorem2(3.0, eigenvalue=-2.0, lr=0.05, rho=0.1, batch_size=8) == pytest.approx(
-        expected, rel=1e-14
-    )
+    assert T.theorem2(3.0, eigenvalue=-2.0, lr=0.05, rho=0.1, batch_size=8) == pytest.approx(expected, rel=1e-14)
 
 
 def test_limits():
@@ -82,9 +80,7 @@ def test_limits():
     assert T.stationary_variance(curvature=2.0, diffusion=0.3) == 0.15
     np.testing.assert_array_equal(T.stationary_variance(curvature=[0.0, -1.0], diffusion=0.3), np.inf)
     assert T.sde_variance(1e4, curvature=-1.0, diffusion=0.3) == np.inf
-    assert T.log_sde_variance(1e4, curvature=-1.0, diffusion=0.3) == pytest.approx(
-        2e4 + np.log(0.3), rel=1e-15
-    )
+    assert T.log_sde_variance(1e4, curvature=-1.0, diffusion=0.3) == pytest.approx(2e4 + np.log(0.3), rel=1e-15)
     assert T.log_theorem2(1e4, eigenvalue=-1.0, lr=0.1) == pytest.approx(2e4 + np.log(0.05), rel=1e-15)
     # the value is representable although phi1 alone is not
     small = T.sde_variance(360.0, curvature=-1.0, diffusion=1e-20)
@@ -105,9 +101,7 @@ def test_exact_step_composes_to_the_variance():
     variance = np.zeros(3)
     for _ in range(30):
         variance = decay**2 * variance + scale**2
-    np.testing.assert_allclose(
-        variance, T.sde_variance(3.0, curvature=[-1.0, 0.0, 1.0], diffusion=0.2), rtol=1e-13
-    )
+    np.testing.assert_allclose(variance, T.sde_variance(3.0, curvature=[-1.0, 0.0, 1.0], diffusion=0.2), rtol=1e-13)
 
 
 def test_several_directions():

@@ -19,9 +19,7 @@ def exact_variance(n):
 
 
 steps = st.one_of(st.integers(0, 50), st.builds(lambda e: int(10**e), st.floats(0, 12)))
-ratios = st.one_of(
-    spread(-12, 0.3, (1, -1, 0)), st.sampled_from([1.0, 2.0, 1 - 1e-9, 2 - 1e-9, 2 + 1e-9, 1.5])
-)
+ratios = st.one_of(spread(-12, 0.3, (1, -1, 0)), st.sampled_from([1.0, 2.0, 1 - 1e-9, 2 - 1e-9, 2 + 1e-9, 1.5]))
 
 
 @given(steps, ratios)
@@ -52,23 +50,15 @@ def test_against_the_naive_recursion(x):
         if n in (1, 2, 3, 10, 100, 999, 1000):
             found = T.em_variance(n, curvature=x / h, diffusion=d, dt=h)
             assert found == pytest.approx(variance, rel=1e-12)
-            assert T.em_mean(n, curvature=x / h, dt=h, start=0.7) == pytest.approx(
-                mean, rel=1e-12, abs=1e-300
-            )
+            assert T.em_mean(n, curvature=x / h, dt=h, start=0.7) == pytest.approx(mean, rel=1e-12, abs=1e-300)
 
 
 def test_special_points_and_stationary_value():
-    np.testing.assert_allclose(
-        T.em_variance([1, 2, 9], curvature=10.0, diffusion=0.3, dt=0.1), 0.06, rtol=1e-15
-    )
-    np.testing.assert_allclose(
-        T.em_variance([1, 2, 9], curvature=20.0, diffusion=0.3, dt=0.1), [0.06, 0.12, 0.54], rtol=1e-15
-    )
+    np.testing.assert_allclose(T.em_variance([1, 2, 9], curvature=10.0, diffusion=0.3, dt=0.1), 0.06, rtol=1e-15)
+    np.testing.assert_allclose(T.em_variance([1, 2, 9], curvature=20.0, diffusion=0.3, dt=0.1), [0.06, 0.12, 0.54], rtol=1e-15)
     final = T.em_stationary_variance(curvature=3.0, diffusion=0.3, dt=0.1)
     assert T.em_variance(10**9, curvature=3.0, diffusion=0.3, dt=0.1) == pytest.approx(final, rel=1e-14)
-    np.testing.assert_array_equal(
-        T.em_stationary_variance(curvature=[0.0, -1.0, 20.0], diffusion=0.3, dt=0.1), np.inf
-    )
+    np.testing.assert_array_equal(T.em_stationary_variance(curvature=[0.0, -1.0, 20.0], diffusion=0.3, dt=0.1), np.inf)
     assert T.em_variance(0, curvature=1.0, diffusion=0.3, dt=0.1) == 0
     assert T.em_mean(0, curvature=10.0, dt=0.1, start=0.7) == 0.7
     # stationary factor 1/(1 - x/2) against the SDE

@@ -80,9 +80,7 @@ BAD = {
 CONVEX = {"eigenvalue": 1.0, "eigenvalues": [2.0, 1.0]}  # where a negative eigenvalue is out of the domain
 CONVEX_ONLY = ("bounc", "escape_curvature", "overshoot", "step_determinant", "two_cycle", "wide_minima")
 FUNCTIONS = [
-    f
-    for f in (getattr(T, name) for name in T.__all__)
-    if inspect.isfunction(f) and f.__module__ != "samfast.theory.special"
+    f for f in (getattr(T, name) for name in T.__all__) if inspect.isfunction(f) and f.__module__ != "samfast.theory.special"
 ]
 
 
@@ -112,9 +110,7 @@ def test_momentum_one_only_where_nothing_divides_by_the_friction():
     call = {"curvature": -1.0, "diffusion": 0.1, "lr": 0.1, "momentum": 1.0}
     assert np.isfinite(T.momentum_sde_moments(1.0, **call).var)
     assert np.isfinite(T.momentum_em_moments(10, **call).var)
-    with pytest.raises(
-        ValueError, match=r"momentum=1: give a momentum of at least 0 and below 1, e.g. momentum=0.9"
-    ):
+    with pytest.raises(ValueError, match=r"momentum=1: give a momentum of at least 0 and below 1, e.g. momentum=0.9"):
         T.theorem3_variance(1.0, **call)
 
 

@@ -80,9 +80,7 @@ def test_it_solves_the_backward_equation():
 
 
 def test_start_outside_or_on_the_edge():
-    np.testing.assert_array_equal(
-        T.mean_exit_time(1.0, curvature=[-1.0, 0.0, 1.0], diffusion=0.1, start=-1.0), 0
-    )
+    np.testing.assert_array_equal(T.mean_exit_time(1.0, curvature=[-1.0, 0.0, 1.0], diffusion=0.1, start=-1.0), 0)
     assert T.log_mean_exit_time(1.0, curvature=1.0, diffusion=0.1, start=2.0) == -np.inf
     left, right = (T.mean_exit_time(1.0, curvature=-1.0, diffusion=0.1, start=s) for s in (-0.3, 0.3))
     assert left == right
@@ -101,15 +99,11 @@ def test_survival_rate(z, sign):
         width = 10 * 2.0**-52 * (1 + (z if sign > 0 else 0))
         low, high = (condition(mp.mpf(float(found)) * (1 + side * mp.mpf(width))) for side in (-1, 1))
     assert low * high < 0
-    assert T.log_survival_rate(2.0, curvature=sign * z, diffusion=2.0) == pytest.approx(
-        np.log(found), rel=1e-14
-    )
+    assert T.log_survival_rate(2.0, curvature=sign * z, diffusion=2.0) == pytest.approx(np.log(found), rel=1e-14)
 
 
 def test_survival_limits():
-    assert T.survival_rate(2.0, curvature=0.0, diffusion=0.3) == pytest.approx(
-        math.pi**2 * 0.3 / 16, rel=1e-15
-    )
+    assert T.survival_rate(2.0, curvature=0.0, diffusion=0.3) == pytest.approx(math.pi**2 * 0.3 / 16, rel=1e-15)
     assert T.survival_rate(1e4, curvature=-0.7, diffusion=0.3) == pytest.approx(0.7, rel=1e-15)
     deep = T.log_survival_rate(100.0, curvature=2.0, diffusion=1.0)
     assert deep == -T.log_mean_exit_time(100.0, curvature=2.0, diffusion=1.0)
@@ -120,9 +114,7 @@ def test_monitored_chain_worked_example():
     assert found == pytest.approx(1.956110, abs=5e-7)
     assert T.mean_exit_time(1.0, curvature=-1.0, diffusion=0.1) == pytest.approx(1.724138, abs=5e-7)
     for nodes in (48, 100, 150):
-        assert T.em_exit_time(1.0, curvature=-1.0, diffusion=0.1, dt=0.1, nodes=nodes) == pytest.approx(
-            found, rel=1e-13
-        )
+        assert T.em_exit_time(1.0, curvature=-1.0, diffusion=0.1, dt=0.1, nodes=nodes) == pytest.approx(found, rel=1e-13)
 
 
 @pytest.mark.parametrize("width", [20, 50, 219, 300, 700])
@@ -192,9 +184,7 @@ def test_crossing_time_inverts_the_variance(limit, x, d):
     if x < 0.999:
         # the relative error of sigma^2 is that of t times its logarithmic slope
         _, slope = (ou_variance(mp.mpf(float(time)), k, d), abs(2 * k * time) + 1 / (1 - max(x, 0)))
-        assert T.sde_variance(time, curvature=k, diffusion=d) == pytest.approx(
-            limit**2, rel=2e-15 * (4 + slope)
-        )
+        assert T.sde_variance(time, curvature=k, diffusion=d) == pytest.approx(limit**2, rel=2e-15 * (4 + slope))
 
 
 def test_exceedance_probability():

@@ -82,9 +82,7 @@ def naive(n, k, lr, g, tau, c, w0, dampen_first):
 
 
 @pytest.mark.parametrize("dampen_first", [True, False])
-@pytest.mark.parametrize(
-    ("g", "tau"), [(0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.9, 0.9), (0.99, 0.0), (1.0, 0.0)]
-)
+@pytest.mark.parametrize(("g", "tau"), [(0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.9, 0.9), (0.99, 0.0), (1.0, 0.0)])
 @pytest.mark.parametrize("a", [-0.02, 0.0, 1e-4, 0.01, 0.5, 1.0, 1.9])
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 100, 1000])
 def test_against_the_naive_recursion(n, a, g, tau, dampen_first):
@@ -116,12 +114,8 @@ def test_symplectic_scheme_is_the_heavy_ball():
     k, g, tau = rng.uniform(-1, 5, 300), rng.uniform(0, 1, 300), rng.uniform(0, 0.9, 300)
     n, lr = rng.integers(0, 2000, 300), 0.07
     n = np.where(k < 0, np.minimum(n, 300), n)
-    em = T.momentum_em_moments(
-        n, curvature=k, diffusion=0.3, lr=lr, momentum=g, dampening=tau, scheme="symplectic", start=0.4
-    )
-    hb = T.heavy_ball_moments(
-        n, curvature=k, lr=lr, momentum=g, dampening=tau, gradient_variance=0.6 / lr, start=0.4
-    )
+    em = T.momentum_em_moments(n, curvature=k, diffusion=0.3, lr=lr, momentum=g, dampening=tau, scheme="symplectic", start=0.4)
+    hb = T.heavy_ball_moments(n, curvature=k, lr=lr, momentum=g, dampening=tau, gradient_variance=0.6 / lr, start=0.4)
     # the same numbers up to the order of a few products, amplified by growth over n steps
     tolerance = 1e-11
     np.testing.assert_allclose(em.var, hb.var, rtol=tolerance)
@@ -153,9 +147,7 @@ def test_without_momentum_it_is_the_plain_algorithm():
         m = T.heavy_ball_moments(n, curvature=k, lr=0.1, momentum=0.0, gradient_variance=6.0, start=0.7)
         plain = T.em_variance(n, curvature=k, diffusion=0.3, dt=0.1)
         np.testing.assert_allclose(m.var, plain, rtol=1e-13)
-        np.testing.assert_allclose(
-            m.mean, T.em_mean(n, curvature=k, dt=0.1, start=0.7), rtol=1e-12, atol=1e-300
-        )
+        np.testing.assert_allclose(m.mean, T.em_mean(n, curvature=k, dt=0.1, start=0.7), rtol=1e-12, atol=1e-300)
 
 
 def test_closed_forms():
@@ -213,14 +205,10 @@ def test_outside_the_stable_window_nothing_is_stationary():
 
 
 def test_overflow_is_inf_and_never_nan():
-    m = T.heavy_ball_moments(
-        10**6, curvature=[-1.0, 50.0], lr=0.1, momentum=0.9, gradient_variance=1.0, start=0.0
-    )
+    m = T.heavy_ball_moments(10**6, curvature=[-1.0, 50.0], lr=0.1, momentum=0.9, gradient_variance=1.0, start=0.0)
     assert (m.var == np.inf).all() and (m.mean == 0).all()
     for scheme in ("explicit", "symplectic"):
-        em = T.momentum_em_moments(
-            10**6, curvature=[-1.0, 50.0], diffusion=1.0, lr=0.1, momentum=0.9, scheme=scheme
-        )
+        em = T.momentum_em_moments(10**6, curvature=[-1.0, 50.0], diffusion=1.0, lr=0.1, momentum=0.9, scheme=scheme)
         assert (em.var == np.inf).all() and (em.var_velocity == np.inf).all() and not np.isnan(em.cov).any()
     quiet = T.heavy_ball_moments(10**6, curvature=-1.0, lr=0.1, momentum=0.9, gradient_variance=0.0)
     assert quiet.var == 0

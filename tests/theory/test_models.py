@@ -48,9 +48,7 @@ def test_curvature_and_its_shift(e, rho, drift):
     close(T.curvature_shift(e, rho=rho, drift=drift), lambda a, b: exact(a, b) - a, [e, rho], 4)
 
 
-@given(
-    eigenvalues, radii, st.sampled_from(["plain", "chain"]), st.sampled_from(["exact", "same", "independent"])
-)
+@given(eigenvalues, radii, st.sampled_from(["plain", "chain"]), st.sampled_from(["exact", "same", "independent"]))
 def test_noise_deficit_is_one_minus_the_factor(e, rho, drift, noise):
     def exact(a, b):
         r = a * b
@@ -61,9 +59,7 @@ def test_noise_deficit_is_one_minus_the_factor(e, rho, drift, noise):
 
 
 def test_chain_never_makes_a_saddle_attract():
-    assert (
-        T.curvature(-np.logspace(-3, 3, 50)[:, None], rho=np.logspace(-3, 3, 50), drift="chain") <= 0
-    ).all()
+    assert (T.curvature(-np.logspace(-3, 3, 50)[:, None], rho=np.logspace(-3, 3, 50), drift="chain") <= 0).all()
 
 
 def test_diffusion_coefficient():

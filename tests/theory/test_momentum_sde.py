@@ -37,11 +37,7 @@ def exact(field, w0=0.7, v0=-0.2):
             vv = q * (r * r * grow(2 * r) + s * s * grow(2 * s) - 2 * r * s * grow(r + s)) / (4 * w * w)
         first = slope + a * green
         mean, mean_v = first * w0 + green * v0, -b * green * w0 + slope * v0
-        return mp.re(
-            {"var": xx, "cov": q * green**2 / 2, "var_velocity": vv, "mean": mean, "mean_velocity": mean_v}[
-                field
-            ]
-        )
+        return mp.re({"var": xx, "cov": q * green**2 / 2, "var_velocity": vv, "mean": mean, "mean_velocity": mean_v}[field])
 
     return value
 
@@ -60,9 +56,7 @@ def test_against_the_textbook_solution(t, k, lr, g, tau, critical, field):
         k = (1 - g) ** 2 / lr / 4 / (1 - tau) * (1 + critical)
     t = min(t, 200 / abs(k)) if k < 0 else t
     arguments = [t, k, 0.3, lr, 1 - g, tau]
-    found = T.momentum_sde_moments(
-        t, curvature=k, diffusion=0.3, lr=lr, momentum=g, dampening=tau, start=0.7, velocity=-0.2
-    )
+    found = T.momentum_sde_moments(t, curvature=k, diffusion=0.3, lr=lr, momentum=g, dampening=tau, start=0.7, velocity=-0.2)
     if field.startswith("mean") and g == 1.0 and t / lr > 1e8:
         return  # a phase of 1e8 radians: its condition number exceeds 1/eps
     close(getattr(found, field), exact(field), arguments, 10)
@@ -84,9 +78,7 @@ def test_overdamped_relaxation(slow_time, inertia, g, field):
     close(getattr(found, field), exact(field), arguments, 10)
 
 
-@pytest.mark.parametrize(
-    ("k", "g"), [(-0.5, 0.9), (0.0, 0.9), (0.7, 0.9), (0.1, 0.0), (3.0, 0.99), (0.25, 0.5)]
-)
+@pytest.mark.parametrize(("k", "g"), [(-0.5, 0.9), (0.0, 0.9), (0.7, 0.9), (0.1, 0.0), (3.0, 0.99), (0.25, 0.5)])
 def test_against_the_moment_equations(k, g):
     lr, d, tau = 0.1, 0.3, 0.2
     a, b, q = (1 - g) / lr, k * (1 - tau) / lr, 2 * d * (1 - tau) ** 2 / lr**2
@@ -97,9 +89,7 @@ def test_against_the_moment_equations(k, g):
 
     times = np.array([0.01, 0.3, 2.0])
     solved = solve_ivp(slope, (0, 2), [0.7, -0.2, 0, 0, 0], "DOP853", times, rtol=1e-12, atol=1e-14).y
-    found = T.momentum_sde_moments(
-        times, curvature=k, diffusion=d, lr=lr, momentum=g, dampening=tau, start=0.7, velocity=-0.2
-    )
+    found = T.momentum_sde_moments(times, curvature=k, diffusion=d, lr=lr, momentum=g, dampening=tau, start=0.7, velocity=-0.2)
     for mine, theirs in zip(found, solved, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
 
@@ -174,9 +164,7 @@ def test_rest_and_thermal_start():
 
 
 def test_broadcasting():
-    m = T.momentum_sde_moments(
-        np.ones((4, 1)), curvature=np.array([-1.0, 0.0, 1.0]), diffusion=0.1, lr=0.1, momentum=0.9
-    )
+    m = T.momentum_sde_moments(np.ones((4, 1)), curvature=np.array([-1.0, 0.0, 1.0]), diffusion=0.1, lr=0.1, momentum=0.9)
     assert all(f.shape == (4, 3) for f in m)
     single = T.momentum_sde_moments(1.0, curvature=-1.0, diffusion=0.1, lr=0.1, momentum=0.9)
     assert m.var[2, 0] == single.var and isinstance(single.var, np.float64)

@@ -94,11 +94,7 @@ def test_stationary_variance(c):
     with mp.workdps(80):
         x = mp.mpf(c)
         # exp(c^2) erfc(c) by quadrature, where erfc itself would need thousands of digits
-        scaled = (
-            2
-            / mp.sqrt(mp.pi)
-            * mp.quad(lambda u: mp.exp(-u * u - 2 * u * x), [0, 1 / (1 + x), 10 / (1 + x), 60])
-        )
+        scaled = 2 / mp.sqrt(mp.pi) * mp.quad(lambda u: mp.exp(-u * u - 2 * u * x), [0, 1 / (1 + x), 10 / (1 + x), 60])
         top = mp.quad(lambda u: u * u * mp.exp(-u * u - 2 * u * x), [0, 1 / (1 + x), 10 / (1 + x), 60])
         exact = top / (scaled * mp.sqrt(mp.pi) / 2)
     found = T.normalized_stationary_variance(lr=0.5, rho=c * math.sqrt(0.5 / 8), batch_size=8)

@@ -1,4 +1,5 @@
 """Normalised SAM on quadratics, drift to wide minima and the toy network: closed forms against loops and differences."""
+
 import itertools
 import math
 
@@ -38,8 +39,9 @@ def iterate(w, e, lr, rho, n):
 def test_the_step():
     for e, lr, rho in spectra(20):
         w = RNG.normal(size=e.size)
-        np.testing.assert_allclose(T.normalized_sam_step(w, eigenvalues=e, lr=lr, rho=rho), step(w, e, lr, rho), rtol=1e-13,
-                                   atol=1e-15)
+        np.testing.assert_allclose(
+            T.normalized_sam_step(w, eigenvalues=e, lr=lr, rho=rho), step(w, e, lr, rho), rtol=1e-13, atol=1e-15
+        )
     assert (T.normalized_sam_step([0.0, 0.0], eigenvalues=[1.0, -1.0], lr=0.1, rho=1.0) == 0).all()
     both = T.normalized_sam_step(np.ones((4, 1, 2)), eigenvalues=[2.0, -1.0], lr=0.1, rho=[0.0, 0.1, 0.2])
     assert both.shape == (4, 3, 2)
@@ -52,7 +54,7 @@ def test_constants_are_ordered():
         assert c.beta[0] < c.alpha[-1] and c.beta[0] <= c.absorbing
         assert c.alpha[0] == pytest.approx(c.gamma[0], rel=1e-14)
         a, g = 1 - lr * e, c.gamma
-        np.testing.assert_allclose(c.alpha, (a[0] * g[0] + a * g) / (a[0] + a), rtol=1e-13)     # as the lemma states it
+        np.testing.assert_allclose(c.alpha, (a[0] * g[0] + a * g) / (a[0] + a), rtol=1e-13)  # as the lemma states it
 
 
 @pytest.mark.parametrize("wrong", [1.0, 1.05])
@@ -133,7 +135,7 @@ def test_two_cycle_of_the_heavy_ball(momentum, dampening):
         w = w - lr * m
     assert abs(w[0]) == pytest.approx(size, rel=1e-12) and w[0] == pytest.approx(-path[-1][0], rel=1e-12)
     before, at, after = path[99:102] if momentum < 0.9 else path[600:603]
-    trace = (after + momentum * before)[1:] / at[1:]                     # w'' = trace*w' - momentum*w
+    trace = (after + momentum * before)[1:] / at[1:]  # w'' = trace*w' - momentum*w
     np.testing.assert_allclose(trace, 1 + momentum - lr * (1 - dampening) * kappa[1:], rtol=1e-4)
     roots = [np.abs(np.roots([1, -(1 + momentum - lr * (1 - dampening) * k), momentum])).max() for k in kappa]
     np.testing.assert_allclose(np.abs(T.two_cycle_multipliers(e, **about)), roots, rtol=1e-12)
@@ -196,12 +198,12 @@ def test_descent_of_j():
         beta1 = -2 * T.bouncing_stationary(e, lr=lr, rho=rho)[1][0]
         u = RNG.normal(size=e.size) / e * beta1 * 10 ** RNG.uniform(-3, 1)
         about = {"eigenvalues": e, "lr": lr, "rho": rho}
-        change = (T.bouncing_objective(-step(u, e, lr, rho), **about) - T.bouncing_objective(u, **about))
+        change = T.bouncing_objective(-step(u, e, lr, rho), **about) - T.bouncing_objective(u, **about)
         bound = T.bouncing_descent_bound(u, **about)
         scale = abs(T.bouncing_objective(u, **about)) + beta1
         assert bound <= 0 and change <= bound + 1e-12 * scale
         slack.append(change / bound)
-    assert min(slack) < 1.1                                             # the bound is sharp: 10 % more is not true
+    assert min(slack) < 1.1  # the bound is sharp: 10 % more is not true
     e, lr, rho, u = np.array([1.0, 0.4]), 0.2, 1.0, np.array([0.3, 0.1])
     beta, length = T.bounce_constants(e, lr=lr, rho=rho).beta, np.linalg.norm(e * u)
     printed = -(u**2 * (1 - beta / length) ** 2 * (2 - lr * e) ** 2 * e).sum() / (2 * rho)
@@ -260,7 +262,7 @@ def test_overshoots_are_fewer_than_the_bounds():
         c = T.bounce_constants(e, lr=lr, rho=rho)
         w = RNG.normal(size=e.size) / e * c.absorbing
         w *= 0.999 * c.absorbing / np.linalg.norm(e * w)
-        w[0] *= 1e-3                                                    # long near the others' stationary points
+        w[0] *= 1e-3  # long near the others' stationary points
         count = 0
         for _ in range(2000):
             count += np.linalg.norm(e * w) >= 1.1 * c.beta[0]
@@ -276,13 +278,14 @@ def test_captured_band():
     half, exponent = T.captured_band(eigenvalue=-m, lr=lr, rho=rho)
     assert half == pytest.approx(0.04) and exponent == pytest.approx(math.log(1.1))
     n = int(T.capture_steps(0.399, eigenvalue=-m, lr=lr, rho=rho))
-    run = plain.values(sf.losses.quadratic([-m]), sf.sam(lr=lr, rho=rho, normalize=True), [[0.399], [0.399 + 1e-9], [0.401]],
-                       [n - 1, n, 500])
+    run = plain.values(
+        sf.losses.quadratic([-m]), sf.sam(lr=lr, rho=rho, normalize=True), [[0.399], [0.399 + 1e-9], [0.401]], [n - 1, n, 500]
+    )
     before, at, end = np.abs(run[..., 0])
     assert before[0] > half >= at[0] and (end[:2] <= half * (1 + 1e-12)).all() and end[2] > 1
-    assert abs(end[0] - end[1]) > 1e-6                                  # 1e-9 apart at the start: chaotic
+    assert abs(end[0] - end[1]) > 1e-6  # 1e-9 apart at the start: chaotic
     w, gap = [0.01, 0.01 + 1e-12], []
-    for _ in range(100):                                                # as long as both are on one side
+    for _ in range(100):  # as long as both are on one side
         w = [x - lr * -m * (x + rho * np.sign(-m * x)) for x in w]
         gap.append(abs(w[1] - w[0]))
     rates = np.diff(np.log(gap))
@@ -326,7 +329,7 @@ def test_remainder_of_the_drift(loss, lipschitz, side):
         assert 0 < size <= sharp and size <= theorem
         drift = np.linalg.norm(T.wide_minima_drift(1.0, gradient=[0, 1.0], lr=eta, rho=rho))
         if rho == 0.003 and eta <= 0.1:
-            assert size < 0.5 * drift                                   # so that the sign and size of the drift are seen
+            assert size < 0.5 * drift  # so that the sign and size of the drift are seen
 
 
 def test_remainder_bounds_as_stated():
@@ -431,7 +434,7 @@ def test_toy_network_exponent(batch_size, minibatch):
     loss = sf.losses.toy_network(batch_size=batch_size)
     w = np.array([1e-9, w1])
     grown = np.empty(n)
-    for i, (a, b) in enumerate(zip(up[:200], down[:200], strict=True)):   # the linearisation itself, on the loss
+    for i, (a, b) in enumerate(zip(up[:200], down[:200], strict=True)):  # the linearisation itself, on the loss
         labels = [np.full(batch_size, (y + 1) / 3) for y in (a, b)]
         p = w + rho * loss.gradient(w, labels[0])
         grown[i] = np.log(abs((w - eta * loss.gradient(p, labels[1]))[0] / w[0]))
@@ -444,8 +447,9 @@ def test_toy_network_exponent(batch_size, minibatch):
 def test_toy_network_threshold_is_where_the_exponent_changes_sign():
     for b, minibatch in itertools.product((1, 4, 64, np.inf), ("same", "independent")):
         edge = T.toy_network_threshold(batch_size=b, minibatch=minibatch)
-        below, above = (T.toy_network_exponent(1.0, lr=1e-6, rho=f * edge, batch_size=b, minibatch=minibatch)
-                        for f in (0.99, 1.01))
+        below, above = (
+            T.toy_network_exponent(1.0, lr=1e-6, rho=f * edge, batch_size=b, minibatch=minibatch) for f in (0.99, 1.01)
+        )
         assert below > 0 > above
     assert T.toy_network_threshold(batch_size=1) == pytest.approx(1 / 20)
     assert T.toy_network_threshold(batch_size=np.inf) == pytest.approx(1 / 2)

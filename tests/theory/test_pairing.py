@@ -22,9 +22,7 @@ def parts(t, e, rho, drift):
     return ou_variance(t, e, d), ou_variance(t, k, d), 2 * d * t * phi1(-(e + k) * t)
 
 
-problems = st.tuples(
-    spread(-6, 2.0), spread(-3, 2, (1, -1)), spread(-6, 1.2), st.sampled_from(["plain", "chain"])
-)
+problems = st.tuples(spread(-6, 2.0), spread(-3, 2, (1, -1)), spread(-6, 1.2), st.sampled_from(["plain", "chain"]))
 
 
 @given(problems)

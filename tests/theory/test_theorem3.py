@@ -38,9 +38,9 @@ def test_table_of_accuracy():
     for (kt, n), expected in ACCURACY.items():
         lr = 0.01
         k = kt / (n * lr)
-        ratio = T.theorem3_variance(
-            n * lr, curvature=k, diffusion=1.0, lr=lr, momentum=MOMENTA
-        ) / exact_variance(n, k, lr, MOMENTA)
+        ratio = T.theorem3_variance(n * lr, curvature=k, diffusion=1.0, lr=lr, momentum=MOMENTA) / exact_variance(
+            n, k, lr, MOMENTA
+        )
         assert (ratio > 1).all()
         # three digits; the printed 1.00 and 1.01 are within half a unit of theirs
         np.testing.assert_allclose(ratio, np.array(expected, float), rtol=5.01e-3)

@@ -1,4 +1,5 @@
 """Traced values, gradients and Hessians against jax.grad of the same function, finite differences and complex steps."""
+
 from functools import cache
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ RHO = 0.07
 
 @sf.loss(dim=2, a=0.7)
 def waves(w, p):
-    return p.a * sf.sin(w[0] * w[1]) + sf.cos(w[0]) ** 2 + sf.exp(-w[0] ** 2) * sf.tanh(3 * w[1])
+    return p.a * sf.sin(w[0] * w[1]) + sf.cos(w[0]) ** 2 + sf.exp(-(w[0] ** 2)) * sf.tanh(3 * w[1])
 
 
 @sf.loss(dim=3, a=[0.5, 1.0, 2.0], b=1.5)
@@ -34,15 +35,20 @@ def logs(w, p):
 def roots(w, p):
     """Half-integer and negative powers."""
     s = 2 + w[0] ** 2 + w[1]
-    return s ** 1.5 + p.a * s ** -2.5 + sf.sqrt(s) * w[1] ** 3 + s ** 0 - 3 / s ** 0.5
+    return s**1.5 + p.a * s**-2.5 + sf.sqrt(s) * w[1] ** 3 + s**0 - 3 / s**0.5
 
 
 @sf.loss(dim=2)
 def kinks(w, p):
     """Not differentiable on lines: they are not among the points."""
     x, y = w[0], w[1]
-    return (sf.absolute(x) ** 3 + sf.where(x > y, x * x * y, sf.exp(y)) + sf.minimum(x, y * y) * y
-            + sf.maximum(x * y, 0.1) ** 2 + abs(y))
+    return (
+        sf.absolute(x) ** 3
+        + sf.where(x > y, x * x * y, sf.exp(y))
+        + sf.minimum(x, y * y) * y
+        + sf.maximum(x * y, 0.1) ** 2
+        + abs(y)
+    )
 
 
 @sf.loss(dim=5, size=2.0)
@@ -65,8 +71,21 @@ def nested(w, p):
     return sf.total(u * w)
 
 
-LOSSES = {f.name: f for f in (waves, logs, roots, kinks, lengths, numpy_names, nested, sf.losses.beale(),
-                              sf.losses.saddle(), sf.losses.quadratic([-1.0, 0.5, 2.0, 3.0]))}
+LOSSES = {
+    f.name: f
+    for f in (
+        waves,
+        logs,
+        roots,
+        kinks,
+        lengths,
+        numpy_names,
+        nested,
+        sf.losses.beale(),
+        sf.losses.saddle(),
+        sf.losses.quadratic([-1.0, 0.5, 2.0, 3.0]),
+    )
+}
 every = pytest.mark.parametrize("name", LOSSES)
 
 
@@ -100,7 +119,7 @@ def by_jax(jax, name):
     """Of the user's own function at the points: value, gradient, Hessian, chain drift, normalised chain drift."""
     loss = whole if name == "whole" else LOSSES[name]
     function = loss.function
-    if name == "numpy_names":                                # NumPy's names become JAX's
+    if name == "numpy_names":  # NumPy's names become JAX's
         function = type(function)(function.__code__, {**function.__globals__, "np": jax.numpy})
 
     def f(w):
@@ -110,12 +129,19 @@ def by_jax(jax, name):
         def ahead(u):
             g = jax.grad(f)(u)
             return f(u + RHO * g * scale(g))
+
         return jax.grad(ahead)(w)
 
     @jax.jit
     def everything(w):
-        return (f(w), jax.grad(f)(w), jax.hessian(f)(w), chain(w, lambda g: 1.0),
-                chain(w, lambda g: 1 / jax.numpy.linalg.norm(g)))
+        return (
+            f(w),
+            jax.grad(f)(w),
+            jax.hessian(f)(w),
+            chain(w, lambda g: 1.0),
+            chain(w, lambda g: 1 / jax.numpy.linalg.norm(g)),
+        )
+
     return [np.stack(x) for x in zip(*(everything(w) for w in points(loss)), strict=True)]
 
 
@@ -145,7 +171,7 @@ def test_shapes_and_the_function_itself(name):
     """value of w of shape (..., dim) is what the function gives on the coordinates."""
     loss = LOSSES[name]
     w = points(loss, 12).reshape(2, 3, 2, loss.dim)
-    if name == "numpy_names":                               # np.sum adds up everything: one point at a time
+    if name == "numpy_names":  # np.sum adds up everything: one point at a time
         want = np.array([loss.function(x, None) for x in w.reshape(-1, 3)]).reshape(2, 3, 2)
     else:
         p = {k: v[:, None, None, None] if v.ndim else v for k, v in vars(parameters(loss)).items()}
@@ -174,15 +200,18 @@ def directions(loss, rule, w):
     env = {s.args[0]: w[:, i] for i, s in enumerate(symbols)}
     env |= {f"p_{k}": np.float64(v) for k, v in rule.params.items()}
     for k, v in loss.params.items():
-        env |= ({s.args[0]: np.float64(x) for s, x in zip(params[k], v, strict=True)} if k in loss.vectors
-                else {f"p_{k}": np.float64(v)})
+        env |= (
+            {s.args[0]: np.float64(x) for s, x in zip(params[k], v, strict=True)}
+            if k in loss.vectors
+            else {f"p_{k}": np.float64(v)}
+        )
     return np.stack(np.broadcast_arrays(*T.evaluate(traced, env), w[:, 0])[:-1], -1)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 @every
 def test_chain_and_plain_drift(name, normalize, jax):
-    """"chain" is the gradient of w -> l(w + rho grad l(w)) or of its normalised kind, "plain" stops at w^p."""
+    """ "chain" is the gradient of w -> l(w + rho grad l(w)) or of its normalised kind, "plain" stops at w^p."""
     loss = LOSSES[name]
     w, chain = points(loss), by_jax(jax, name)[4 if normalize else 3]
     close(directions(loss, sf.sam(lr=0.1, rho=RHO, normalize=normalize, drift="chain"), w), chain, 1e-12)
@@ -211,8 +240,13 @@ def one_step(loss, w):
 def whole(w, p):
     """Vector operations only: can be traced with all coordinates at once."""
     x = p.a * w
-    return (sf.total(x * w) / (1 + sf.dot(w, w)) + sf.norm(w - 2) * p.b + sf.total(sf.tanh(w) * sf.norm(x))
-            + sf.total(sf.where(w > 0, w * w, sf.exp(w))) + sf.log(1 + sf.total(sf.sin(w) ** 2)))
+    return (
+        sf.total(x * w) / (1 + sf.dot(w, w))
+        + sf.norm(w - 2) * p.b
+        + sf.total(sf.tanh(w) * sf.norm(x))
+        + sf.total(sf.where(w > 0, w * w, sf.exp(w)))
+        + sf.log(1 + sf.total(sf.sin(w) ** 2))
+    )
 
 
 def test_wide_gradient_equals_unrolled_and_jax(monkeypatch, jax):
@@ -241,6 +275,7 @@ def trees():
 
     def grow(inner):
         return st.one_of(st.tuples(st.sampled_from(ONE), inner), st.tuples(st.sampled_from(TWO), inner, inner))
+
     return st.recursive(leaf, grow, max_leaves=14)
 
 
@@ -253,9 +288,9 @@ def traced(tree, env):
     match op:
         case "exp" | "sin" | "cos" | "tanh" | "minimum" | "maximum":
             return getattr(sf, op)(*a)
-        case "log" | "sqrt" | "power":                      # of something positive
+        case "log" | "sqrt" | "power":  # of something positive
             s = 1 + a[0] * a[0]
-            return s ** -1.5 if op == "power" else getattr(sf, op)(s)
+            return s**-1.5 if op == "power" else getattr(sf, op)(s)
         case "abs":
             return sf.absolute(a[0])
         case "neg":
@@ -290,13 +325,28 @@ def smooth(tree, env):
     a = smooth(args[0], env)
     b = smooth(args[1], env) if len(args) > 1 else None
     table = {
-        "exp": lambda: np.exp(a), "log": lambda: np.log(1 + a * a), "sin": lambda: np.sin(a), "cos": lambda: np.cos(a),
-        "tanh": lambda: np.tanh(a), "sqrt": lambda: np.sqrt(1 + a * a), "abs": lambda: np.where(a.real < 0, -a, a),
-        "neg": lambda: -a, "square": lambda: a * a, "cube": lambda: a * a * a, "inverse": lambda: 1 / (2 + np.cos(a)),
-        "power": lambda: 1 / ((1 + a * a) * np.sqrt(1 + a * a)), "add": lambda: a + b, "sub": lambda: a - b,
-        "mul": lambda: a * b, "div": lambda: a / (1 + b * b), "dot": lambda: 2 * a * b,
-        "minimum": lambda: np.where(a.real < b.real, a, b), "maximum": lambda: np.where(a.real > b.real, a, b),
-        "where": lambda: np.where(a.real < 0.3, b, a), "norm": lambda: np.sqrt(a * a + b * b + 0.25)}
+        "exp": lambda: np.exp(a),
+        "log": lambda: np.log(1 + a * a),
+        "sin": lambda: np.sin(a),
+        "cos": lambda: np.cos(a),
+        "tanh": lambda: np.tanh(a),
+        "sqrt": lambda: np.sqrt(1 + a * a),
+        "abs": lambda: np.where(a.real < 0, -a, a),
+        "neg": lambda: -a,
+        "square": lambda: a * a,
+        "cube": lambda: a * a * a,
+        "inverse": lambda: 1 / (2 + np.cos(a)),
+        "power": lambda: 1 / ((1 + a * a) * np.sqrt(1 + a * a)),
+        "add": lambda: a + b,
+        "sub": lambda: a - b,
+        "mul": lambda: a * b,
+        "div": lambda: a / (1 + b * b),
+        "dot": lambda: 2 * a * b,
+        "minimum": lambda: np.where(a.real < b.real, a, b),
+        "maximum": lambda: np.where(a.real > b.real, a, b),
+        "where": lambda: np.where(a.real < 0.3, b, a),
+        "norm": lambda: np.sqrt(a * a + b * b + 0.25),
+    }
     return table[op]()
 
 
@@ -322,8 +372,7 @@ def test_random_expressions_and_their_gradients(tree):
         size = conditioned(tree)
         assume(size < 20)
         want = smooth(tree, {n: v + 0j for n, v in VALUES.items()})
-        slopes = [smooth(tree, {m: v + (1e-30j if m == n else 0j) for m, v in VALUES.items()}).imag / 1e-30
-                  for n in "xyz"]
+        slopes = [smooth(tree, {m: v + (1e-30j if m == n else 0j) for m, v in VALUES.items()}).imag / 1e-30 for n in "xyz"]
     e = T.lift(traced(tree, SYMBOLS))
     value, *got = T.evaluate([e, *T.gradient(e, [SYMBOLS[n] for n in "xyz"])], VALUES)
     np.testing.assert_allclose(np.broadcast_to(value, 5), np.broadcast_to(want.real, 5), rtol=0, atol=1e-13 * size**2)
@@ -335,9 +384,11 @@ def test_random_expressions_and_their_gradients(tree):
 @cache
 def text(trees):
     """A loss of the trees' sum."""
+
     def function(w, p):
         env = {"x": w[0], "y": w[1], "z": w[2], "a": p.a}
         return sum((traced(t, env) for t in trees), start=w[0] * 0.0)
+
     return sf.Loss("trees", 3, function, {"a": 0.6})
 
 
@@ -365,6 +416,7 @@ def test_a_planted_fault_is_found(op, monkeypatch, jax):
             return shares
         (x, share), *rest = shares
         return [(x, -share if op == "abs" else share * (1 + 1e-6)), *rest]
+
     monkeypatch.setattr(calculus, "_local", wrong)
     losses = [waves, roots, logs, kinks]
     fresh = [sf.Loss(f.name, f.dim, f.function, f.params, f.vectors) for f in losses]

@@ -1,2 +1,1 @@
-"""Bartlett et al.: their figures and theorems, computed again.
-"""
+"""Bartlett et al.: their figures and theorems, computed again."""

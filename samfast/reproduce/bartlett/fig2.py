@@ -2,6 +2,7 @@
 
 u_t = (-1)^t w_t descends J(u) = u.C.u/2 - |Lambda u| with steps lr*rho (Proposition 8); 25 updates from (0.244, 0.0224).
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -37,22 +38,56 @@ def bartlett_fig2(size: float = 1.0, progress: Progress = None, executor: Any = 
     slopes = [float(np.linalg.norm(theory.bouncing_gradient(x, **ABOUT))) for x in points]
     curved = [np.linalg.eigvalsh(theory.bouncing_hessian(x, **ABOUT)) for x in points]
     index = [int((c < 0).sum()) for c in curved]
-    numbers = {"apart": apart, "J_first": objective[0], "J_last": objective[-1], "J_minimum": least, "norms": norms,
-               "slopes": slopes, "negative_eigenvalues": index, "fall_over_bound": fall / bound}
-    return Outcome((
-        Claim("u_t = (-1)^t w_t is gradient descent on J with steps lr*rho", f"apart by {apart:.0e} in {STEPS} updates",
-              verdict(apart < ROUNDING), f"{PAPER}, Proposition 8; theory.bouncing_gradient"),
-        Claim("J falls in every update, by at least the bound of Lemma 10",
-              f"J from {objective[0]:.6f} to {objective[-1]:.9f}; fall/bound from {np.min(fall / bound):.3f} to "
-              f"{np.max(fall / bound):.3f}", verdict((fall <= bound + ROUNDING).all()),
-              f"{PAPER}, Lemma 10; theory.bouncing_descent_bound"),
-        Claim("J is stationary at norm beta_i/lambda_i on each eigenvector, and least on that of the largest eigenvalue",
-              f"|grad J| at most {max(slopes):.0e}; negative eigenvalues {index}; J = {values[0]:.9f} and {values[1]:.9f}",
-              verdict(max(slopes) < ROUNDING and index == [0, 0, 1, 1]), f"{PAPER}, Lemma 10; theory.bouncing_stationary"),
-        Claim("the path ends at a minimum of J", f"J_last - J_min = {objective[-1] - least:.1e}",
-              verdict(objective[-1] - least < 1e-4 * abs(least)), f"{PAPER}, Fig. 2; theory.bouncing_objective"),
-    ), numbers, {"path": {"update": np.arange(STEPS + 1), "u_1": u[:, 0], "u_2": u[:, 1], "J": objective,
-                          "bound": np.append(np.nan, bound)}}, {"objective": _picture(u, objective, bound, norms, values)})
+    numbers = {
+        "apart": apart,
+        "J_first": objective[0],
+        "J_last": objective[-1],
+        "J_minimum": least,
+        "norms": norms,
+        "slopes": slopes,
+        "negative_eigenvalues": index,
+        "fall_over_bound": fall / bound,
+    }
+    return Outcome(
+        (
+            Claim(
+                "u_t = (-1)^t w_t is gradient descent on J with steps lr*rho",
+                f"apart by {apart:.0e} in {STEPS} updates",
+                verdict(apart < ROUNDING),
+                f"{PAPER}, Proposition 8; theory.bouncing_gradient",
+            ),
+            Claim(
+                "J falls in every update, by at least the bound of Lemma 10",
+                f"J from {objective[0]:.6f} to {objective[-1]:.9f}; fall/bound from {np.min(fall / bound):.3f} to "
+                f"{np.max(fall / bound):.3f}",
+                verdict((fall <= bound + ROUNDING).all()),
+                f"{PAPER}, Lemma 10; theory.bouncing_descent_bound",
+            ),
+            Claim(
+                "J is stationary at norm beta_i/lambda_i on each eigenvector, and least on that of the largest eigenvalue",
+                f"|grad J| at most {max(slopes):.0e}; negative eigenvalues {index}; J = {values[0]:.9f} and {values[1]:.9f}",
+                verdict(max(slopes) < ROUNDING and index == [0, 0, 1, 1]),
+                f"{PAPER}, Lemma 10; theory.bouncing_stationary",
+            ),
+            Claim(
+                "the path ends at a minimum of J",
+                f"J_last - J_min = {objective[-1] - least:.1e}",
+                verdict(objective[-1] - least < 1e-4 * abs(least)),
+                f"{PAPER}, Fig. 2; theory.bouncing_objective",
+            ),
+        ),
+        numbers,
+        {
+            "path": {
+                "update": np.arange(STEPS + 1),
+                "u_1": u[:, 0],
+                "u_2": u[:, 1],
+                "J": objective,
+                "bound": np.append(np.nan, bound),
+            }
+        },
+        {"objective": _picture(u, objective, bound, norms, values)},
+    )
 
 
 @draw.styled
@@ -64,10 +99,26 @@ def _picture(u: np.ndarray, objective: np.ndarray, bound: np.ndarray, norms: np.
     left.set(xlabel="$u_1$", ylabel="$u_2$", title="gradient descent on J")
     travelled(left, u, draw.BLUE, "$u_t=(-1)^tw_t$")
     draw.start(left, u[0])
-    left.plot([-norms[0], norms[0]], [0, 0], "*", color=draw.BLACK, markeredgecolor="white", markersize=12, zorder=6,
-              label="minima of J: the two-cycle")
-    left.plot([0, 0], [-norms[1], norms[1]], "X", color=draw.BLACK, markeredgecolor="white", markersize=9, zorder=6,
-              label="saddles of J")
+    left.plot(
+        [-norms[0], norms[0]],
+        [0, 0],
+        "*",
+        color=draw.BLACK,
+        markeredgecolor="white",
+        markersize=12,
+        zorder=6,
+        label="minima of J: the two-cycle",
+    )
+    left.plot(
+        [0, 0],
+        [-norms[1], norms[1]],
+        "X",
+        color=draw.BLACK,
+        markeredgecolor="white",
+        markersize=9,
+        zorder=6,
+        label="saddles of J",
+    )
     left.plot(0, 0, "+", color=draw.RED, markersize=9, markeredgewidth=1.6, zorder=6, label="kink at 0")
     left.legend(loc="lower left", ncols=2, **BOX)
     right.set_title("fall of J in each update")

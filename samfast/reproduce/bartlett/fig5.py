@@ -3,6 +3,7 @@
 w' = w - lr*(grad(w) + sigma*z), z standard normal, lr = 1/5, sigma = rho/(2 - lr) with rho = 1. That sigma gives kicks as long
 as the two-cycle of a curvature of 1; the ravine's is 2, whose two-cycle asks for rho/(1 - lr). Both are simulated.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -26,36 +27,70 @@ if TYPE_CHECKING:
 
 START, SHOWN, STEPS, PATHS, SEED = (0.1, 0.1), 60, 200, 60_000, 5
 SIGMA = np.array([RHO / (2 - LR), RHO / (1 - LR)])
-ALARM = 5.0             # standard errors; chance of a false alarm 6e-7
+ALARM = 5.0  # standard errors; chance of a false alarm 6e-7
 
 
 @experiment("bartlett-fig5", "Noise instead of SAM on the ravine")
 def bartlett_fig5(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     paths = max(2000, int(size * PATHS))
-    run = simulate(ravine(), noisy(gd(lr=LR), sigma=SIGMA[:, None]), START, record=[STEPS], paths=paths, seed=SEED,
-                   progress=progress, executor=executor)
+    run = simulate(
+        ravine(),
+        noisy(gd(lr=LR), sigma=SIGMA[:, None]),
+        START,
+        record=[STEPS],
+        paths=paths,
+        seed=SEED,
+        progress=progress,
+        executor=executor,
+    )
     x, y = np.moveaxis(run.final("w"), -1, 0)
     d = drift(START)
     floor = sharpness(ravine(), np.stack([np.zeros_like(y), y], -1))[0]
     spread, mean, error = x.std(-1), y.mean(-1), y.std(-1) / np.sqrt(paths)
     bounce, kick = float(theory.two_cycle_amplitude(2.0, lr=LR, rho=RHO)), LR * SIGMA
-    numbers = {"sigma": SIGMA, "kick": kick, "two_cycle_at_0": bounce, "std_x": spread, "std_y": y.std(-1), "mean_y": mean,
-               "mean_y_error": error, "mean_abs_y": np.abs(y).mean(-1), "sharpness": floor.mean(-1), "paths": paths,
-               "sharpness_error": floor.std(-1) / np.sqrt(paths), "sam_y": d.two_cycle[-1, 1], "sam_sharpness": d.sharpness}
+    numbers = {
+        "sigma": SIGMA,
+        "kick": kick,
+        "two_cycle_at_0": bounce,
+        "std_x": spread,
+        "std_y": y.std(-1),
+        "mean_y": mean,
+        "mean_y_error": error,
+        "mean_abs_y": np.abs(y).mean(-1),
+        "sharpness": floor.mean(-1),
+        "paths": paths,
+        "sharpness_error": floor.std(-1) / np.sqrt(paths),
+        "sam_y": d.two_cycle[-1, 1],
+        "sam_sharpness": d.sharpness,
+    }
     said, other = floor.mean(-1)
-    return Outcome((
-        Claim("noise with sigma = rho/(2 - lr) is comparable with SAM's bouncing",
-              f"kicks of {kick[0]:.4f} and standard deviation of x {spread[0]:.4f}, SAM's two-cycle +-{bounce:.2f}; with "
-              f"sigma = rho/(1 - lr) kicks of {kick[1]:.4f}, {spread[1]:.4f}",
-              verdict(abs(kick[0] / bounce - 1) < 0.1, otherwise="holds only if the largest curvature is 1 (here it is 2)"),
-              f"{PAPER}, Fig. 5; theory.two_cycle_amplitude"),
-        Claim("read from the figure: noise does not drift to one side of the ravine, as SAM does",
-              f"mean y {mean[0]:.4f} +- {error[0]:.4f} after {STEPS} updates, SAM at {d.two_cycle[-1, 1]:.4f}",
-              verdict((np.abs(mean) < ALARM * error).all() and abs(d.two_cycle[-1, 1]) > 0.1), f"{PAPER}, Fig. 5"),
-        Claim("read from Figs. 3 and 5 together: SAM comes to less sharp places than noise of this size does",
-              f"mean sharpness {said:.4f} under noise (mean |y| {np.abs(y[0]).mean():.4f}), {d.sharpness:.4f} under SAM; "
-              f"{other:.4f} with sigma = rho/(1 - lr)", verdict(said > d.sharpness), f"{PAPER}, Figs. 3 and 5"),
-    ), numbers, _tables(x, y), {"noise": _picture(run, d, x, y)})
+    return Outcome(
+        (
+            Claim(
+                "noise with sigma = rho/(2 - lr) is comparable with SAM's bouncing",
+                f"kicks of {kick[0]:.4f} and standard deviation of x {spread[0]:.4f}, SAM's two-cycle +-{bounce:.2f}; with "
+                f"sigma = rho/(1 - lr) kicks of {kick[1]:.4f}, {spread[1]:.4f}",
+                verdict(abs(kick[0] / bounce - 1) < 0.1, otherwise="holds only if the largest curvature is 1 (here it is 2)"),
+                f"{PAPER}, Fig. 5; theory.two_cycle_amplitude",
+            ),
+            Claim(
+                "read from the figure: noise does not drift to one side of the ravine, as SAM does",
+                f"mean y {mean[0]:.4f} +- {error[0]:.4f} after {STEPS} updates, SAM at {d.two_cycle[-1, 1]:.4f}",
+                verdict((np.abs(mean) < ALARM * error).all() and abs(d.two_cycle[-1, 1]) > 0.1),
+                f"{PAPER}, Fig. 5",
+            ),
+            Claim(
+                "read from Figs. 3 and 5 together: SAM comes to less sharp places than noise of this size does",
+                f"mean sharpness {said:.4f} under noise (mean |y| {np.abs(y[0]).mean():.4f}), {d.sharpness:.4f} under SAM; "
+                f"{other:.4f} with sigma = rho/(1 - lr)",
+                verdict(said > d.sharpness),
+                f"{PAPER}, Figs. 3 and 5",
+            ),
+        ),
+        numbers,
+        _tables(x, y),
+        {"noise": _picture(run, d, x, y)},
+    )
 
 
 def _tables(x: np.ndarray, y: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
@@ -70,8 +105,13 @@ def _tables(x: np.ndarray, y: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
 
 @draw.styled
 def _picture(run: Run, d: Drift, x: np.ndarray, y: np.ndarray) -> Figure:
-    figure, ((plane, across, along),) = draw.panels(1, 3, (13.2, 4.5), "The paper leaves the number of updates open: "
-        f"{SHOWN} of one path on the left, the distribution of {run.paths:,} paths after {STEPS} on the right.")
+    figure, ((plane, across, along),) = draw.panels(
+        1,
+        3,
+        (13.2, 4.5),
+        "The paper leaves the number of updates open: "
+        f"{SHOWN} of one path on the left, the distribution of {run.paths:,} paths after {STEPS} on the right.",
+    )
     values = run.replay(0, range(SHOWN + 1)).values
     assert values is not None
     hills(plane, ravine().value, [(-0.65, 0.65), (-0.65, 0.65)])
@@ -82,11 +122,19 @@ def _picture(run: Run, d: Drift, x: np.ndarray, y: np.ndarray) -> Figure:
     plane.set(title="paths on the ravine", aspect="equal")
     plane.legend(loc="lower left", fontsize=7.5, **BOX)
     edges = np.linspace(-1.0, 1.0, 81)
-    for axes, v, name, at in ((across, x, "x", [-abs(d.two_cycle[0, 0]), abs(d.two_cycle[0, 0])]),
-                              (along, y, "y", [d.two_cycle[-1, 1]])):
+    for axes, v, name, at in (
+        (across, x, "x", [-abs(d.two_cycle[0, 0]), abs(d.two_cycle[0, 0])]),
+        (along, y, "y", [d.two_cycle[-1, 1]]),
+    ):
         for sigma, values, colour, line in zip(SIGMA, v, (draw.RED, draw.ORANGE), ("-", "--"), strict=True):
-            axes.stairs(np.histogram(values, edges)[0] / values.size / np.diff(edges), edges, color=colour, linestyle=line,
-                        linewidth=1.3, label=f"noise, $\\sigma$ = {sigma:.3f}")
+            axes.stairs(
+                np.histogram(values, edges)[0] / values.size / np.diff(edges),
+                edges,
+                color=colour,
+                linestyle=line,
+                linewidth=1.3,
+                label=f"noise, $\\sigma$ = {sigma:.3f}",
+            )
         for i, place in enumerate(at):
             axes.axvline(place, color=draw.BLUE, linewidth=1.4, label=None if i else "SAM's two-cycle")
         axes.set(xlabel=f"{name} (length)", ylabel="density (1/length)", xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])

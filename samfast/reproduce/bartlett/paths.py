@@ -1,4 +1,5 @@
 """What the experiments on Bartlett, Long, Bousquet share: noise-free paths, normalised SAM on quadratics, marks in pictures."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -17,14 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAPER = "Bartlett, Long, Bousquet"
-ROUNDING = 1e-12        # of float64 in some hundred updates, beside lengths of about 1
-BOX = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}       # of a legend over lines
+ROUNDING = 1e-12  # of float64 in some hundred updates, beside lengths of about 1
+BOX = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # of a legend over lines
 
 
 def follow(loss: Loss, rule: Rule, starts: Any, record: Sequence[int]) -> np.ndarray:
     """Positions of noise-free paths in float64, (*sweep, record, path, dim)."""
-    run = simulate(loss, rule, np.atleast_2d(np.asarray(starts, float)), record=record, dtype="float64", values=True,
-                   state=False, shared_noise=False, on_divergence="keep")
+    run = simulate(
+        loss,
+        rule,
+        np.atleast_2d(np.asarray(starts, float)),
+        record=record,
+        dtype="float64",
+        values=True,
+        state=False,
+        shared_noise=False,
+        on_divergence="keep",
+    )
     assert run.values is not None
     return run.values
 
@@ -41,8 +51,7 @@ def hills(axes: Axes, value: Callable[[np.ndarray], Any], box: Any, *, log: bool
     edges = np.linspace(height.min(), height.max(), levels)
     if log:
         edges = float(height.max()) * 2.0 ** np.arange(1.0 - levels, 1.0)
-    ground = axes.contourf(x, y, np.maximum(height, edges[0]), edges, cmap="Greys", alpha=0.3,
-                           norm="log" if log else "linear")
+    ground = axes.contourf(x, y, np.maximum(height, edges[0]), edges, cmap="Greys", alpha=0.3, norm="log" if log else "linear")
     axes.contour(x, y, height, edges, colors=draw.GREY, linewidths=0.4, linestyles="solid", alpha=0.6)
     draw.frame(axes, box)
     return ground
@@ -56,8 +65,20 @@ def minimum(axes: Axes) -> None:
 def two_cycle(axes: Axes, points: Any, **how: Any) -> None:
     """The two points of a two-cycle, as open diamonds."""
     x, y = np.asarray(points, float).T
-    axes.plot(x, y, "D", **{"color": "black", "markerfacecolor": "none", "markersize": 8, "markeredgewidth": 1.4, "zorder": 6,
-                            "label": "two-cycle", **how})
+    axes.plot(
+        x,
+        y,
+        "D",
+        **{
+            "color": "black",
+            "markerfacecolor": "none",
+            "markersize": 8,
+            "markeredgewidth": 1.4,
+            "zorder": 6,
+            "label": "two-cycle",
+            **how,
+        },
+    )
 
 
 def travelled(axes: Axes, w: np.ndarray, colour: Any, label: str, **how: Any) -> None:

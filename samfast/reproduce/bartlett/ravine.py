@@ -2,6 +2,7 @@
 
 The sharpness on the floor x = 0 is 2/(1 + y^2/2). Both rules start at one point; SAM is simulated for many radii as well.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LR, RHO, STEPS, LONG = 0.2, 1.0, 30, 400
-FAR, KEPT = 6000, 64     # updates for radii just above 1 - lr, where the drift is slow; the last ones, which are looked at
+FAR, KEPT = 6000, 64  # updates for radii just above 1 - lr, where the drift is slow; the last ones, which are looked at
 RADII = np.array([0.5, 0.6, 0.7, 0.75, 0.79, 0.81, 0.85, 0.9, 1.0, 1.1, 1.15, 1.18, 1.2, 1.25, 1.3, 1.4])
 FEWER = [0, 4, 5, 8, -1]
 
@@ -38,9 +39,16 @@ class Drift:
     @property
     def numbers(self) -> dict[str, object]:
         x, y = self.expected
-        return {"two_cycle": self.two_cycle, "expected": [x, y], "near": self.sam[STEPS, 1], "gd_end": self.gd[-1],
-                "loss": ravine().value(self.two_cycle[-1]), "sharpness": self.sharpness, "sharpness_at_minimum": 2.0,
-                "two_cycle_error": self.error}
+        return {
+            "two_cycle": self.two_cycle,
+            "expected": [x, y],
+            "near": self.sam[STEPS, 1],
+            "gd_end": self.gd[-1],
+            "loss": ravine().value(self.two_cycle[-1]),
+            "sharpness": self.sharpness,
+            "sharpness_at_minimum": 2.0,
+            "two_cycle_error": self.error,
+        }
 
     @property
     def error(self) -> float:
@@ -58,8 +66,7 @@ def drift(start: tuple[float, float]) -> Drift:
 
 def reached(radii: np.ndarray, start: tuple[float, float]) -> np.ndarray:
     """|y| in the last updates of many, (radius, update)."""
-    w = follow(ravine(), sam(lr=LR, rho=radii, normalize=True), start,
-               range(FAR - KEPT + 1, FAR + 1))
+    w = follow(ravine(), sam(lr=LR, rho=radii, normalize=True), start, range(FAR - KEPT + 1, FAR + 1))
     return np.abs(w[:, :, 0, 1])
 
 
@@ -75,6 +82,7 @@ def slopes(rho: float, lr: float = LR, h: float = 1e-6) -> float:
 def largest_radius(lr: float = LR) -> float:
     """The radius beyond which the two-cycle off the floor's sharpest place repels."""
     from scipy.optimize import brentq
+
     return float(brentq(lambda rho: slopes(rho, lr) - 1, 1 - lr + 0.15, 1.6, xtol=1e-9))
 
 
@@ -89,8 +97,8 @@ def picture(d: Drift, box: list[tuple[float, float]], radii: np.ndarray, ends: n
     """The paths on the loss, the height y over time, and the height reached against the radius."""
     figure, ((plane, time, radius),) = draw.panels(1, 3, (13.2, 4.3), width_ratios=[1.25, 1, 1])
     hills(plane, ravine().value, box)
-    travelled(plane, d.sam[:STEPS + 1], draw.BLUE, "SAM, $\\rho$ = 1")
-    travelled(plane, d.gd[:STEPS + 1], draw.RED, "gradient descent", marker="s", markersize=3.5)
+    travelled(plane, d.sam[: STEPS + 1], draw.BLUE, "SAM, $\\rho$ = 1")
+    travelled(plane, d.gd[: STEPS + 1], draw.RED, "gradient descent", marker="s", markersize=3.5)
     draw.start(plane, d.sam[0])
     two_cycle(plane, d.two_cycle)
     minimum(plane)
@@ -104,8 +112,13 @@ def picture(d: Drift, box: list[tuple[float, float]], radii: np.ndarray, ends: n
     time.legend()
     radius.plot(radii.repeat(KEPT), ends.ravel(), ".", color=draw.BLUE, markersize=3.5, label=f"SAM, last {KEPT} updates")
     fine = np.linspace(radii[0], radii[-1], 200)
-    radius.plot(fine, [theory.ravine_two_cycle(lr=LR, rho=r)[1] for r in fine], color=draw.BLACK, linewidth=1.1,
-                label="two-cycle, theory")
+    radius.plot(
+        fine,
+        [theory.ravine_two_cycle(lr=LR, rho=r)[1] for r in fine],
+        color=draw.BLACK,
+        linewidth=1.1,
+        label="two-cycle, theory",
+    )
     radius.axvline(1 - LR, color=draw.GREY, linestyle=":", label="drift begins, $\\rho=1-\\eta$")
     radius.axvline(largest_radius(), color=draw.RED, linestyle="-.", linewidth=1.0, label="two-cycle repels beyond")
     radius.set(title="height reached", xlabel="radius $\\rho$ (length)", ylabel="|y|")

@@ -3,6 +3,7 @@
 Random quadratics, inside and outside the condition lr*lambda_1 < 1/2 of the theorems; then quadratics with a negative
 eigenvalue, about which the theorems say nothing.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -17,50 +18,83 @@ from .paths import BOX, PAPER, ROUNDING, bounce
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONDITION, LIMIT = 0.5, 1.95    # lr*lambda_1 of the theorems; largest one tried, 2 being the end of the two-cycle
+CONDITION, LIMIT = 0.5, 1.95  # lr*lambda_1 of the theorems; largest one tried, 2 being the end of the two-cycle
 SETTINGS, CASES, SEED = 120, 20_000, 1
-EARLY, LATE = 300, 6000         # updates after which rates are measured, and after which the two-cycle is reached to rounding
-SMALL = 1e-250          # below this a deviation has left the normal numbers
+EARLY, LATE = 300, 6000  # updates after which rates are measured, and after which the two-cycle is reached to rounding
+SMALL = 1e-250  # below this a deviation has left the normal numbers
 
 
 @experiment("bartlett-theorem1", "The two-cycle of SAM on quadratics: amplitude, rates, and saddles")
 def bartlett_theorem1(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
-    cycles, lemma, saddle, alone = (_cycles(max(12, int(size * SETTINGS))), _lemma_5(max(1000, int(size * CASES))),
-                                    _saddles(max(7, int(size * 25))), _one_direction())
+    cycles, lemma, saddle, alone = (
+        _cycles(max(12, int(size * SETTINGS))),
+        _lemma_5(max(1000, int(size * CASES))),
+        _saddles(max(7, int(size * 25))),
+        _one_direction(),
+    )
     inside = cycles["lr_top"] < CONDITION
     error, rates = cycles["error"], cycles["rate_error"]
     right = saddle["captured"] == saddle["expected"]
-    numbers = {"settings": inside.size, "inside_condition": int(inside.sum()),
-               "amplitude_error_inside": error[inside].max(), "amplitude_error_outside": error[~inside].max(),
-               "loss_error": cycles["loss_error"].max(), "rate_error": np.nanmax(rates), "lemma_5": lemma,
-               "saddles": right.size, "saddles_right": int(right.sum()), **alone}
-    return Outcome((
-        Claim("from almost every start SAM ends in the two-cycle of amplitude lr*rho*lambda_1/(2 - lr*lambda_1)",
-              f"largest relative error {error[inside].max():.0e} in {inside.sum()} random quadratics, 8 starts each; of the "
-              f"loss {cycles['loss_error'].max():.0e}",
-              verdict(max(error[inside].max(), cycles["loss_error"].max()) < ROUNDING),
-              f"{PAPER}, Theorems 1, 2; theory.two_cycle_amplitude, theory.two_cycle_loss"),
-        Claim("this needs lr < 1/(2*lambda_1)",
-              f"{(error[~inside] < ROUNDING).sum()} of {(~inside).sum()} quadratics with lr*lambda_1 from "
-              f"{cycles['lr_top'][~inside].min():.2f} to {cycles['lr_top'].max():.2f} end there as well: sufficient, not "
-              "necessary",
-              verdict(error[~inside].max() > ROUNDING), f"{PAPER}, Theorems 1, 2; theory.two_cycle_multipliers"),
-        Claim("small deviations shrink by 1 - lr*lambda_j - (2 - lr*lambda_1)(lambda_j/lambda_1)^2 (derived in this library)",
-              f"observed factors within {np.nanmax(rates):.0e}", verdict(np.nanmax(rates) < 1e-4),
-              "theory.two_cycle_multipliers"),
-        Claim("Lemma 5: |v_i| falls iff |v| > beta_i, |v_1/v_i| grows iff |v| < alpha_i, |v| <= b is never left",
-              f"{sum(lemma.values())} violations in {max(1000, int(size * CASES)):,} random steps",
-              verdict(not any(lemma.values())),
-              f"{PAPER}, Lemma 5; theory.bounce_constants"),
-        Claim("beside a negative eigenvalue -m the two-cycle attracts in a window of m (derived in this library)",
-              f"{right.sum()} of {right.size} settings as predicted, {int(saddle['captured'].sum())} captured",
-              verdict(right.all()), "theory.two_cycle_capture"),
-        Claim("alone, a negative direction captures exactly |w_0| < rho, in a band |w| <= lr*m*rho (derived in this library)",
-              f"steps {alone['steps']}, expected {alone['steps_expected']}; afterwards |w| at most {alone['widest']:.6f}, band "
-              f"{alone['band']:.6f}", verdict(alone["steps"] == alone["steps_expected"] and alone["widest"] <= alone["band"]),
-              "theory.capture_steps, theory.captured_band"),
-    ), numbers, {"cycles": {k: v for k, v in cycles.items() if k != "rate_error"}, "saddles": saddle},
-        {"two_cycle": _picture(cycles, saddle)})
+    numbers = {
+        "settings": inside.size,
+        "inside_condition": int(inside.sum()),
+        "amplitude_error_inside": error[inside].max(),
+        "amplitude_error_outside": error[~inside].max(),
+        "loss_error": cycles["loss_error"].max(),
+        "rate_error": np.nanmax(rates),
+        "lemma_5": lemma,
+        "saddles": right.size,
+        "saddles_right": int(right.sum()),
+        **alone,
+    }
+    return Outcome(
+        (
+            Claim(
+                "from almost every start SAM ends in the two-cycle of amplitude lr*rho*lambda_1/(2 - lr*lambda_1)",
+                f"largest relative error {error[inside].max():.0e} in {inside.sum()} random quadratics, 8 starts each; of the "
+                f"loss {cycles['loss_error'].max():.0e}",
+                verdict(max(error[inside].max(), cycles["loss_error"].max()) < ROUNDING),
+                f"{PAPER}, Theorems 1, 2; theory.two_cycle_amplitude, theory.two_cycle_loss",
+            ),
+            Claim(
+                "this needs lr < 1/(2*lambda_1)",
+                f"{(error[~inside] < ROUNDING).sum()} of {(~inside).sum()} quadratics with lr*lambda_1 from "
+                f"{cycles['lr_top'][~inside].min():.2f} to {cycles['lr_top'].max():.2f} end there as well: sufficient, not "
+                "necessary",
+                verdict(error[~inside].max() > ROUNDING),
+                f"{PAPER}, Theorems 1, 2; theory.two_cycle_multipliers",
+            ),
+            Claim(
+                "small deviations shrink by 1 - lr*lambda_j - (2 - lr*lambda_1)(lambda_j/lambda_1)^2 (derived in this library)",
+                f"observed factors within {np.nanmax(rates):.0e}",
+                verdict(np.nanmax(rates) < 1e-4),
+                "theory.two_cycle_multipliers",
+            ),
+            Claim(
+                "Lemma 5: |v_i| falls iff |v| > beta_i, |v_1/v_i| grows iff |v| < alpha_i, |v| <= b is never left",
+                f"{sum(lemma.values())} violations in {max(1000, int(size * CASES)):,} random steps",
+                verdict(not any(lemma.values())),
+                f"{PAPER}, Lemma 5; theory.bounce_constants",
+            ),
+            Claim(
+                "beside a negative eigenvalue -m the two-cycle attracts in a window of m (derived in this library)",
+                f"{right.sum()} of {right.size} settings as predicted, {int(saddle['captured'].sum())} captured",
+                verdict(right.all()),
+                "theory.two_cycle_capture",
+            ),
+            Claim(
+                "alone, a negative direction captures exactly |w_0| < rho, in a band |w| <= lr*m*rho (derived in this library)",
+                f"steps {alone['steps']}, expected {alone['steps_expected']}; afterwards |w| at most "
+                f"{alone['widest']:.6f}, band "
+                f"{alone['band']:.6f}",
+                verdict(alone["steps"] == alone["steps_expected"] and alone["widest"] <= alone["band"]),
+                "theory.capture_steps, theory.captured_band",
+            ),
+        ),
+        numbers,
+        {"cycles": {k: v for k, v in cycles.items() if k != "rate_error"}, "saddles": saddle},
+        {"two_cycle": _picture(cycles, saddle)},
+    )
 
 
 def _cycles(settings: int) -> dict[str, np.ndarray]:
@@ -80,8 +114,13 @@ def _cycles(settings: int) -> dict[str, np.ndarray]:
     seen = (np.abs(before) > SMALL) & (np.abs(after) > SMALL)
     factor = np.divide(after, before, out=np.full(after.shape, np.nan), where=seen)
     rate = np.abs(factor - theory.two_cycle_multipliers(e, lr=lr)[:, None, 1:])
-    return {"lr_top": top, "amplitude_over_rho": np.abs(w[:, 3, 0, 0]) / rho, "error": error,
-            "loss_error": np.abs(loss - 1).max(-1), "rate_error": rate}
+    return {
+        "lr_top": top,
+        "amplitude_over_rho": np.abs(w[:, 3, 0, 0]) / rho,
+        "error": error,
+        "loss_error": np.abs(loss - 1).max(-1),
+        "rate_error": rate,
+    }
 
 
 def _lemma_5(cases: int) -> dict[str, int]:
@@ -95,10 +134,12 @@ def _lemma_5(cases: int) -> dict[str, int]:
     after = e * theory.normalized_sam_step(v / e, eigenvalues=e, lr=lr, rho=rho)
     length, then = np.linalg.norm(v, axis=-1), np.linalg.norm(after, axis=-1)
     falls, grows = np.abs(after) < np.abs(v), np.abs(after[:, :1] / after) > np.abs(v[:, :1] / v)
-    return {"beta": int((falls != (length[:, None] > c.beta)).sum()),
-            "alpha": int((grows != (length[:, None] < c.alpha))[:, 1:].sum()),
-            "absorbing": int((then > c.absorbing)[length <= c.absorbing].sum()),
-            "shrinking": int((then > (1 - lr * e[:, 2]) * length * (1 + 1e-14))[length >= c.absorbing].sum())}
+    return {
+        "beta": int((falls != (length[:, None] > c.beta)).sum()),
+        "alpha": int((grows != (length[:, None] < c.alpha))[:, 1:].sum()),
+        "absorbing": int((then > c.absorbing)[length <= c.absorbing].sum()),
+        "shrinking": int((then > (1 - lr * e[:, 2]) * length * (1 + 1e-14))[length >= c.absorbing].sum()),
+    }
 
 
 def _saddles(points: int) -> dict[str, np.ndarray]:
@@ -120,18 +161,34 @@ def _one_direction(m: float = 1.0, lr: float = 0.1, rho: float = 0.5) -> dict[st
     steps = [int(n) if path[n] <= edge else -1 for n, path in zip((w <= edge).argmax(0), w.T, strict=True)]
     expected = theory.capture_steps(starts, eigenvalue=-m, lr=lr, rho=rho)
     widest = max(float(path[n:].max()) for n, path in zip(steps, w.T, strict=True) if n >= 0)
-    return {"steps": steps, "steps_expected": [int(n) if np.isfinite(n) else -1 for n in expected], "widest": widest,
-            "band": edge}
+    return {
+        "steps": steps,
+        "steps_expected": [int(n) if np.isfinite(n) else -1 for n in expected],
+        "widest": widest,
+        "band": edge,
+    }
 
 
 @draw.styled
 def _picture(cycles: dict[str, np.ndarray], saddle: dict[str, np.ndarray]) -> Figure:
     figure, ((size, rate, window),) = draw.panels(1, 3, (13.2, 4.3))
     x = np.linspace(0.02, 1.97, 300)
-    size.semilogy(x, theory.two_cycle_amplitude(1.0, lr=x, rho=1.0), color=draw.BLACK, linewidth=1.1,
-                  label="$\\eta\\lambda_1/(2-\\eta\\lambda_1)$")
-    size.plot(cycles["lr_top"], cycles["amplitude_over_rho"], "o", color=draw.BLUE, markerfacecolor="none", markersize=5,
-              label="simulated")
+    size.semilogy(
+        x,
+        theory.two_cycle_amplitude(1.0, lr=x, rho=1.0),
+        color=draw.BLACK,
+        linewidth=1.1,
+        label="$\\eta\\lambda_1/(2-\\eta\\lambda_1)$",
+    )
+    size.plot(
+        cycles["lr_top"],
+        cycles["amplitude_over_rho"],
+        "o",
+        color=draw.BLUE,
+        markerfacecolor="none",
+        markersize=5,
+        label="simulated",
+    )
     size.axvline(CONDITION, color=draw.RED, linestyle=":", label="condition of the theorems")
     size.set(title="amplitude of the two-cycle", xlabel="$\\eta\\lambda_1$", ylabel="amplitude / $\\rho$")
     size.legend(loc="upper left", **BOX)
@@ -139,8 +196,14 @@ def _picture(cycles: dict[str, np.ndarray], saddle: dict[str, np.ndarray]) -> Fi
         w = bounce((1.0, second), (2.0, 2.0), range(61), lr=0.2, rho=1.0)[:, 0, 1]
         factor = abs(float(theory.two_cycle_multipliers((1.0, second), lr=0.2)[1]))
         t = np.arange(30, 61)
-        rate.semilogy(np.abs(w), mark, color=colour, markerfacecolor="none", markersize=4,
-                      label=f"$\\lambda_2/\\lambda_1$ = {second:g}, factor {factor:.3f}")
+        rate.semilogy(
+            np.abs(w),
+            mark,
+            color=colour,
+            markerfacecolor="none",
+            markersize=4,
+            label=f"$\\lambda_2/\\lambda_1$ = {second:g}, factor {factor:.3f}",
+        )
         rate.plot(t, abs(w[30]) * factor ** (t - 30.0), color=colour, linewidth=1.2)
     rate.set(title="approach: lines of the predicted factor", xlabel="updates t", ylabel="$|w_2|$ (length)")
     rate.legend(loc="lower left", **BOX)
@@ -150,7 +213,12 @@ def _picture(cycles: dict[str, np.ndarray], saddle: dict[str, np.ndarray]) -> Fi
     low, high = theory.two_cycle_capture(1.0, lr=x)
     window.fill_between(x, low, high, color=draw.BLUE, alpha=0.12, linewidth=0)
     window.plot(x, np.transpose([low, high]), color=draw.BLACK, linewidth=1.1)
-    window.set(title="eigenvalues 1 and $-m$", xlabel="$\\eta\\lambda_1$", ylabel="$m/\\lambda_1$", yscale="log",
-               ylim=(0.04, 1.5 * saddle["m"].max()))
+    window.set(
+        title="eigenvalues 1 and $-m$",
+        xlabel="$\\eta\\lambda_1$",
+        ylabel="$m/\\lambda_1$",
+        yscale="log",
+        ylim=(0.04, 1.5 * saddle["m"].max()),
+    )
     window.legend(loc="lower right", fontsize=7.5, **BOX)
     return figure

@@ -3,6 +3,7 @@
 From w_z + s*(beta_1/lambda_1)*e_1, s = 1 or -1, one update moves by -2s*(beta_1/lambda_1)*e_1, by the drift
 -2*lr*rho^2/(2 - lr*lambda_1)^2*grad(lambda_max), and by a remainder, which the theorem bounds.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ def quartic(w: Any, p: Any) -> Any:
 
 LOSSES = {"cubic": (Loss("cubic", 2, cubic), 2.0), "quartic": (Loss("quartic", 2, quartic), 12.0)}
 LR, RHO = np.array([0.02, 0.05, 0.1, 0.2, 0.4]), np.geomspace(0.001, 0.1, 9)
-CASE = {"lr": 0.1, "rho": 0.1}      # at which the constant third derivative is looked at
+CASE = {"lr": 0.1, "rho": 0.1}  # at which the constant third derivative is looked at
 
 
 @experiment("bartlett-theorem21", "Drift towards wide minima in one step across a ravine")
@@ -46,25 +47,44 @@ def bartlett_theorem21(size: float = 1.0, progress: Progress = None, executor: A
     case = step(*LOSSES["cubic"], *(np.array([CASE["lr"]]), np.array([CASE["rho"]]), np.ones(1)))
     rest = float(case["remainder"][0])
     zero = float(theory.wide_minima_remainder(1.0, lipschitz=0.0, version="theorem", **CASE))
-    numbers = {"settings": lr.size, "drift_error_small_rho": share, "cubic_remainder": rest,
-               "remainder_over_sharp": {k: v.max() for k, v in sharp.items()},
-               "remainder_over_theorem": {k: v.max() for k, v in printed.items()}, "bound_with_lipschitz_of_D3_only": zero}
+    numbers = {
+        "settings": lr.size,
+        "drift_error_small_rho": share,
+        "cubic_remainder": rest,
+        "remainder_over_sharp": {k: v.max() for k, v in sharp.items()},
+        "remainder_over_theorem": {k: v.max() for k, v in printed.items()},
+        "bound_with_lipschitz_of_D3_only": zero,
+    }
     worst = {k: f"{v.max():.3f}" for k, v in printed.items()}
-    return Outcome((
-        Claim("the step drifts by -(lr*rho^2/2)(1 + lr*lambda_1/(2 - lr*lambda_1))^2 grad(lambda_max)",
-              f"along -grad(lambda_max) in all {lr.size} steps on each of two losses; for rho = {RHO[0]:g} within {share:.0e}",
-              verdict(down and share < 0.05), f"{PAPER}, Theorem 21; theory.wide_minima_drift"),
-        Claim("the remainder is at most lr*rho^2[(1 + lr*lambda_1)^3 rho/6 + 2(2*lambda_1 + B*rho)lr]B, B a Lipschitz "
-              "constant of D2 and D3",
-              f"remainder/bound at most {worst['cubic']} (cubic) and {worst['quartic']} (quartic); of a sharper bound at most "
-              f"{max(v.max() for v in sharp.values()):.3f}",
-              verdict(all((v <= 1).all() for v in [*printed.values(), *sharp.values()])),
-              f"{PAPER}, Theorem 21; theory.wide_minima_remainder"),
-        Claim("it is enough that D3 is B-Lipschitz",
-              f"l = x^2/2 + x^2*y/2 has a constant D3, B = 0: bound {zero:g}, remainder {rest:.1e} at lr = rho = 0.1",
-              verdict(rest <= zero + ROUNDING), f"{PAPER}, Theorem 21; theory.wide_minima_remainder"),
-    ), numbers, {name: {"lr": lr, "rho": rho, "side": side, **p} for name, p in parts.items()},
-        {"drift": _picture(parts, lr, rho, side)})
+    return Outcome(
+        (
+            Claim(
+                "the step drifts by -(lr*rho^2/2)(1 + lr*lambda_1/(2 - lr*lambda_1))^2 grad(lambda_max)",
+                f"along -grad(lambda_max) in all {lr.size} steps on each of two losses; for rho = {RHO[0]:g} within "
+                f"{share:.0e}",
+                verdict(down and share < 0.05),
+                f"{PAPER}, Theorem 21; theory.wide_minima_drift",
+            ),
+            Claim(
+                "the remainder is at most lr*rho^2[(1 + lr*lambda_1)^3 rho/6 + 2(2*lambda_1 + B*rho)lr]B, B a Lipschitz "
+                "constant of D2 and D3",
+                f"remainder/bound at most {worst['cubic']} (cubic) and {worst['quartic']} (quartic); of a sharper "
+                f"bound at most "
+                f"{max(v.max() for v in sharp.values()):.3f}",
+                verdict(all((v <= 1).all() for v in [*printed.values(), *sharp.values()])),
+                f"{PAPER}, Theorem 21; theory.wide_minima_remainder",
+            ),
+            Claim(
+                "it is enough that D3 is B-Lipschitz",
+                f"l = x^2/2 + x^2*y/2 has a constant D3, B = 0: bound {zero:g}, remainder {rest:.1e} at lr = rho = 0.1",
+                verdict(rest <= zero + ROUNDING),
+                f"{PAPER}, Theorem 21; theory.wide_minima_remainder",
+            ),
+        ),
+        numbers,
+        {name: {"lr": lr, "rho": rho, "side": side, **p} for name, p in parts.items()},
+        {"drift": _picture(parts, lr, rho, side)},
+    )
 
 
 def step(loss: Loss, bound: float, lr: np.ndarray, rho: np.ndarray, side: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,32 +94,54 @@ def step(loss: Loss, bound: float, lr: np.ndarray, rho: np.ndarray, side: np.nda
     g = loss.gradient(across)
     moved = -lr[:, None] * loss.gradient(across + rho[:, None] * g / np.linalg.norm(g, axis=-1, keepdims=True))
     drift = theory.wide_minima_drift(top, gradient=slope, lr=lr, rho=rho)
-    bounds = {v: np.asarray(theory.wide_minima_remainder(top, lipschitz=bound, lr=lr, rho=rho, version=v))
-              for v in ("sharp", "theorem")}
+    bounds = {
+        v: np.asarray(theory.wide_minima_remainder(top, lipschitz=bound, lr=lr, rho=rho, version=v))
+        for v in ("sharp", "theorem")
+    }
     rest = np.linalg.norm(moved + 2 * across - drift, axis=-1)
     return {"along": moved[:, 1], "drift": drift[:, 1], "remainder": rest, **bounds}
 
 
 @draw.styled
-def _picture(parts: dict[str, dict[str, np.ndarray]], lr: np.ndarray, rho: np.ndarray,
-             side: np.ndarray) -> Figure:
-    figure, ((left, right),) = draw.panels(1, 2, (10.8, 4.4), "The losses are examples of this library: "
-        "x²/2 + x²y/2 (cubic) and x²(1 + y²)/2 + x²y/2 + x⁴/24 (quartic), their sharpness rising along y at 0.")
+def _picture(parts: dict[str, dict[str, np.ndarray]], lr: np.ndarray, rho: np.ndarray, side: np.ndarray) -> Figure:
+    figure, ((left, right),) = draw.panels(
+        1,
+        2,
+        (10.8, 4.4),
+        "The losses are examples of this library: "
+        "x²/2 + x²y/2 (cubic) and x²(1 + y²)/2 + x²y/2 + x⁴/24 (quartic), their sharpness rising along y at 0.",
+    )
     for value, colour, mark in ((0.02, draw.BLUE, "o"), (0.1, draw.RED, "s"), (0.4, draw.GREEN, "^")):
         at = (lr == value) & (side == 1)
-        left.loglog(rho[at], -parts["cubic"]["along"][at], mark, color=colour, markerfacecolor="white", markersize=6,
-                    label=f"cubic, $\\eta$ = {value:g}")
-        left.plot(rho[at], -parts["quartic"]["along"][at], mark, color=colour, markersize=3,
-                  label=f"quartic, $\\eta$ = {value:g}")
+        left.loglog(
+            rho[at],
+            -parts["cubic"]["along"][at],
+            mark,
+            color=colour,
+            markerfacecolor="white",
+            markersize=6,
+            label=f"cubic, $\\eta$ = {value:g}",
+        )
+        left.plot(
+            rho[at], -parts["quartic"]["along"][at], mark, color=colour, markersize=3, label=f"quartic, $\\eta$ = {value:g}"
+        )
         left.plot(rho[at], -parts["cubic"]["drift"][at], color=colour, linewidth=1.1)
     left.set(title="drift of one update; lines: theorem", xlabel="radius $\\rho$ (length)", ylabel="$-\\Delta y$ (length)")
     left.legend(ncols=2, fontsize=7.5)
     for (name, p), colour, mark in zip(parts.items(), (draw.BLUE, draw.RED), ("o", "s"), strict=True):
-        right.loglog(rho, p["remainder"] / p["theorem"], mark, color=colour, markerfacecolor="white", markersize=4,
-                     label=f"{name}, bound of the theorem")
+        right.loglog(
+            rho,
+            p["remainder"] / p["theorem"],
+            mark,
+            color=colour,
+            markerfacecolor="white",
+            markersize=4,
+            label=f"{name}, bound of the theorem",
+        )
         right.plot(rho, p["remainder"] / p["sharp"], mark, color=colour, markersize=2.5, label=f"{name}, sharper bound")
     right.axhline(1, color=draw.BLACK, linewidth=1.0)
-    right.set(title="remainder / bound, all $\\eta$ and both sides", xlabel="radius $\\rho$ (length)", ylabel="ratio",
-              ylim=(None, 2))
+    right.set(
+        title="remainder / bound, all $\\eta$ and both sides", xlabel="radius $\\rho$ (length)", ylabel="ratio", ylim=(None, 2)
+    )
     right.legend(loc="lower right", fontsize=7.5, **BOX)
     return figure

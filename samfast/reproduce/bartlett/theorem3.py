@@ -4,6 +4,7 @@ Counted: the updates after which a path stays within epsilon of the two-cycle, f
 quadratic), and those with |v| >= (1 + epsilon)*beta_1 after |v| <= b, v = Lambda w, which Lemma 11 bounds. The explicit
 four-term bound of Theorem 3 is not evaluated here: the printed expression was not at hand.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 FIG_1: dict[str, Any] = {"lr": 0.2, "rho": 1.0}
 EIGENVALUES, RADIUS, EPSILON, DELTA = (1.0, 0.5), float(np.hypot(2, 2)), 0.01, 0.01
-FLAT = (1.0, 0.2)       # eigenvalues for which the bracket in the proof of Lemma 11 exceeds the printed bound
+FLAT = (1.0, 0.2)  # eigenvalues for which the bracket in the proof of Lemma 11 exceeds the printed bound
 FINER = 10.0 ** -np.arange(2, 11)
 OVER = np.array([0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
 STARTS, STEPS, SEED = 4000, 160, 3
@@ -35,29 +36,56 @@ def bartlett_theorem3(size: float = 1.0, progress: Progress = None, executor: An
     factor = np.abs(theory.two_cycle_multipliers(EIGENVALUES, lr=FIG_1["lr"])).max()
     counts, bounds = overshoots(starts, OVER), {v: _lemma_11(v) for v in ("bracket", "as_printed", "corrected")}
     printed, proof = bounds["as_printed"], bounds["bracket"]
-    numbers = {"epsilon": EPSILON, "steps_of_fig_1": single, "median": typical[0, 0], "quantile_99": typical[1, 0],
-               "updates_per_e_fold": slope, "updates_per_e_fold_theory": -1 / np.log(factor), "counts": counts,
-               "relative_errors": OVER, **{f"lemma_11_{k}": v for k, v in bounds.items()},
-               "bracket_over_printed": proof[0] / printed[0]}
-    return Outcome((
-        Claim("Theorem 3: with probability 1 - delta SAM is near its two-cycle after an explicit number of updates",
-              f"{single} updates from (2, 2), 99 % of starts in a disc of radius {RADIUS:.2f} within {typical[1, 0]:.0f}, for "
-              f"epsilon = {EPSILON:g}; the constant in print was not evaluated", OPEN, f"{PAPER}, Theorem 3"),
-        Claim("in the end a factor e in 1/epsilon costs -1/ln(largest factor) updates (derived in this library)",
-              f"{slope:.3f} updates, expected {-1 / np.log(factor):.3f}",
-              verdict(abs(slope * np.log(factor) + 1) < 0.02), "theory.two_cycle_multipliers"),
-        Claim("Lemma 11: at most 3*beta_1/(lr*epsilon^2*lambda_1*beta_d) updates with |v| >= (1 + epsilon)*beta_1",
-              f"largest counts {counts.tolist()} against {', '.join(f'{x:.3g}' for x in printed)}; but the proof gives "
-              f"{proof[0] / printed[0]:.4f} times this bound", _printed_bound(counts, printed, proof),
-              f"{PAPER}, Lemma 11; theory.overshoot_bound(version='as_printed')"),
-        Claim("the same with 4 in place of 3, which the proof gives",
-              f"counts at most {(counts / bounds['corrected']).max():.1e} of it, the proof's bracket "
-              f"{(proof / bounds['corrected']).max():.3f}",
-              verdict((counts <= bounds["corrected"]).all() and (proof <= bounds["corrected"]).all()),
-              f"{PAPER}, Lemma 11; theory.overshoot_bound"),
-    ), numbers, {"needed": {"epsilon": FINER, "from_2_2": needed[:, 0], "median": typical[0], "quantile_99": typical[1]},
-                 "overshoots": {"epsilon": OVER, "largest_count": counts, **bounds}},
-        {"updates": _picture(needed, typical, counts, bounds)})
+    numbers = {
+        "epsilon": EPSILON,
+        "steps_of_fig_1": single,
+        "median": typical[0, 0],
+        "quantile_99": typical[1, 0],
+        "updates_per_e_fold": slope,
+        "updates_per_e_fold_theory": -1 / np.log(factor),
+        "counts": counts,
+        "relative_errors": OVER,
+        **{f"lemma_11_{k}": v for k, v in bounds.items()},
+        "bracket_over_printed": proof[0] / printed[0],
+    }
+    return Outcome(
+        (
+            Claim(
+                "Theorem 3: with probability 1 - delta SAM is near its two-cycle after an explicit number of updates",
+                f"{single} updates from (2, 2), 99 % of starts in a disc of radius {RADIUS:.2f} within "
+                f"{typical[1, 0]:.0f}, for "
+                f"epsilon = {EPSILON:g}; the constant in print was not evaluated",
+                OPEN,
+                f"{PAPER}, Theorem 3",
+            ),
+            Claim(
+                "in the end a factor e in 1/epsilon costs -1/ln(largest factor) updates (derived in this library)",
+                f"{slope:.3f} updates, expected {-1 / np.log(factor):.3f}",
+                verdict(abs(slope * np.log(factor) + 1) < 0.02),
+                "theory.two_cycle_multipliers",
+            ),
+            Claim(
+                "Lemma 11: at most 3*beta_1/(lr*epsilon^2*lambda_1*beta_d) updates with |v| >= (1 + epsilon)*beta_1",
+                f"largest counts {counts.tolist()} against {', '.join(f'{x:.3g}' for x in printed)}; but the proof gives "
+                f"{proof[0] / printed[0]:.4f} times this bound",
+                _printed_bound(counts, printed, proof),
+                f"{PAPER}, Lemma 11; theory.overshoot_bound(version='as_printed')",
+            ),
+            Claim(
+                "the same with 4 in place of 3, which the proof gives",
+                f"counts at most {(counts / bounds['corrected']).max():.1e} of it, the proof's bracket "
+                f"{(proof / bounds['corrected']).max():.3f}",
+                verdict((counts <= bounds["corrected"]).all() and (proof <= bounds["corrected"]).all()),
+                f"{PAPER}, Lemma 11; theory.overshoot_bound",
+            ),
+        ),
+        numbers,
+        {
+            "needed": {"epsilon": FINER, "from_2_2": needed[:, 0], "median": typical[0], "quantile_99": typical[1]},
+            "overshoots": {"epsilon": OVER, "largest_count": counts, **bounds},
+        },
+        {"updates": _picture(needed, typical, counts, bounds)},
+    )
 
 
 def _printed_bound(counts: np.ndarray, printed: np.ndarray, proof: np.ndarray) -> str:
@@ -95,16 +123,24 @@ def _lemma_11(version: str) -> np.ndarray:
 
 @draw.styled
 def _picture(needed: np.ndarray, typical: np.ndarray, counts: np.ndarray, bounds: dict[str, np.ndarray]) -> Figure:
-    figure, ((left, right),) = draw.panels(1, 2, (10.8, 4.4), "Theorem 3 leaves the distribution of the starts open: uniform "
-        f"in a disc of radius {RADIUS:.2f}. Left: curvatures 1 and ½; right: 1 and 0.2; learning rate 0.2, radius 1.")
+    figure, ((left, right),) = draw.panels(
+        1,
+        2,
+        (10.8, 4.4),
+        "Theorem 3 leaves the distribution of the starts open: uniform "
+        f"in a disc of radius {RADIUS:.2f}. Left: curvatures 1 and ½; right: 1 and 0.2; learning rate 0.2, radius 1.",
+    )
     left.semilogx(FINER, typical[1], "s-", color=draw.RED, markerfacecolor="white", label="99 % of the starts")
     left.plot(FINER, typical[0], "o-", color=draw.BLUE, markerfacecolor="white", label="median")
     left.plot(FINER, needed[:, 0], "^", color=draw.BLACK, markerfacecolor="white", label="from (2, 2)")
     left.invert_xaxis()
     left.set(title="updates to the two-cycle", xlabel="distance $\\epsilon$ (length)", ylabel="updates", ylim=(0, None))
     left.legend()
-    for name, label, look in (("corrected", "Lemma 11 with 4", "-"), ("as_printed", "Lemma 11 as printed, 3", ":"),
-                              ("bracket", "bracket in its proof", "--")):
+    for name, label, look in (
+        ("corrected", "Lemma 11 with 4", "-"),
+        ("as_printed", "Lemma 11 as printed, 3", ":"),
+        ("bracket", "bracket in its proof", "--"),
+    ):
         right.loglog(OVER, bounds[name], look, color=draw.RED if name == "as_printed" else draw.BLACK, label=label)
     right.plot(OVER, np.maximum(counts, 0.5), "o", color=draw.BLUE, markerfacecolor="white", label="largest count")
     right.invert_xaxis()

@@ -1,2 +1,1 @@
-"""Kim et al.: their figures and theorems, computed again.
-"""
+"""Kim et al.: their figures and theorems, computed again."""

@@ -3,6 +3,7 @@
 The text gives lr = 1e-4 and leaves the start, rho, its kind and the number of steps open. RELEASED is what the authors'
 released code runs; CONSTANT, NORMALIZED and FINE are settings with the lr of the text, found here, that show the same.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from .. import draw
 
 SADDLE, MINIMUM = np.array([0.0, 1.0]), np.array([3.0, 0.5])
 BOX = [(-4.5, 4.5), (-4.5, 4.5)]
-NEAR = 0.02         # of the saddle: a walk this close has arrived
-LATE = 5000         # Fig. 3 begins there
+NEAR = 0.02  # of the saddle: a walk this close has arrived
+LATE = 5000  # Fig. 3 begins there
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,18 @@ def walk(setting: Setting, progress: Any = None, executor: Any = None, *, every:
     n = len(setting.rho)
     rule = sf.sam(lr=sf.per_path(np.full(n, setting.lr)), rho=sf.per_path(setting.rho), normalize=setting.normalize)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
-    run = sf.simulate(sf.losses.beale(), rule, setting.starts, record=range(0, setting.steps + 1, every), observe=seen,
-                      dtype="float64", values=True, state=False, progress=progress, executor=executor)
+    run = sf.simulate(
+        sf.losses.beale(),
+        rule,
+        setting.starts,
+        record=range(0, setting.steps + 1, every),
+        observe=seen,
+        dtype="float64",
+        values=True,
+        state=False,
+        progress=progress,
+        executor=executor,
+    )
     assert run.values is not None
     return Walk(run.values[..., 0:2], run.values[..., 2:4], run.values[..., 4])
 

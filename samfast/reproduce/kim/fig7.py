@@ -1,4 +1,5 @@
 """Kim et al., Fig. 7: a network of two weights with random labels; SAM stays on the ridge where the output is 0."""
+
 from __future__ import annotations
 
 import warnings
@@ -14,17 +15,19 @@ from ..experiment import Claim, Outcome, experiment, verdict
 
 LR, STEPS, SEEDS, SPREAD = 0.01, 10_000, 1000, 0.1
 RHO = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.2, 0.5)
-SHOWN = 0.1             # the radius of Fig. 7a and b
-BATCHES = (1, 4, 16, None)          # None: full batch
-BEST, RIDGE = 2.25, 2.5             # mean loss in the minima and on the ridge
-STUCK = 1e-3            # a loss this close to that of the ridge
+SHOWN = 0.1  # the radius of Fig. 7a and b
+BATCHES = (1, 4, 16, None)  # None: full batch
+BEST, RIDGE = 2.25, 2.5  # mean loss in the minima and on the ridge
+STUCK = 1e-3  # a loss this close to that of the ridge
 SATURATED = 0.01
-ERRORS = 5              # standard errors
+ERRORS = 5  # standard errors
 BOX = [(-1.6, 1.6), (-0.4, 1.9)]
-CAPTION = ("1000 seeds, w1 uniform in [-0.1, 0.1], w2 in [0, 1], labels -1 and 2, rho 0.1, as published. The paper leaves open "
-           "lr, steps, batch size and, but for (c), the kind of rho; here lr 0.01, 10000 steps, batch size 1, one sample for "
-           "both gradients, normalised rho in (a) and (b). Bars in (c): 2 standard errors. (w1, w2 are w[0], w[1] of "
-           "losses.toy_network.)")
+CAPTION = (
+    "1000 seeds, w1 uniform in [-0.1, 0.1], w2 in [0, 1], labels -1 and 2, rho 0.1, as published. The paper leaves open "
+    "lr, steps, batch size and, but for (c), the kind of rho; here lr 0.01, 10000 steps, batch size 1, one sample for "
+    "both gradients, normalised rho in (a) and (b). Bars in (c): 2 standard errors. (w1, w2 are w[0], w[1] of "
+    "losses.toy_network.)"
+)
 
 
 @experiment("kim-fig7", "Toy network: SAM ends on the ridge, at a higher loss than SGD")
@@ -33,17 +36,23 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
     starts, how = _starts(max(int(SEEDS * size), 40)), {"progress": progress, "executor": executor}
     end = {kind: _end(starts, RHO, kind == "normalized", 1, **how) for kind in ("normalized", "constant")}
     end["full batch"] = _end(starts, RHO, True, None, **how)
-    batches = {b: end["constant"][RHO.index(SHOWN)] if b == 1 else _end(starts, (SHOWN,), False, b, **how)[0]
-               for b in (BATCHES if size == 1 else BATCHES[:2])}
+    batches = {
+        b: end["constant"][RHO.index(SHOWN)] if b == 1 else _end(starts, (SHOWN,), False, b, **how)[0]
+        for b in (BATCHES if size == 1 else BATCHES[:2])
+    }
     numbers: dict[str, Any] = {"rho": RHO, "seeds": len(starts), **{kind: _summary(w) for kind, w in end.items()}}
     numbers["law"] = theory.toy_network_trapped_loss(rho=np.array(RHO), spread=SPREAD)
     numbers["batches"] = {"batch_size": [b or np.inf for b in batches], **_summary(np.stack(list(batches.values())))}
-    table = {"rho": np.array(RHO), **{f"{kind.replace(' ', '_')}_{k}": numbers[kind][k] for kind in end
-                                      for k in ("loss", "error", "stuck", "diverged")}, "full_batch_law": numbers["law"]}
+    table = {
+        "rho": np.array(RHO),
+        **{f"{kind.replace(' ', '_')}_{k}": numbers[kind][k] for kind in end for k in ("loss", "error", "stuck", "diverged")},
+        "full_batch_law": numbers["law"],
+    }
     sgd, sam = (end["normalized"][RHO.index(r)] for r in (0.0, SHOWN))
     final = {f"{name}_w{i + 1}": w[:, i] for name, w in (("start", starts), ("sgd", sgd), ("sam", sam)) for i in (0, 1)}
-    return Outcome(_claims(numbers), numbers, {"losses": table, "final-weights": final},
-                   {"kim-fig7": _figure(numbers, starts, sgd, sam)})
+    return Outcome(
+        _claims(numbers), numbers, {"losses": table, "final-weights": final}, {"kim-fig7": _figure(numbers, starts, sgd, sam)}
+    )
 
 
 def _starts(seeds: int) -> np.ndarray:
@@ -55,8 +64,14 @@ def _end(starts: np.ndarray, rho: Any, normalize: bool, batch: int | None, **how
     """Final weights (rho, seed, 2), not finite where a run diverged; all radii see the same labels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sf.DivergenceWarning)
-        return sf.simulate(sf.losses.toy_network(batch_size=batch), sf.sam(lr=LR, rho=rho, normalize=normalize), starts,
-                           record=[STEPS], dtype="float64", **how).final("w")
+        return sf.simulate(
+            sf.losses.toy_network(batch_size=batch),
+            sf.sam(lr=LR, rho=rho, normalize=normalize),
+            starts,
+            record=[STEPS],
+            dtype="float64",
+            **how,
+        ).final("w")
 
 
 def _summary(w: np.ndarray) -> dict[str, np.ndarray]:
@@ -76,30 +91,49 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
     sizes = n["batches"]
     worse = (a["loss"][at] - a["loss"][0]) / np.hypot(a["error"][at], a["error"][0])
     full_up = int(np.argmax(a["loss"] > RIDGE - SATURATED))
-    rise = (np.diff(a["loss"][:full_up + 1]) > 0).all() and (a["loss"][full_up:] > RIDGE - SATURATED).all()
+    rise = (np.diff(a["loss"][: full_up + 1]) > 0).all() and (a["loss"][full_up:] > RIDGE - SATURATED).all()
     off = float(np.abs(full["loss"] - law).max())
     return (
-        Claim("SAM stays at the saddles w1 = 0 where SGD finds the minima.",
-              f"rho 0.1, normalised: {a['stuck'][at]:.1%} of the seeds on the ridge, mean loss {a['loss'][at]:.3f}; SGD: "
-              f"{a['stuck'][0]:.1%}, {a['loss'][0]:.3f} ({worse:.0f} standard errors)",
-              verdict(a["stuck"][at] > 0.9 and worse > ERRORS and a["stuck"][0] < 0.05), "Kim et al., Fig. 7a, b; "
-              "theory.toy_network_exponent"),
-        Claim("The loss increases with rho (normalised).", "mean loss " + ", ".join(f"{x:.3f}" for x in a["loss"])
-              + " for rho " + ", ".join(f"{r:g}" for r in RHO),
-              verdict(rise and full_up > 0, f"rho is below {RHO[full_up]:g}, where it is that of the ridge, 2.5"),
-              "Kim et al., Fig. 7c; theory.toy_network_trapped_loss"),
-        Claim("With constant rho it increases too.", "mean loss " + ", ".join(f"{x:.3f}" for x in b["loss"]),
-              verdict((np.diff(b["loss"]) > -ERRORS * b["error"][1:]).all() and b["loss"][-1] > b["loss"][0]),
-              "Kim et al., Fig. 7c, eq. 5; theory.toy_network_threshold"),
-        Claim("Full batch, normalised (derived here): mean loss 9/4 + min(1, rho/0.1)/4.",
-              f"largest difference {off:.4f} (mean over {n['seeds']} starts)", verdict(off < 0.3 / np.sqrt(n["seeds"])),
-              "theory.toy_network_trapped_loss"),
-        Claim("A smaller batch helps to escape, as in Theorem 3.", "mean loss at constant rho 0.1: " + ", ".join(
-              f"{x:.3f} (B = {s:g})" for x, s in zip(sizes["loss"], sizes["batch_size"], strict=True)),
-              verdict((np.diff(sizes["loss"]) > 0).any()), "Kim et al., Theorem 3 (1); theory.toy_network_threshold"),
-        Claim("The points w1 = 0 with w2 >= 0 are saddles.", f"Hessian there: eigenvalues {_ridge()[0]:g} and "
-              f"{_ridge()[1]:g} (at w2 = 1/2): a degenerate ridge, highest across and flat along",
-              verdict(_ridge()[0] < 0 < _ridge()[1]), "Kim et al., section 4.3; losses.toy_network"))
+        Claim(
+            "SAM stays at the saddles w1 = 0 where SGD finds the minima.",
+            f"rho 0.1, normalised: {a['stuck'][at]:.1%} of the seeds on the ridge, mean loss {a['loss'][at]:.3f}; SGD: "
+            f"{a['stuck'][0]:.1%}, {a['loss'][0]:.3f} ({worse:.0f} standard errors)",
+            verdict(a["stuck"][at] > 0.9 and worse > ERRORS and a["stuck"][0] < 0.05),
+            "Kim et al., Fig. 7a, b; theory.toy_network_exponent",
+        ),
+        Claim(
+            "The loss increases with rho (normalised).",
+            "mean loss " + ", ".join(f"{x:.3f}" for x in a["loss"]) + " for rho " + ", ".join(f"{r:g}" for r in RHO),
+            verdict(rise and full_up > 0, f"rho is below {RHO[full_up]:g}, where it is that of the ridge, 2.5"),
+            "Kim et al., Fig. 7c; theory.toy_network_trapped_loss",
+        ),
+        Claim(
+            "With constant rho it increases too.",
+            "mean loss " + ", ".join(f"{x:.3f}" for x in b["loss"]),
+            verdict((np.diff(b["loss"]) > -ERRORS * b["error"][1:]).all() and b["loss"][-1] > b["loss"][0]),
+            "Kim et al., Fig. 7c, eq. 5; theory.toy_network_threshold",
+        ),
+        Claim(
+            "Full batch, normalised (derived here): mean loss 9/4 + min(1, rho/0.1)/4.",
+            f"largest difference {off:.4f} (mean over {n['seeds']} starts)",
+            verdict(off < 0.3 / np.sqrt(n["seeds"])),
+            "theory.toy_network_trapped_loss",
+        ),
+        Claim(
+            "A smaller batch helps to escape, as in Theorem 3.",
+            "mean loss at constant rho 0.1: "
+            + ", ".join(f"{x:.3f} (B = {s:g})" for x, s in zip(sizes["loss"], sizes["batch_size"], strict=True)),
+            verdict((np.diff(sizes["loss"]) > 0).any()),
+            "Kim et al., Theorem 3 (1); theory.toy_network_threshold",
+        ),
+        Claim(
+            "The points w1 = 0 with w2 >= 0 are saddles.",
+            f"Hessian there: eigenvalues {_ridge()[0]:g} and "
+            f"{_ridge()[1]:g} (at w2 = 1/2): a degenerate ridge, highest across and flat along",
+            verdict(_ridge()[0] < 0 < _ridge()[1]),
+            "Kim et al., section 4.3; losses.toy_network",
+        ),
+    )
 
 
 def _ridge() -> np.ndarray:
@@ -110,6 +144,7 @@ def _ridge() -> np.ndarray:
 @draw.styled
 def _figure(n: dict[str, Any], starts: np.ndarray, sgd: np.ndarray, sam: np.ndarray) -> Any:
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(14.5, 5.6), layout="constrained")
     axes: dict[str, Any] = figure.subplot_mosaic([["a", "b", "c"], ["a", "b2", "c"]], width_ratios=[1.15, 1, 1.1])
     draw.write(figure, CAPTION)
@@ -120,16 +155,36 @@ def _figure(n: dict[str, Any], starts: np.ndarray, sgd: np.ndarray, sam: np.ndar
     axes["b"].legend(loc="upper right", frameon=True)
     losses = axes["c"]
     for kind, c, mark in (("normalized", draw.RED, "o"), ("constant", draw.BLUE, "s"), ("full batch", draw.GREEN, "^")):
-        losses.errorbar(RHO, n[kind]["loss"], 2 * n[kind]["error"], color=c, marker=mark, markersize=5, capsize=2, linewidth=1,
-                        label={"normalized": "normalised rho, batch size 1", "constant": "constant rho, batch size 1",
-                               "full batch": "normalised rho, full batch"}[kind])
+        losses.errorbar(
+            RHO,
+            n[kind]["loss"],
+            2 * n[kind]["error"],
+            color=c,
+            marker=mark,
+            markersize=5,
+            capsize=2,
+            linewidth=1,
+            label={
+                "normalized": "normalised rho, batch size 1",
+                "constant": "constant rho, batch size 1",
+                "full batch": "normalised rho, full batch",
+            }[kind],
+        )
     fine = np.linspace(0, 0.5, 501)
-    losses.plot(fine, theory.toy_network_trapped_loss(rho=fine), "--", color=draw.GREEN, linewidth=1,
-                label="law of the full batch")
+    losses.plot(
+        fine, theory.toy_network_trapped_loss(rho=fine), "--", color=draw.GREEN, linewidth=1, label="law of the full batch"
+    )
     losses.axhline(RIDGE, color=draw.GREY, linewidth=0.8, linestyle=":")
     losses.set_xscale("symlog", linthresh=0.01)
-    losses.set(xlabel="rho", ylabel="mean loss at the end", title="(c) Loss against rho", xlim=(-0.0005, 0.6),
-               xticks=[0, 0.01, 0.1, 0.5], xticklabels=["0", "0.01", "0.1", "0.5"], ylim=(2.24, 2.62))
+    losses.set(
+        xlabel="rho",
+        ylabel="mean loss at the end",
+        title="(c) Loss against rho",
+        xlim=(-0.0005, 0.6),
+        xticks=[0, 0.01, 0.1, 0.5],
+        xticklabels=["0", "0.01", "0.1", "0.5"],
+        ylim=(2.24, 2.62),
+    )
     losses.legend(loc="upper left", frameon=True)
     return figure
 

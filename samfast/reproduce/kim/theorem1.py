@@ -1,4 +1,5 @@
 """Kim et al., Theorem 1: when a critical point is an attractor of SAM; without noise, with and without momentum."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,16 +14,18 @@ from ..experiment import Claim, Outcome, experiment, verdict
 
 LR, STEPS = 0.15, 400
 MOMENTUM = (0.0, 0.5, 0.9)
-EIGENVALUES, RADII = (-2.5, 2.5, 101), (0.0, 3.0, 121)          # ends and number; eigenvalue 0 is left out
+EIGENVALUES, RADII = (-2.5, 2.5, 101), (0.0, 3.0, 121)  # ends and number; eigenvalue 0 is left out
 CHAIN = (0.5, 1.5, 10.0)
 WINDOW = 10
-TINY = 1e-300           # smaller positions count as 0
-EDGE = 1e-9             # distance from a boundary, relative, within which nothing is compared
-SECOND = 0.9            # a second root this much smaller has died out: 0.9^200 = 7e-10
-SAME = 1e-8             # of a rate per update
-CAPTION = ("Noise-free SAM with constant rho on a quadratic, lr 0.15, 400 updates (a choice: the theorem has no setting). "
-           "Colour: ln of the factor of one update, measured. Solid: rho = -1/lambda (Theorem 1). Dashed: upper end of the "
-           "window, which the flow of the theorem does not have.")
+TINY = 1e-300  # smaller positions count as 0
+EDGE = 1e-9  # distance from a boundary, relative, within which nothing is compared
+SECOND = 0.9  # a second root this much smaller has died out: 0.9^200 = 7e-10
+SAME = 1e-8  # of a rate per update
+CAPTION = (
+    "Noise-free SAM with constant rho on a quadratic, lr 0.15, 400 updates (a choice: the theorem has no setting). "
+    "Colour: ln of the factor of one update, measured. Solid: rho = -1/lambda (Theorem 1). Dashed: upper end of the "
+    "window, which the flow of the theorem does not have."
+)
 
 
 @experiment("kim-theorem1", "Attractors of SAM: rho > 1/|eigenvalue|")
@@ -39,13 +42,23 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
         flow = np.where(e[:, None] > 0, True, rho > -1 / e[:, None])
     slow = (LR * kappa > 0) & (LR * kappa < 2) & clear[0]
     alone = np.isfinite(rate) & (both[..., 1] < SECOND * both[..., 0])
-    numbers = {"lr": LR, "steps": STEPS, "momentum": MOMENTUM, "points": int(clear.sum()),
-               "wrong": int(((rate < 0) != inside)[clear].sum()), "flow_wrong": int(((rate[0] < 0) != flow)[clear[0]].sum()),
-               "flow_wrong_slow": int(((rate[0] < 0) != flow)[slow].sum()),
-               "largest_rate_error": float(np.abs(rate - roots)[alone].max(initial=0.0)),
-               "escape_rates": rate[:, np.argmin(np.abs(e + 1)), 0], **_boundary()}
-    table = {"eigenvalue": np.repeat(e, len(rho)), "rho": np.tile(rho, len(e)),
-             **{f"rate_momentum_{g:g}": rate[i].ravel() for i, g in enumerate(MOMENTUM)}}
+    numbers = {
+        "lr": LR,
+        "steps": STEPS,
+        "momentum": MOMENTUM,
+        "points": int(clear.sum()),
+        "wrong": int(((rate < 0) != inside)[clear].sum()),
+        "flow_wrong": int(((rate[0] < 0) != flow)[clear[0]].sum()),
+        "flow_wrong_slow": int(((rate[0] < 0) != flow)[slow].sum()),
+        "largest_rate_error": float(np.abs(rate - roots)[alone].max(initial=0.0)),
+        "escape_rates": rate[:, np.argmin(np.abs(e + 1)), 0],
+        **_boundary(),
+    }
+    table = {
+        "eigenvalue": np.repeat(e, len(rho)),
+        "rho": np.tile(rho, len(e)),
+        **{f"rate_momentum_{g:g}": rate[i].ravel() for i, g in enumerate(MOMENTUM)},
+    }
     return Outcome(_claims(numbers), numbers, {"rates": table}, {"kim-theorem1": _figure(e, rho, rate)})
 
 
@@ -57,8 +70,18 @@ def _rates(e: np.ndarray, rho: np.ndarray, progress: Any, executor: Any) -> np.n
     half = STEPS // 2
     record = [end - k for end in (half, STEPS) for k in reversed(range(WINDOW))]
     rule = sf.sam(lr=LR, rho=rho, momentum=np.reshape(MOMENTUM, (-1, 1, 1)))
-    run = sf.simulate(sf.losses.quadratic(e[:, None, None]), rule, [1.0], record=record, dtype="float64",
-                      values=True, state=False, on_divergence="keep", progress=progress, executor=executor)
+    run = sf.simulate(
+        sf.losses.quadratic(e[:, None, None]),
+        rule,
+        [1.0],
+        record=record,
+        dtype="float64",
+        values=True,
+        state=False,
+        on_divergence="keep",
+        progress=progress,
+        executor=executor,
+    )
     assert run.values is not None
     size = np.abs(run.values[..., 0, 0]).reshape(*run.sweep, 2, WINDOW).max(-1)
     first, last = np.moveaxis(np.log(np.maximum(size, TINY)), -1, 0)
@@ -71,38 +94,61 @@ def _boundary() -> dict[str, Any]:
     for a in (1.0, -1.0):
         loss = sf.Loss("quartic", 1, _quartic, {"a": a})
         end[a] = float(sf.Flow(loss, sf.sam(lr=LR, rho=1.0)).trajectory([0.1], 40.0)[1][-1, 0])
-    return {"boundary": theory.theorem1([-1.0, 1.0], rho=1.0).verdict, "boundary_end": [end[1.0], end[-1.0]],
-            "two_eigenvalues": [theory.theorem1([-1.0, -4.0, 2.0], rho=r).verdict for r in (0.5, 1.5)],
-            "chain": [theory.theorem1([-1.0, 1.0], rho=r, drift="chain").verdict for r in CHAIN]}
+    return {
+        "boundary": theory.theorem1([-1.0, 1.0], rho=1.0).verdict,
+        "boundary_end": [end[1.0], end[-1.0]],
+        "two_eigenvalues": [theory.theorem1([-1.0, -4.0, 2.0], rho=r).verdict for r in (0.5, 1.5)],
+        "chain": [theory.theorem1([-1.0, 1.0], rho=r, drift="chain").verdict for r in CHAIN],
+    }
 
 
 def _quartic(w: Any, p: Any) -> Any:
-    return -w[0] ** 2 / 2 + p.a * w[0] ** 4 / 4
+    return -(w[0] ** 2) / 2 + p.a * w[0] ** 4 / 4
 
 
 def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
     away, home = n["boundary_end"]
     gain = [float(r / n["escape_rates"][0]) for r in n["escape_rates"]]
     return (
-        Claim("A saddle is an attractor of SAM iff rho >= 1/|eigenvalue| for each negative eigenvalue.",
-              f"{n['flow_wrong']} of {n['points'] // 3} settings (eigenvalue, rho) do otherwise at lr {n['lr']}, of those with "
-              f"lr*kappa < 2 {n['flow_wrong_slow']}", verdict(n["flow_wrong_slow"] == 0 and n["two_eigenvalues"] == [
-                  "unstable", "attractor"], "lr is small, lr*kappa < 2" if n["flow_wrong"] else None),
-              "Kim et al., Theorem 1, eq. 10; theory.theorem1"),
-        Claim("At rho = 1/|eigenvalue| itself it is one.", f"verdict {n['boundary']}; with a quartic term w goes from 0.1 to "
-              f"{away:.3f} or to {home:.3f} in t = 40, by the sign of the term",
-              verdict(n["boundary"] == "attractor" and max(away, home) < 0.1), "Kim et al., eq. 10; theory.theorem1"),
-        Claim("Steps of finite size: 0 < lr*kappa < 2(1 + momentum), kappa = eigenvalue*(1 + rho*eigenvalue).",
-              f"{n['wrong']} of {n['points']} settings do otherwise; measured rates differ from the roots by at most "
-              f"{n['largest_rate_error']:.1e}", verdict(n["wrong"] == 0 and n["largest_rate_error"] < SAME),
-              "derived here; theory.multipliers"),
-        Claim("Momentum frees SAM from the saddle.", f"it escapes {gain[1]:.2f} and {gain[2]:.2f} times as fast with momentum "
-              "0.5 and 0.9 where it escapes; the threshold of rho is the same",
-              verdict(n["wrong"] == 0 and gain[2] > gain[1] > 1, "rho < 1/|eigenvalue|, where SAM is free"),
-              "Kim et al., section 4.4; theory.rho_window"),
-        Claim("The SAM of Theorem 2 is that of Theorem 1.", "with the drift of Theorem 2 the saddle is " + ", ".join(
-              f"{v} at rho {r:g}" for v, r in zip(n["chain"], CHAIN, strict=True)), verdict("attractor" in n["chain"]),
-              "Kim et al., Theorems 1, 2; theory.curvature"))
+        Claim(
+            "A saddle is an attractor of SAM iff rho >= 1/|eigenvalue| for each negative eigenvalue.",
+            f"{n['flow_wrong']} of {n['points'] // 3} settings (eigenvalue, rho) do otherwise at lr {n['lr']}, of those with "
+            f"lr*kappa < 2 {n['flow_wrong_slow']}",
+            verdict(
+                n["flow_wrong_slow"] == 0 and n["two_eigenvalues"] == ["unstable", "attractor"],
+                "lr is small, lr*kappa < 2" if n["flow_wrong"] else None,
+            ),
+            "Kim et al., Theorem 1, eq. 10; theory.theorem1",
+        ),
+        Claim(
+            "At rho = 1/|eigenvalue| itself it is one.",
+            f"verdict {n['boundary']}; with a quartic term w goes from 0.1 to "
+            f"{away:.3f} or to {home:.3f} in t = 40, by the sign of the term",
+            verdict(n["boundary"] == "attractor" and max(away, home) < 0.1),
+            "Kim et al., eq. 10; theory.theorem1",
+        ),
+        Claim(
+            "Steps of finite size: 0 < lr*kappa < 2(1 + momentum), kappa = eigenvalue*(1 + rho*eigenvalue).",
+            f"{n['wrong']} of {n['points']} settings do otherwise; measured rates differ from the roots by at most "
+            f"{n['largest_rate_error']:.1e}",
+            verdict(n["wrong"] == 0 and n["largest_rate_error"] < SAME),
+            "derived here; theory.multipliers",
+        ),
+        Claim(
+            "Momentum frees SAM from the saddle.",
+            f"it escapes {gain[1]:.2f} and {gain[2]:.2f} times as fast with momentum "
+            "0.5 and 0.9 where it escapes; the threshold of rho is the same",
+            verdict(n["wrong"] == 0 and gain[2] > gain[1] > 1, "rho < 1/|eigenvalue|, where SAM is free"),
+            "Kim et al., section 4.4; theory.rho_window",
+        ),
+        Claim(
+            "The SAM of Theorem 2 is that of Theorem 1.",
+            "with the drift of Theorem 2 the saddle is "
+            + ", ".join(f"{v} at rho {r:g}" for v, r in zip(n["chain"], CHAIN, strict=True)),
+            verdict("attractor" in n["chain"]),
+            "Kim et al., Theorems 1, 2; theory.curvature",
+        ),
+    )
 
 
 @draw.styled
@@ -110,14 +156,20 @@ def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
     figure, ((left, middle, right),) = draw.panels(1, 3, (14.0, 4.9), CAPTION)
     fine = np.linspace(-2.5, -0.3, 300)
     for axes, i in ((left, 0), (middle, 2)):
-        shown = axes.pcolormesh(e, rho, np.maximum(rate[i].T, -1), cmap="PuOr_r", vmin=-0.15, vmax=0.15,
-                                shading="nearest", rasterized=True)
+        shown = axes.pcolormesh(
+            e, rho, np.maximum(rate[i].T, -1), cmap="PuOr_r", vmin=-0.15, vmax=0.15, shading="nearest", rasterized=True
+        )
         axes.plot(fine, -1 / fine, color=draw.BLACK, linewidth=1.8, label="rho = -1/lambda")
         for side in (fine, -fine):
             top = theory.rho_window(side, lr=LR, momentum=MOMENTUM[i])[1]
             axes.plot(side, top, "--", color=draw.BLACK, linewidth=1.4, label="upper end" if side is fine else None)
-        axes.set(title=f"Momentum {MOMENTUM[i]:g}", xlabel="eigenvalue lambda  (1/length²)", ylabel="rho  (length²)",
-                 ylim=(0, 3), xlim=(-2.5, 2.5))
+        axes.set(
+            title=f"Momentum {MOMENTUM[i]:g}",
+            xlabel="eigenvalue lambda  (1/length²)",
+            ylabel="rho  (length²)",
+            ylim=(0, 3),
+            xlim=(-2.5, 2.5),
+        )
         axes.legend(loc="upper center", frameon=True)
     bar = figure.colorbar(shown, ax=middle, pad=0.02, extend="both")
     bar.set_label("rate per update; > 0 escapes")
@@ -129,7 +181,11 @@ def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
         right.plot(rho[::4], rate[i, at, ::4], "o", color=c, markersize=4, markerfacecolor="white", label=f"momentum {g:g}")
     right.axhline(0, color=draw.GREY, linewidth=0.8)
     right.axvline(-1 / e[at], color=draw.GREY, linewidth=0.8, linestyle="--")
-    right.set(title=f"Eigenvalue {e[at]:g}: measured and theory", xlabel="rho  (length²)", ylabel="rate per update",
-              ylim=(-0.45, 0.25))
+    right.set(
+        title=f"Eigenvalue {e[at]:g}: measured and theory",
+        xlabel="rho  (length²)",
+        ylabel="rate per update",
+        ylim=(-0.45, 0.25),
+    )
     right.legend()
     return figure

@@ -1,2 +1,1 @@
-"""The entries of the register of discrepancies, by topic.
-"""
+"""The entries of the register of discrepancies, by topic."""

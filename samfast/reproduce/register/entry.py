@@ -1,4 +1,5 @@
 """One entry of the register of discrepancies."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +53,7 @@ def row(values: Iterable[float], form: str) -> str:
 
 
 def weaker(good: Any, better: Any, condition: str) -> str:
-    """"holds" if good; else "holds only if <condition>" where `better` shows that, "does not hold" where not."""
+    """ "holds" if good; else "holds only if <condition>" where `better` shows that, "does not hold" where not."""
     return verdict(good, otherwise=ONLY + condition if bool(better) else FAILS)
 
 
