@@ -15,7 +15,7 @@ from ..model.rule import Rule
 from .compose import Traced, flat, symbol, tainted
 from .fusion import fuse
 from .layout import Layout, column_names, places, stride, wide_layout
-from .linker import blocks_of, function, library, row
+from .linker import blocks_of, function, library, linked, row
 from .printing import Printer
 from .program import LIMIT, MODES, Program
 from .wide import WideText
@@ -208,9 +208,8 @@ class Text(ABC):
             "# --- the driver",
             *driver,
         ]
-        text = "\n\n\n".join(parts) + "\n"
         return Program(
-            text,
+            linked(parts),
             names,
             self.device,
             self.mode,
