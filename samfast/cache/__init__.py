@@ -119,3 +119,7 @@ def _import(program: Program) -> ModuleType:
             function._cache = MachineCode(cache, path.with_suffix(f".{function.__name__}"))
     sys.modules[name] = module
     return module
+
+
+def __dir__() -> list[str]:
+    return __all__

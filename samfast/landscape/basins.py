@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..checks import DivergenceWarning, check, integer, numbers
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss
+from ..model.parameters import Box, Numbers
 from ..model.rule import Rule
+from ..simulation.arguments import DType
 from ..simulation.simulate import simulate
 from .curvature import grid_axes
 
@@ -61,14 +63,14 @@ class Basins:
 def basins(
     loss: Loss,
     rule: Rule,
-    box: Any,
+    box: Box,
     *,
     shape: Sequence[int] = (1000, 1000),
     steps: int = 10_000,
-    attractors: Any = None,
+    attractors: Numbers | None = None,
     within: float = 0.01,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: DType = "float64",
     executor: Executor | None = None,
 ) -> Basins:
     """Start a rule on every point of a grid and see which attractor each path is close to after `steps` updates.
@@ -82,7 +84,7 @@ def basins(
     if attractors is None:
         found = critical_points(loss, box)
         check(len(found) > 0, "attractors: no critical point was found in the box; give attractors=")
-        attractors = [c.position for c in found]
+        attractors = np.array([c.position for c in found])
     centres = np.asarray(numbers("attractors", attractors), float)
     check(
         centres.ndim == 2 and centres.shape[1] == loss.dim,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..checks import check, integer, numbers
 from ..model.critical_points import corners
 from ..model.loss import Loss, plain
+from ..model.parameters import Box, Numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def sharpness(loss: Loss, w: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sharpness(loss: Loss, w: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lambda, e, slope): the largest eigenvalue of the Hessian at w (..., dim), its eigenvector and its gradient in w.
 
     slope_i = D^3 loss(e, e, d_i) (Bartlett et al., Theorem 21), where the eigenvalue is simple.
@@ -27,7 +28,7 @@ def sharpness(loss: Loss, w: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return values[..., -1], e, np.einsum("...ijk,...i,...j->...k", loss.third(w), e, e)
 
 
-def eigenvalue_map(loss: Loss, box: Any, *, rho: Any = 0.0, shape: Sequence[int] = (181, 181)) -> xr.DataArray:
+def eigenvalue_map(loss: Loss, box: Box, *, rho: Numbers = 0.0, shape: Sequence[int] = (181, 181)) -> xr.DataArray:
     """lambda + rho*lambda^2 for every eigenvalue lambda of the Hessian on a grid, lambda ascending (Kim et al., Fig. 6).
 
     The eigenvalues of the Jacobian of the SAM flow at a critical point. Dimensions: rho (if a sequence), w0, w1, ...,

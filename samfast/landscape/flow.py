@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .. import tracing as T
 from ..checks import check, choice, numbers
 from ..model.critical_points import corners
 from ..model.loss import Loss, plain
-from ..model.parameters import Parameters
+from ..model.parameters import Box, Numbers, Parameters
 from ..model.rule import Oracle, Rule
 from .curvature import grid_axes
 
@@ -68,21 +68,23 @@ class Flow:
         env = {s.args[0]: x[..., i] for i, s in enumerate(self._traced[0])}
         return np.stack([np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)], -1)
 
-    def __call__(self, w: Any) -> np.ndarray:
+    def __call__(self, w: Numbers) -> np.ndarray:
         """dw/dt at w of shape (..., dim)."""
         return self._evaluate(self._traced[1], w)
 
-    def jacobian(self, w: Any) -> np.ndarray:
+    def jacobian(self, w: Numbers) -> np.ndarray:
         """Derivatives of dw/dt, (..., dim, dim); at a critical point -(H + rho H^2) for SAM (Kim et al., eq. 19)."""
         slopes = self._evaluate(self._slopes, w)
         return slopes.reshape(*slopes.shape[:-1], self.loss.dim, self.loss.dim)
 
-    def field(self, box: Any, shape: Sequence[int] = (25, 25)) -> tuple[np.ndarray, np.ndarray]:
+    def field(self, box: Box, shape: Sequence[int] = (25, 25)) -> tuple[np.ndarray, np.ndarray]:
         """(points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
         points = np.stack(np.meshgrid(*grid_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
         return points, self(points)
 
-    def trajectory(self, start: Any, time: float, *, box: Any = None, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    def trajectory(
+        self, start: Numbers, time: float, *, box: Box | None = None, points: int = 400
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(times, positions (times, dim)) from a start, backwards for time < 0; ends early where it leaves the box."""
         from scipy.integrate import solve_ivp
 
@@ -125,7 +127,9 @@ class Flow:
         times = np.linspace(0.0, done.t[-1], points)
         return times, done.sol(times).T
 
-    def manifold(self, point: Any, kind: str, *, box: Any, time: float = 100.0, points: int = 400) -> list[np.ndarray]:
+    def manifold(
+        self, point: Numbers, kind: Literal["stable", "unstable"], *, box: Box, time: float = 100.0, points: int = 400
+    ) -> list[np.ndarray]:
         """Branches (points, dim) of the "stable" or "unstable" manifold of a critical point, two for each eigenvector.
 
         Integrated from next to the point along the eigenvectors of the Jacobian, into the past for the stable one, until
@@ -151,7 +155,7 @@ class Flow:
         ]
 
 
-def cases(w: Any, perturbed: Any, boundary: Callable[[Any], Any], saddle: Any, *, near: float) -> np.ndarray:
+def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle: Numbers, *, near: float) -> np.ndarray:
     """The case, 1, 2 or 3, of each position of a SAM trajectory beside a saddle on the boundary of two basins.
 
     3: w and the perturbed point lie in different basins; 2: in one, and w within `near` of the saddle; 1: in one, farther

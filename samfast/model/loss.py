@@ -13,7 +13,7 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, identifier, names_of
 from . import critical_points as finder
-from .parameters import Parameters, PerPath, parameter
+from .parameters import Box, Numbers, Parameters, PerPath, SampleKind, Sweep, parameter
 
 if TYPE_CHECKING:
     from .critical_points import CriticalPoint
@@ -129,7 +129,7 @@ class Loss:
     def _third(self) -> list[T.Expr]:
         return [t for h in self._hessian for t in T.gradient(h, self.symbolic[0])]
 
-    def replace(self, **params: Any) -> Loss:
+    def replace(self, **params: Sweep) -> Loss:
         """The same loss with other parameter values, e.g. loss.replace(a=2.0)."""
         for name in params:
             check(name in self.params, f"{name}: loss {self.name!r} has no such parameter; it has {names_of(self.params)}")
@@ -146,29 +146,29 @@ class Loss:
         env.update({s.args[0]: np.asarray(y)[..., i] for i, s in enumerate(samples)})
         return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
 
-    def value(self, w: Any, y: Any = None, **params: Any) -> Any:
+    def value(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> Any:
         """l(w) for w of shape (..., dim), as an array of shape (...). A loss with samples needs y, shape (..., samples)."""
         self._need_samples(y)
         return self._evaluate([self.symbolic[3]], w, y, params)[0][()]
 
-    def gradient(self, w: Any, y: Any = None, **params: Any) -> np.ndarray:
+    def gradient(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
         """The gradient of l at w, shape (..., dim)."""
         self._need_samples(y)
         return np.stack(self._evaluate(self._gradient, w, y, params), -1)
 
-    def hessian(self, w: Any, y: Any = None, **params: Any) -> np.ndarray:
+    def hessian(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
         """The matrix of second derivatives at w, shape (..., dim, dim)."""
         self._need_samples(y)
         h = np.stack(self._evaluate(self._hessian, w, y, params), -1)
         return h.reshape(*h.shape[:-1], self.dim, self.dim)
 
-    def third(self, w: Any, y: Any = None, **params: Any) -> np.ndarray:
+    def third(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
         """The third derivatives at w, shape (..., dim, dim, dim)."""
         self._need_samples(y)
         t = np.stack(self._evaluate(self._third, w, y, params), -1)
         return t.reshape(*t.shape[:-1], self.dim, self.dim, self.dim)
 
-    def critical_point(self, start: Any) -> CriticalPoint:
+    def critical_point(self, start: Numbers) -> CriticalPoint:
         """The critical point that SciPy's root finder (hybrid Powell, with the exact Hessian) reaches from a start.
 
         Raises ValueError where it reaches none.
@@ -176,7 +176,7 @@ class Loss:
         self.need_one_function()
         return finder.critical_point(self, start)
 
-    def critical_points(self, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
+    def critical_points(self, box: Box, *, starts: int | Numbers = 100, seed: int = 0) -> list[CriticalPoint]:
         """The critical points in a box that are reached from many starts, each once, lowest loss first.
 
         box: (low, high) for each coordinate, e.g. [(-5, 5), (-5, 5)]. starts: how many to draw at random, or an array
@@ -217,7 +217,7 @@ def _short(value: Any) -> str:
     return f"<{v.shape}>" if v.size > 4 else str(v.tolist())
 
 
-def loss(dim: int, *, samples: int = 0, kind: str = "normal", **params: Any) -> Callable[[Callable[..., Any]], Loss]:
+def loss(dim: int, *, samples: int = 0, kind: SampleKind = "normal", **params: Sweep) -> Callable[[Callable[..., Any]], Loss]:
     """Decorator: make a Loss of a Python function.
 
         @sf.loss(dim=2, a=1.0)
@@ -230,7 +230,7 @@ def loss(dim: int, *, samples: int = 0, kind: str = "normal", **params: Any) -> 
     """
     check(not callable(dim), f"dim={dim!r}: give the number of coordinates, e.g. @sf.loss(dim=2)", TypeError)
     vectors = frozenset(
-        k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1 and len(v) == dim and dim > 1
+        k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1 and np.size(v) == dim and dim > 1
     )
 
     def decorate(function: Callable[..., Any]) -> Loss:
@@ -247,11 +247,11 @@ def plain(loss: Any) -> Loss:
     return loss  # type: ignore[no-any-return]
 
 
-def critical_point(loss: Loss, start: Any) -> CriticalPoint:
+def critical_point(loss: Loss, start: Numbers) -> CriticalPoint:
     """loss.critical_point(start), see there."""
     return plain(loss).critical_point(start)
 
 
-def critical_points(loss: Loss, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
+def critical_points(loss: Loss, box: Box, *, starts: int | Numbers = 100, seed: int = 0) -> list[CriticalPoint]:
     """loss.critical_points(box, starts=starts, seed=seed), see there."""
     return plain(loss).critical_points(box, starts=starts, seed=seed)

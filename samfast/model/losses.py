@@ -12,10 +12,16 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, integer, numbers
 from .loss import Loss
-from .parameters import PerPath
+from .parameters import Numbers, PerPath
+
+__all__ = ["beale", "double_well", "quadratic", "ravine", "saddle", "toy_network"]
 
 
-def quadratic(eigenvalue: Any) -> Loss:
+def __dir__() -> list[str]:
+    return __all__
+
+
+def quadratic(eigenvalue: Numbers) -> Loss:
     """l(w) = 1/2 sum_i eigenvalue_i w_i^2 in the eigenvectors' coordinates; eigenvalues of any sign.
 
     eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import parameter
+from .parameters import NoiseKind, Sweep, parameter
 from .rule import Oracle, Rule
 from .rules import ball
 
 MINIBATCH = ("descent", "same", "independent", "unit")
+Minibatches: TypeAlias = Literal["descent", "same", "independent", "unit"]
 KINDS = ("normal", "sign")
 
 
@@ -71,7 +72,14 @@ def _vectors(sigma: Any) -> frozenset[str]:
     return frozenset({"sigma"} if sigma is not None and np.ndim(sigma) > 0 else ())
 
 
-def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: str = "descent", kind: str = "normal") -> Rule:
+def noisy(
+    base: Rule,
+    *,
+    sigma: Sweep | None = None,
+    batch_size: Sweep | None = None,
+    minibatch: Minibatches = "descent",
+    kind: NoiseKind = "normal",
+) -> Rule:
     """The rule on minibatch gradients, grad(w) + xi.
 
     sigma: standard deviation of xi (one number, or one per coordinate: shape (dim,)); or batch_size for the variance
@@ -113,7 +121,13 @@ def noisy(base: Rule, *, sigma: Any = None, batch_size: Any = None, minibatch: s
 
 
 def diffusion(
-    base: Rule, *, sigma: Any = None, batch_size: Any = None, dt: Any = None, scheme: str = "symplectic", kind: str = "normal"
+    base: Rule,
+    *,
+    sigma: Sweep | None = None,
+    batch_size: Sweep | None = None,
+    dt: Sweep | None = None,
+    scheme: Literal["explicit", "symplectic"] = "symplectic",
+    kind: NoiseKind = "normal",
 ) -> Rule:
     """Euler-Maruyama steps of the rule's diffusion limit, of size dt (default: lr, one update of the algorithm).
 

@@ -10,11 +10,36 @@ import numpy as np
 
 from .. import tracing as T
 from ..checks import check, integer, numbers
-from .observer import ORIGIN, Observer, Seen
-from .observer import several as several
-from .parameters import parameter
+from .observer import ORIGIN, Observer, Seen, several
+from .parameters import Numbers, parameter
 from .rule import Rule
 from .rules import length
+
+__all__ = [
+    "Observer",
+    "Seen",
+    "cosine",
+    "displacement",
+    "distance",
+    "escape",
+    "exit_time",
+    "first",
+    "gradient_norm",
+    "loss_value",
+    "msd",
+    "paired_msd",
+    "perturbed",
+    "position",
+    "running_max",
+    "running_min",
+    "several",
+    "side",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 LARGE = 1e30  # beyond every feature, and finite in float32
 
@@ -88,7 +113,7 @@ def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
     return Observer(name, features, (name,), params={f"{name}_to_{i}": x for i, x in enumerate(values.tolist())})
 
 
-def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Any) -> Observer:
+def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Numbers) -> Observer:
     """The number of updates after which condition(seen) first holds; -1 as long as it has not.
 
     first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
@@ -102,12 +127,12 @@ def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: An
     return Observer(name, lambda s: [s.m[0]], (name,), (-1.0,), watch, params)
 
 
-def escape(*, level: float) -> Observer:
+def escape(*, level: Numbers) -> Observer:
     """The number of updates after which the loss first exceeds `level`; -1 as long as it has not."""
     return first(lambda s: s.grad.value(s.w) > s.p.level, name="escape", level=level)
 
 
-def exit_time(*, radius: float) -> Observer:
+def exit_time(*, radius: Numbers) -> Observer:
     """The number of updates after which |w - w(0)| first exceeds `radius`; -1 as long as it has not."""
     numbers("radius", radius, above=0.0, example=1.0)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,14 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "batch_size": {"above": 0.0, "example": 64},
     "dt": {"above": 0.0, "example": 0.01},
 }
+
+
+# What a user may give, for type checkers, editors and the tests that try odd arguments.
+Numbers: TypeAlias = float | np.number | Sequence[float] | Sequence[Sequence[float]] | np.ndarray
+Box: TypeAlias = Sequence[Sequence[float]] | np.ndarray  # (low, high) for each coordinate
+NoiseKind: TypeAlias = Literal["normal", "sign"]
+SampleKind: TypeAlias = Literal["normal", "sign", "bit"]
+Drift: TypeAlias = Literal["plain", "chain"]
 
 
 class Parameters:
@@ -47,7 +55,10 @@ class PerPath:
     values: Any
 
 
-def per_path(values: Any) -> PerPath:
+Sweep: TypeAlias = Numbers | PerPath  # of a parameter: a number, an array for a sweep, or a value for each path
+
+
+def per_path(values: Numbers) -> PerPath:
     """Mark a parameter as having one value per path: an array of shape (paths,), e.g. rho=per_path(rng.random(1000))."""
     array = np.asarray(numbers("per_path", values), float)
     check(array.ndim == 1 and array.size > 0, f"per_path of shape {array.shape}: give one value per path, shape (paths,)")

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import tracing as T
 from ..checks import check, names_of
-from .parameters import BOUNDS, SECOND, parameter
+from .parameters import BOUNDS, SECOND, Sweep, parameter
 
 Direction = Callable[[Any, "Oracle", Any], Any]
 Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
@@ -73,7 +73,7 @@ class Rule:
     def __repr__(self) -> str:
         return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
 
-    def replace(self, **params: Any) -> Rule:
+    def replace(self, **params: Sweep) -> Rule:
         """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
         for name in params:
             check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has {names_of(self.params)}")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import Parameters, parameter
+from .parameters import Drift, Parameters, Sweep, parameter
 from .rule import Direction, Oracle, Rule, derivative
 
 
@@ -23,11 +23,11 @@ def rule(
     name: str,
     direction: Direction,
     *,
-    lr: Any,
-    momentum: Any = None,
-    dampening: Any = 0.0,
+    lr: Sweep,
+    momentum: Sweep | None = None,
+    dampening: Sweep = 0.0,
     dampen_first: bool = True,
-    **params: Any,
+    **params: Sweep,
 ) -> Rule:
     """A rule w' = w - lr*direction(w, grad, p) of your own, with heavy-ball momentum if `momentum` is given.
 
@@ -72,21 +72,21 @@ def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     return oracle.calls
 
 
-def gd(*, lr: Any, momentum: Any = None, dampening: Any = 0.0, dampen_first: bool = True) -> Rule:
+def gd(*, lr: Sweep, momentum: Sweep | None = None, dampening: Sweep = 0.0, dampen_first: bool = True) -> Rule:
     """Gradient descent, w' = w - lr*grad(w); with momentum the heavy ball (see `heavy_ball`)."""
     return rule("gd", lambda w, grad, p: grad(w), lr=lr, momentum=momentum, dampening=dampening, dampen_first=dampen_first)
 
 
 def sam(
     *,
-    lr: Any,
-    rho: Any,
+    lr: Sweep,
+    rho: Sweep,
     normalize: bool = False,
-    drift: str = "plain",
-    momentum: Any = None,
-    dampening: Any = 0.0,
+    drift: Drift = "plain",
+    momentum: Sweep | None = None,
+    dampening: Sweep = 0.0,
     dampen_first: bool = True,
-    at_critical: str = "stay",
+    at_critical: Literal["stay", "raise"] = "stay",
     epsilon: float | None = None,
 ) -> Rule:
     """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
@@ -148,7 +148,7 @@ def length(g: Any) -> Any:
     return T.sqrt(result)
 
 
-def heavy_ball(base: Rule, *, momentum: Any, dampening: Any = 0.0, dampen_first: bool = True) -> Rule:
+def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_first: bool = True) -> Rule:
     """Heavy-ball momentum for any rule: m' = momentum*m + (1 - dampening)*direction(w), w' = w - lr*m', from m = 0.
 
     dampen_first=False leaves the dampening out of the very first step (m = direction), as some frameworks do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ..checks import check, choice
 from .loss import Loss, sample_numbers
@@ -33,7 +33,7 @@ def _of_sample(loss: Loss, p: Any, y: Any, w: Any) -> Any:
     return loss.trace(w, p, y)
 
 
-def sampled(base: Rule, loss: Loss, *, minibatch: str = "same") -> Rule:
+def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"] = "same") -> Rule:
     """The rule on random samples of `loss`, to be simulated on the mean loss, which the observers then see.
 
     minibatch: "same" uses one sample for all gradients of a step (for SAM the usual code), "independent" draws one for

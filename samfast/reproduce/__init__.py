@@ -48,3 +48,7 @@ def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) ->
 
 
 __all__ = ["Claim", "Experiment", "Outcome", "done", "experiment", "get", "names", "run", "table", "total"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,8 +14,22 @@ from ..checks import check, choice, identifier, integer
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
-from ..model.parameters import PerPath, parameter
+from ..model.parameters import Numbers, PerPath, parameter
 from ..model.rule import Rule
+
+Device: TypeAlias = Literal["cpu", "cuda", "auto"]
+DType: TypeAlias = Literal["mixed", "float32", "float64"]
+OnDivergence: TypeAlias = Literal["mask", "raise", "keep"]
+Record: TypeAlias = float | Sequence[float] | np.ndarray  # update counts
+
+
+class OnDevice(Protocol):
+    """An array of CuPy, JAX, PyTorch or another library with DLPack."""
+
+    def __dlpack__(self) -> Any: ...
+
+
+Point: TypeAlias = Numbers | OnDevice  # of shape (dim,), or (paths, dim) for a start of each path's own
 
 RESERVED = (ORIGIN, "step_count")  # parameter names that the engine fills in
 

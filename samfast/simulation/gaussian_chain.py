@@ -5,7 +5,7 @@ One jump is one step of one compiled program, whose coefficients change from tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,10 @@ import numpy as np
 from ..checks import check
 from ..model.loss import Loss
 from ..model.observer import Observer
+from ..model.parameters import Numbers
 from ..model.rule import Rule
 from ..tracing import Vector, total
+from .arguments import Device, DType, OnDivergence
 from .job import Job
 from .prepare import checked, ready
 from .progress import Progress
@@ -26,19 +28,19 @@ ROUNDING = 1e-10  # by which a covariance may fail to be symmetric or to have a 
 
 
 def gaussian_chain(
-    transition: Any,
-    covariance: Any,
+    transition: np.ndarray | Sequence[Any],
+    covariance: np.ndarray | Sequence[Any],
     *,
-    start: Any = None,
+    start: Numbers | None = None,
     paths: int,
     observe: Observer | None = None,
     seed: int | None = 0,
-    dtype: str = "mixed",
-    device: str | None = None,
+    dtype: DType = "mixed",
+    device: Device | None = None,
     moments: int = 2,
     values: bool = False,
     shared_noise: bool = True,
-    on_divergence: str = "mask",
+    on_divergence: OnDivergence = "mask",
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Run:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Any
 
 from ..checks import check
 from ..model.loss import Loss
 from ..model.observer import Observer
 from ..model.rule import Rule
 from . import arguments
+from .arguments import Device, DType, OnDivergence, Point, Record
 from .job import check_size
 from .prepare import checked, ready
 from .progress import Progress
@@ -19,19 +19,19 @@ from .run import Run, finish
 def simulate(
     loss: Loss,
     rule: Rule,
-    start: Any,
+    start: Point,
     *,
-    record: Any,
+    record: Record,
     paths: int | None = None,
     observe: Observer | None = None,
     seed: int | None = 0,
-    dtype: str = "mixed",
-    device: str | None = None,
+    dtype: DType = "mixed",
+    device: Device | None = None,
     moments: int = 2,
     values: bool = False,
     state: bool = True,
     shared_noise: bool = True,
-    on_divergence: str = "mask",
+    on_divergence: OnDivergence = "mask",
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Run:
@@ -72,7 +72,7 @@ def simulate(
     return finish(ready(job, times), times, None, executor, progress, {})
 
 
-def resume(run: Run, *, record: Any = None, executor: Executor | None = None, progress: Progress = None) -> Run:
+def resume(run: Run, *, record: Record | None = None, executor: Executor | None = None, progress: Progress = None) -> Run:
     """Go on from where a run ended, to further update counts; or finish a run that was interrupted (no record).
 
     The result holds the old records and the new ones, and is bitwise what one longer run would have given.

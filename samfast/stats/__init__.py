@@ -49,3 +49,7 @@ __all__ = [
     "variance_interval",
     "z_score",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

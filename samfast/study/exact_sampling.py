@@ -15,6 +15,7 @@ import numpy as np
 from .. import theory
 from ..checks import check, choice
 from ..model.observer import Observer
+from ..simulation.arguments import Device, DType
 from ..simulation.gaussian_chain import gaussian_chain, root
 from ..simulation.progress import Progress
 from ..simulation.run import Run
@@ -95,8 +96,8 @@ def sample(
     paths: int,
     seed: int | None = 0,
     kind: str = "normal",
-    dtype: str = "mixed",
-    device: str = "cpu",
+    dtype: DType = "mixed",
+    device: Device = "cpu",
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Run:

@@ -13,8 +13,11 @@ from .. import theory
 from .. import tracing as T
 from ..checks import check, choice, integer, numbers
 from ..model import losses, observe
+from ..model.noise import Minibatches
 from ..model.observer import Observer, Seen
+from ..model.parameters import Drift, Numbers
 from ..model.rule import Oracle, Rule
+from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.run import Run
 from ..simulation.simulate import resume, simulate
@@ -30,18 +33,18 @@ LIMIT = {"above": 0.0, "example": 0.1}
 
 def exit_times(
     *,
-    limit: Any,
-    eigenvalue: Any = -1.0,
-    lr: Any = 1e-2,
-    rho: Any = 0.0,
-    batch_size: Any = 64,
-    dt: Any = None,
-    drift: str = "plain",
-    noise: str = "unit",
+    limit: Numbers,
+    eigenvalue: Numbers = -1.0,
+    lr: Numbers = 1e-2,
+    rho: Numbers = 0.0,
+    batch_size: Numbers = 64,
+    dt: Numbers | None = None,
+    drift: Drift = "plain",
+    noise: Minibatches = "unit",
     paths: int = 10_000,
     seed: int | None = 0,
-    dtype: str = "mixed",
-    device: str = "cpu",
+    dtype: DType = "mixed",
+    device: Device = "cpu",
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Comparison:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import theory
 from ..checks import DivergenceWarning
 from ..model import losses, observe
+from ..model.noise import Minibatches
+from ..model.parameters import Drift, NoiseKind, Numbers
+from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.schedule import Interrupted
 from ..simulation.simulate import simulate
@@ -27,24 +30,24 @@ from .study import Study, StudyInterrupted
 
 def msd(
     *,
-    eigenvalue: Any = -1.0,
-    lr: Any = 1e-2,
-    rho: Any = 0.0,
-    momentum: Any = 0.0,
-    dampening: Any = 0.0,
-    batch_size: Any = 64,
-    times: Any = None,
+    eigenvalue: Numbers = -1.0,
+    lr: Numbers = 1e-2,
+    rho: Numbers = 0.0,
+    momentum: Numbers = 0.0,
+    dampening: Numbers = 0.0,
+    batch_size: Numbers = 64,
+    times: Numbers | None = None,
     paths: int | None = None,
     until: float | None = None,
-    drift: Any = "plain",
-    noise: Any = "unit",
-    method: str = "em",
-    theorem: str = "corrected",
-    dt: Any = None,
-    kind: str = "normal",
+    drift: Drift | Sequence[Drift] = "plain",
+    noise: Minibatches | Sequence[Minibatches] = "unit",
+    method: Literal["em", "exact", "algorithm"] = "em",
+    theorem: Literal["corrected", "printed"] = "corrected",
+    dt: Numbers | None = None,
+    kind: NoiseKind = "normal",
     seed: int | None = 0,
-    dtype: str = "mixed",
-    device: str = "cpu",
+    dtype: DType = "mixed",
+    device: Device = "cpu",
     confidence: float = 0.95,
     executor: Executor | None = None,
     progress: Progress = None,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import theory
 from ..checks import choice, numbers
 from ..model import losses, observe
+from ..model.noise import Minibatches
 from ..model.paired import paired
+from ..model.parameters import Drift, NoiseKind, Numbers
+from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.simulate import simulate
 from .comparison import Comparison, comparison
@@ -22,22 +25,22 @@ LEVEL = 3.0  # standard deviations at which `needed` resolves the difference
 
 def paired_msd(
     *,
-    eigenvalue: Any = -1.0,
-    lr: Any = 1e-2,
-    rho: Any = 0.1,
-    momentum: Any = 0.0,
-    dampening: Any = 0.0,
-    batch_size: Any = 64,
-    times: Any = None,
+    eigenvalue: Numbers = -1.0,
+    lr: Numbers = 1e-2,
+    rho: Numbers = 0.1,
+    momentum: Numbers = 0.0,
+    dampening: Numbers = 0.0,
+    batch_size: Numbers = 64,
+    times: Numbers | None = None,
     paths: int = 10_000,
-    drift: str = "plain",
-    noise: str = "unit",
-    method: str = "em",
-    dt: Any = None,
-    kind: str = "normal",
+    drift: Drift = "plain",
+    noise: Minibatches = "unit",
+    method: Literal["em", "algorithm"] = "em",
+    dt: Numbers | None = None,
+    kind: NoiseKind = "normal",
     seed: int | None = 0,
-    dtype: str = "mixed",
-    device: str = "cpu",
+    dtype: DType = "mixed",
+    device: Device = "cpu",
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Comparison:

@@ -105,7 +105,7 @@ def _paths(paths: Any, until: float | None, kind: str) -> int:
     return PATHS if until is None else MOST
 
 
-def _words(name: str, value: Any, options: tuple[str, ...]) -> tuple[str, ...]:
+def _words(name: str, value: Any, options: tuple[str, ...]) -> tuple[Any, ...]:
     words = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
     check(len(words) > 0, f"{name}={value!r}: give at least one of {', '.join(map(repr, options))}")
     for word in words:

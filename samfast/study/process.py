@@ -11,6 +11,8 @@ import numpy as np
 from .. import theory
 from ..model import noise as noises
 from ..model import rules
+from ..model.noise import Minibatches
+from ..model.parameters import Drift, NoiseKind
 from ..model.rule import Rule
 
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}  # names in theory
@@ -28,8 +30,8 @@ class Model:
     drift and noise of the simulation, and C2 = t/lr in Theorem 3.
     """
 
-    drift: str
-    noise: str
+    drift: Drift
+    noise: Minibatches
     method: str
     heavy: bool
     printed: bool = False
@@ -185,7 +187,7 @@ class Model:
         gain = 1 + np.asarray(v["rho"]) * v["eigenvalue"]  # the Jacobian of w^p
         return np.asarray(gain ** ((self.drift == "chain") + (self.noise == "same")))
 
-    def rule(self, v: Values, kind: str = "normal") -> Rule:
+    def rule(self, v: Values, kind: NoiseKind = "normal") -> Rule:
         """What is simulated, method "exact" excepted: SAM (SGD at rho = 0) with this drift, noise and momentum."""
         heavy = {"momentum": v["momentum"], "dampening": v["dampening"]} if self.heavy else {}
         rule = rules.sam(lr=v["lr"], rho=v["rho"], drift=self.drift, **heavy)

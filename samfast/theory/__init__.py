@@ -312,3 +312,7 @@ __all__ = [
     "wide_minima_drift",
     "wide_minima_remainder",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

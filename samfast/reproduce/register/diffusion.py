@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import theory
 from ...model.losses import quadratic
-from ...model.noise import noisy
+from ...model.noise import Minibatches, noisy
 from ...model.observe import msd
 from ...model.rules import sam
 from ...simulation.simulate import simulate
@@ -220,7 +220,8 @@ def k15(means: Means) -> Entry:
     lr, rho = 0.01, np.array([0.0, 0.5, 1.5, 1.8])
     paths = max(20_000, int(200_000 * means.size))
     factor, error, off = {}, {}, {}
-    for kind, noise in (("same", "same"), ("descent", "exact")):
+    cases: tuple[tuple[Minibatches, str], ...] = (("same", "same"), ("descent", "exact"))
+    for kind, noise in cases:
         run = simulate(
             quadratic(-1.0),
             noisy(sam(lr=lr, rho=rho), batch_size=1, minibatch=kind),
