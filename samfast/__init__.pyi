@@ -40,11 +40,11 @@ from .simulation.schedule import Interrupted as Interrupted
 from .simulation.simulate import resume as resume
 from .simulation.simulate import simulate as simulate
 from .study.comparison import Comparison as Comparison
-from .study.exit_times import exit_times as exit_times
-from .study.msd import msd as msd
-from .study.paired_msd import paired_msd as paired_msd
-from .study.study import Study as Study
-from .study.study import StudyInterrupted as StudyInterrupted
+from .study.displacement import msd as msd
+from .study.exits import exit_times as exit_times
+from .study.pairs import paired_msd as paired_msd
+from .study.result import Study as Study
+from .study.result import StudyInterrupted as StudyInterrupted
 from .tracing import TraceError as TraceError
 from .tracing import absolute as absolute
 from .tracing import cos as cos

@@ -51,7 +51,7 @@ def _removed(entries: Sequence[Any]) -> None:
 
 
 def _cache_warm(args: argparse.Namespace) -> None:
-    from ..study.msd import msd
+    from ..study.displacement import msd
 
     small: dict[str, Any] = {"paths": 64, "times": [1e-3], "lr": 1e-3}
     for method in CHOICES["method"][0]:

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ..simulation.progress import command_bar
 from .options import INTERRUPTED, count, joined, numbers, one_of, option
-from .session import FOLDER, bar, remove_if_empty, writing_to
+from .session import FOLDER, remove_if_empty, workers, writing_to
 
 STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
 LISTS = {
@@ -107,15 +108,10 @@ def _msd(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stack.callback(remove_if_empty, folder)
         if args.threads is not None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            from ..checks import check
-
-            check(args.threads >= 1, f"--threads {args.threads}: give at least 1")
-            given["executor"] = stack.enter_context(ThreadPoolExecutor(args.threads))
+            given["executor"] = stack.enter_context(workers(args.threads))
         with ExitStack() as shown:
             if args.progress if args.progress is not None else sys.stderr.isatty():
-                given["progress"] = shown.enter_context(bar())
+                given["progress"] = shown.enter_context(command_bar())
             study, status = _run(given)
         print(study)
         written = study.save(folder, formats=formats, plots=plots)
@@ -126,11 +122,11 @@ def _msd(args: argparse.Namespace) -> int:
 
 def _run(given: dict[str, Any]) -> tuple[Any, int]:
     """The study and the exit status; after Ctrl-C, that of the paths that were finished."""
-    from ..study import msd
-    from ..study.study import StudyInterrupted
+    from ..study import displacement
+    from ..study.result import StudyInterrupted
 
     try:
-        return msd.msd(**given), 0
+        return displacement.msd(**given), 0
     except StudyInterrupted as stop:
         print(f"samfast: interrupted; {stop.study.dataset.attrs['paths']:,} paths were finished", file=sys.stderr)
         return stop.study, INTERRUPTED
@@ -155,7 +151,7 @@ def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    from ..study.study import Study
+    from ..study.result import Study
 
     study = Study.load(args.study)
     print(study)

@@ -10,8 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..simulation.progress import command_bar
 from .options import count
-from .session import bar, remove_if_empty, workers, writing_to
+from .session import remove_if_empty, workers, writing_to
 
 FOLDER = "samfast-reproduce"
 ALL = "all"
@@ -61,7 +62,7 @@ def _one(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     if record is not None:
         return {**record, "skipped": True}
     shown = args.progress if args.progress is not None else sys.stderr.isatty()
-    with workers(args.threads) as executor, bar() if shown else nullcontext() as progress:
+    with workers(args.threads) as executor, command_bar() if shown else nullcontext() as progress:
         reproduce.run(name, folder, progress=progress, executor=executor, **options)
     record = reproduce.done(name, folder, **options)
     assert record is not None

@@ -1,30 +1,14 @@
-"""What the verbs share while they run: a folder for the results, a bar, an executor."""
+"""What the verbs share while they run: a folder for the results, an executor."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 FOLDER = "samfast-msd"
-
-
-@contextmanager
-def bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar that is removed at the end, also when the run is interrupted."""
-    from tqdm import tqdm
-
-    with tqdm(unit="path", unit_scale=True, leave=False, mininterval=0.1, desc="compiling, once per machine") as shown:
-
-        def step(done: int, total: int) -> None:
-            if shown.total != total:
-                shown.reset(total)
-                shown.set_description_str("simulating", refresh=False)
-            shown.update(done - shown.n)
-
-        yield step
 
 
 def writing_to(given: Path | None) -> Path:

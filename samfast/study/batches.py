@@ -23,7 +23,7 @@ PILOT = 8  # for noise that is not Gaussian, the first batch is this part of wha
 SPARE = 1.02  # batches after the first aim a little further, or rounding would call for many small ones
 
 
-class Seen(NamedTuple):
+class Estimate(NamedTuple):
     """What the paths gave at each setting's own step numbers, (*grid, time)."""
 
     mean: np.ndarray
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
     paths: int
 
 
-def further(run: Run, paths: int, progress: Any, *, executor: Executor | None) -> Run:
+def next_paths(run: Run, paths: int, progress: Any, *, executor: Executor | None) -> Run:
     """The next `paths` paths of a run: those numbered after the ones that it has."""
     job = replace(run.job, first=run.job.first + run.job.paths, paths=paths)
     return resume(replace(run, job=job, missing=((0, job.first),), parts={}), executor=executor, progress=progress)
@@ -94,7 +94,7 @@ class Batches:
         if until is None:
             return most
         need = 2 / until**2  # Gaussian paths: the relative variance of their mean square is 2/paths
-        first = _whole(need if self.plan.given["kind"] == "normal" else need / PILOT)
+        first = _whole(need if self.plan.given.kind == "normal" else need / PILOT)
         if done < min(first, most):
             return min(first, most)
         error = self.error()
@@ -102,27 +102,27 @@ class Batches:
 
     def error(self) -> float:
         """The largest relative standard error se/msd at the times that were asked for; nan if there is none."""
-        mean, se, *_ = self.seen()
+        mean, se, *_ = self.estimate()
         with np.errstate(all="ignore"):
             relative = np.where(mean > 0, se / mean, np.nan)
         return float(np.max(relative, initial=-1.0, where=np.isfinite(relative)))
 
-    def seen(self) -> Seen:
+    def estimate(self) -> Estimate:
         """What there is, finished shards of an interrupted batch included."""
         run = self.total
         if self.pending is not None and self.pending.paths:
             run = added(run, self.pending)
         plan = self.plan
-        shape = (*plan.sweep, len(plan.instants))
+        shape = (*plan.sweep, len(plan.times))
         if run is None:
             nothing = np.zeros(shape)
-            return Seen(nothing, nothing, nothing.astype(np.int64), np.zeros(plan.sweep, np.int64), 0)
+            return Estimate(nothing, nothing, nothing.astype(np.int64), np.zeros(plan.sweep, np.int64), 0)
         at = np.searchsorted(run.record, np.broadcast_to(plan.steps, shape))
         mean, se, count = (
             np.take_along_axis(np.broadcast_to(a, (*plan.sweep, len(run.record))), at, -1)
             for a in (run.mean[..., 0], run.std_error[..., 0], run.count)
         )
-        return Seen(mean, se, count, run.paths - count[..., -1], run.paths)
+        return Estimate(mean, se, count, run.paths - count[..., -1], run.paths)
 
     @property
     def reached(self) -> bool:

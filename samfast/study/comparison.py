@@ -41,7 +41,7 @@ class Comparison(Compared):
             yield "  ".join(f"{float(row[name]):>11.5g}" for name in (*varied, *shown))
 
 
-def comparison(
+def compared(
     values: Mapping[str, np.ndarray], columns: Mapping[str, tuple[str, Any]], attrs: Mapping[str, Any], **last: Any
 ) -> Comparison:
     """columns: name -> (long_name, array of the grid); `last`: one further dimension, name=coordinates."""

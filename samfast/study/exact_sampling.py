@@ -19,7 +19,7 @@ from ..simulation.arguments import Device, DType
 from ..simulation.gaussian_chain import gaussian_chain, root
 from ..simulation.progress import Progress
 from ..simulation.run import Run
-from .process import Model
+from .process import LinearProcess
 
 LAWS = ("sde", "em", "algorithm")
 HUGE = 1e300  # a coefficient beyond float64: such a path counts as diverged
@@ -27,11 +27,11 @@ HUGE = 1e300  # a coefficient beyond float64: such a path counts as diverged
 
 @np.errstate(all="ignore")
 def transitions(
-    model: Model, values: Mapping[str, np.ndarray], times: np.ndarray, *, law: str
+    model: LinearProcess, values: Mapping[str, np.ndarray], times: np.ndarray, *, law: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """(transition, covariance) of w, or of (w, v) with momentum, from each time to the next; the first from time 0.
 
-    values: arrays that broadcast to the grid. times: (*grid, time), instants for law="sde", numbers of steps for
+    values: arrays that broadcast to the grid. times: (*grid, time), physical times for law="sde", numbers of steps for
     "em" (steps of size dt, default lr; symplectic with momentum) and "algorithm" (updates). Shapes (*grid, time, k, k),
     k = 2 with momentum. In the SDE momentum 0 stands for the diffusion without inertia (Theorem 2, which dampening
     rescales).
@@ -88,7 +88,7 @@ def _within(a: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample(
-    model: Model,
+    model: LinearProcess,
     values: Mapping[str, np.ndarray],
     times: np.ndarray,
     *,
@@ -103,7 +103,7 @@ def sample(
 ) -> Run:
     """Squared displacements from w = 0 at the times of a study, drawn from the law of `transitions`.
 
-    law: "sde" (times are instants), "em" or "algorithm" (times are numbers of steps); values, times as there. One
+    law: "sde" (physical times), "em" or "algorithm" (numbers of steps); values, times as there. One
     feature, msd; shape (*sweep, time, 1); the record counts the times.
     """
     check(

@@ -9,10 +9,11 @@ import numpy as np
 from .. import theory
 from ..checks import check, choice
 from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
-from .difference import difference
 from .panels import FINE, MSD, OUTSIDE, aside, bars, legend, lines, title, whole_steps, z_axis
 from .plan import PARAMETERS
-from .table import Table, name, number
+from .process import USEFUL
+from .sgd_minus_sam import difference
+from .table import Table, name, number, worst
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def _difference(study: Table) -> Figure:
     title(top, study, "Corollary 1: MSD of SGD \N{MINUS SIGN} MSD of SAM on the same noise")
     top.set_ylabel("difference  (length²)")
     log_axes(top, d["time"].values, np.abs(d["exact"].values))
-    z_axis(z, float(np.nanmax(np.abs(d["z"].values), initial=0.0)))
+    z_axis(z, worst(d))
     ratio.set_title("printed / exact", loc="left", fontsize=9, color=GREY)
     ratio.set_xlabel(TIME)
     seen = d["ratio"].values
@@ -97,7 +98,7 @@ def _difference_curves(top: Axes, ratio: Axes, study: Table, setting: dict[str, 
         if setting["momentum"] or setting["dampening"]:
             return
         printed = theory.corollary1(t, **{p: setting[p] for p in ("eigenvalue", "lr", "rho", "batch_size")})
-        good = np.abs(printed / exact - 1) <= 0.15
+        good = np.abs(printed / exact - 1) <= USEFUL
         dashed(top, t, printed, good, c)
         dashed(ratio, t, printed / exact, good, c)
 
@@ -155,7 +156,7 @@ def _parameter_curves(axes: Axes, study: Table, setting: dict[str, Any], paramet
         v = {**setting, parameter: x}
     t = np.full(x.shape, at)
     with np.errstate(all="ignore"):
-        exact, theorem = model.exact(v, model.at(v, t)), model.theorem(v, t)
+        exact, theorem = model.exact(v, model.steps_at(v, t)), model.theorem(v, t)
         axes.plot(x, drawn(exact), "-", color=c, linewidth=1.4)
         dashed(axes, x, theorem, model.valid(v, t, theorem / exact), c)
 

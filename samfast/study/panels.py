@@ -10,6 +10,7 @@ import numpy as np
 
 from ..plotting import GREY, drawn, pale
 from .plan import CHOICES, PARAMETERS
+from .process import WITHIN
 from .table import FAULT, Table, number
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ FINE = 300  # points of a curve
 ROW = 0.18  # inches of a row of the legend
 NARROW, WIDEST, LONGEST = 32, 66, 110  # characters of a label: room for two columns, for one beside the lines, for a line
 MSD = r"$\langle (w(t)-w(0))^2\rangle$  (length²)"
-OUTSIDE = "outside the range where it is within 15 %"
+OUTSIDE = f"outside the range where it is {WITHIN}"
 
 
 def whole_steps(study: Table, setting: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of steps for a smooth line over the times of a study (see `Model.at`), and their times."""
+    """Numbers of steps for a smooth line over the times of a study (see `LinearProcess.steps_at`), and their times."""
     times = np.asarray(study.dataset["time"])
     ends = times[times > 0]
     if not ends.size:

@@ -11,7 +11,7 @@ import numpy as np
 from ..checks import check, choice, integer, numbers
 from ..model import parameters
 from ..model.noise import KINDS
-from .process import NOISES, THEOREMS, Model
+from .process import DRIFTS, NOISES, THEOREMS, LinearProcess
 
 BOUNDS: dict[str, dict[str, Any]] = {
     "eigenvalue": {"example": -1.0},
@@ -20,7 +20,6 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "dt": parameters.BOUNDS["dt"],
 }
 PARAMETERS = tuple(BOUNDS)  # the numbers of a setting, each a dimension if given as a sequence; dt may be absent
-DRIFTS = ("plain", "chain")
 CHOICES = ("drift", "noise")  # the words of a setting, dimensions too; each combination is a program of its own
 METHODS = ("em", "algorithm")
 PATHS, MOST = 10**6, 10**10  # default number of paths; largest that `until` may ask for
@@ -29,26 +28,60 @@ ROUNDING = 1e-6  # of a step: how far a time may be from a multiple of the step
 CANDIDATES = 10**7  # steps among which default times are looked for
 
 
+@dataclass(frozen=True, kw_only=True)
+class MsdArguments:
+    """The arguments of msd that decide its numbers, as the user gave them (see `samfast.msd`)."""
+
+    eigenvalue: Any
+    lr: Any
+    rho: Any
+    momentum: Any
+    dampening: Any
+    batch_size: Any
+    times: Any
+    paths: int | None
+    until: float | None
+    drift: Any
+    noise: Any
+    method: str
+    theorem: str
+    dt: Any
+    kind: str
+    seed: int | None
+    dtype: str
+    confidence: float
+
+    def parameters(self) -> dict[str, Any]:
+        """The numbers of a setting; dt only where it was given."""
+        return {p: x for p in PARAMETERS if (x := getattr(self, p)) is not None or p != "dt"}
+
+    def words(self) -> dict[str, Any]:
+        """The words of a setting: each a word or a sequence of them."""
+        return {c: getattr(self, c) for c in CHOICES}
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A checked call of msd.
 
-    values: each number on its own axis of the grid `sweep`. steps: (*grid, time); for method "exact" jumps, one per time.
+    values: each number on its own axis of the grid `sweep`. times: shared by all settings. steps: how many lead to each
+    time, (*grid, time); for method "exact" jumps, one per time. models: one for each program, that is for each
+    combination of drift and noise. paths: the most that may be run.
     """
 
-    given: Mapping[str, Any]
+    given: MsdArguments
     values: Mapping[str, np.ndarray]
     sweep: tuple[int, ...]
-    instants: np.ndarray
+    times: np.ndarray
     steps: np.ndarray
-    models: tuple[Model, ...]
+    models: tuple[LinearProcess, ...]
     paths: int
     until: float | None
 
     @property
     def swept(self) -> dict[str, Any]:
         """The dimensions of the grid: name -> values; words first, then numbers."""
-        words = {c: list(self.given[c]) for c in CHOICES if not isinstance(self.given[c], str)}
+        words = {c: list(x) for c, x in self.given.words().items() if not isinstance(x, str)}
         return words | {p: a.ravel() for p, a in self.values.items() if a.ndim}
 
     @property
@@ -57,44 +90,44 @@ class Plan:
         return tuple(len(v) for v in self.swept.values())
 
     @property
-    def along(self) -> dict[str, np.ndarray]:
+    def with_time(self) -> dict[str, np.ndarray]:
         """The values, with room for a last axis of times."""
         return {p: a[..., None] for p, a in self.values.items()}
 
 
-def plan(given: Mapping[str, Any], methods: tuple[str, ...] = METHODS) -> Plan:
+def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
     """Check everything that msd was given, before anything is compiled."""
-    values = axes({p: given[p] for p in PARAMETERS if p != "dt" or given["dt"] is not None}, BOUNDS)
+    values = axes(given.parameters(), BOUNDS)
     sweep = tuple(a.size for a in values.values() if a.ndim)
-    for name in ("until", "confidence"):
+    for name, share in (("until", given.until), ("confidence", given.confidence)):
         check(
-            given[name] is None or np.ndim(numbers(name, given[name], above=0.0, below=1.0, example=0.05)) == 0,
-            f"{name}={given[name]!r}: give one number",
+            share is None or np.ndim(numbers(name, share, above=0.0, below=1.0, example=0.05)) == 0,
+            f"{name}={share!r}: give one number",
         )
-    drifts, noises = _words("drift", given["drift"], DRIFTS), _words("noise", given["noise"], tuple(NOISES))
-    method, dt = choice("method", given["method"], methods), given["dt"]
-    choice("theorem", given["theorem"], THEOREMS)
-    kind = choice("kind", given["kind"], KINDS)
+    drifts, noises = _words("drift", given.drift, DRIFTS), _words("noise", given.noise, tuple(NOISES))
+    method, dt = choice("method", given.method, methods), given.dt
+    choice("theorem", given.theorem, THEOREMS)
+    choice("kind", given.kind, KINDS)
     check(dt is None or method == "em", f"dt={dt!r}: it belongs to method='em'; leave it out")
     moving = values["momentum"] > 0
     heavy = bool(moving.any() or (values["dampening"] > 0).any())
     check(
         dt is None or not heavy or bool(moving.all()),
-        f"momentum={given['momentum']!r} with dt={dt!r}: away from dt=lr, "
+        f"momentum={given.momentum!r} with dt={dt!r}: away from dt=lr, "
         "momentum 0 and above have different diffusion limits (Theorems 2 and 3); study them apart",
     )
     step = values.get("dt", values["lr"])
-    if given["times"] is not None:
-        instants = _instants(given["times"])
+    if given.times is not None:
+        times = _ascending(given.times)
     else:
-        instants = _free(step) if method == "exact" else _default(step, values["lr"])
-    steps = np.arange(1, 1 + len(instants)) if method == "exact" else _steps(instants, step)
-    models = tuple(Model(d, n, method, heavy, given["theorem"] == "printed") for d in drifts for n in noises)
-    until = None if given["until"] is None else float(given["until"])
-    return Plan(given, values, sweep, instants, steps, models, _paths(given["paths"], until, kind), until)
+        times = _free(step) if method == "exact" else _default(step, values["lr"])
+    steps = np.arange(1, 1 + len(times)) if method == "exact" else _steps(times, step)
+    models = tuple(LinearProcess(d, n, method, heavy, given.theorem == "printed") for d in drifts for n in noises)
+    until = None if given.until is None else float(given.until)
+    return Plan(given, values, sweep, times, steps, models, _most(given.paths, until), until)
 
 
-def _paths(paths: Any, until: float | None, kind: str) -> int:
+def _most(paths: Any, until: float | None) -> int:
     """The largest number of paths."""
     if paths is not None:
         return integer("paths", paths, 2, "10_000")
@@ -124,14 +157,14 @@ def axes(given: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]]) -> d
     return {p: a.reshape(np.where(next(own), a.size, 1)) if a.ndim else a for p, a in arrays.items()}
 
 
-def _instants(times: Any) -> np.ndarray:
+def _ascending(times: Any) -> np.ndarray:
     numbers("times", times, low=0.0, example=[0.1, 1.0])
-    instants = np.atleast_1d(np.asarray(times, float))
+    times = np.atleast_1d(np.asarray(times, float))
     check(
-        instants.ndim == 1 and bool((np.diff(instants) > 0).all()),
+        times.ndim == 1 and bool((np.diff(times) > 0).all()),
         f"times={times!r}: give ascending times without repeats, e.g. times=[0.1, 1.0]",
     )
-    return instants
+    return times
 
 
 def _default(step: np.ndarray, lr: np.ndarray) -> np.ndarray:
@@ -157,9 +190,9 @@ def _free(lr: np.ndarray) -> np.ndarray:
     return np.unique([float(f"{t:.3g}") for t in np.geomspace(float(lr.max()), UPDATES * float(lr.min()), RECORDS)])
 
 
-def _steps(instants: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _steps(times: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Numbers of steps, (*grid, time); the grid axes other than that of the step have length 1."""
-    n = instants / step[..., None]
+    n = times / step[..., None]
     whole = np.rint(n)
     off = np.abs(n - whole) > np.maximum(ROUNDING, 4e-16 * np.abs(n))
     if off.any():
@@ -167,7 +200,7 @@ def _steps(instants: np.ndarray, step: np.ndarray) -> np.ndarray:
         h, k = float(step[where[:-1]]), np.floor(n[where])
         check(
             False,
-            f"times: {instants[where[-1]]:.10g} is no multiple of the step {h:.10g}; the nearest are {k * h:.10g} "
+            f"times: {times[where[-1]]:.10g} is no multiple of the step {h:.10g}; the nearest are {k * h:.10g} "
             f"and {(k + 1) * h:.10g}",
         )
     return whole.astype(np.int64)

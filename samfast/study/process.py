@@ -15,15 +15,17 @@ from ..model.noise import Minibatches
 from ..model.parameters import Drift, NoiseKind
 from ..model.rule import Rule
 
+DRIFTS = ("plain", "chain")  # of what is simulated; theory also knows "sgd", which here is rho = 0
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}  # names in theory
 THEOREMS = ("corrected", "printed")
 quiet = np.errstate(all="ignore")  # inf is the answer where a saddle has thrown the paths beyond float64
-USEFUL = 0.15  # a theorem within this relative error of the exact value counts as valid
+USEFUL = 0.15  # a formula within this relative error of the exact value counts as valid
+WITHIN = f"within {100 * USEFUL:.3g} %"
 Values = Mapping[str, Any]  # parameter name -> number or array
 
 
 @dataclass(frozen=True)
-class Model:
+class LinearProcess:
     """What the settings of one program share. heavy: it has a momentum (which may be 0 in some settings).
 
     printed: compare with the theorems as printed (chain drift, unit noise, C2 = lr/t) whatever is simulated; else with the
@@ -55,13 +57,13 @@ class Model:
         """The time of one step."""
         return np.asarray(v.get("dt", v["lr"]))
 
-    def at(self, v: Values, instants: np.ndarray) -> np.ndarray:
-        """What `exact` wants: the number of steps to each instant; method "exact" has no steps, but the instants."""
-        return np.asarray(instants if self.method == "exact" else np.rint(instants / self.step(v)))
+    def steps_at(self, v: Values, times: np.ndarray) -> np.ndarray:
+        """What `exact` wants: the number of steps to each time; method "exact" has no steps, but times."""
+        return np.asarray(times if self.method == "exact" else np.rint(times / self.step(v)))
 
     @quiet
     def exact(self, v: Values, steps: np.ndarray) -> np.ndarray:
-        """<w^2> from w = 0 after so many steps (see `at`): no approximation, the step size included."""
+        """<w^2> from w = 0 after so many steps (see `steps_at`): no approximation, the step size included."""
         kappa, diffusion = self.curvature(v), self.diffusion(v)
         if self.method == "exact":
             return self._diffused(v, steps)
@@ -75,12 +77,12 @@ class Model:
         )
 
     @quiet
-    def theorem(self, v: Values, instants: np.ndarray) -> np.ndarray:
+    def theorem(self, v: Values, times: np.ndarray) -> np.ndarray:
         """Kim et al., Theorem 2 where the momentum is 0 (dampening rescales drift and noise), else Theorem 3."""
         published = replace(self, drift="chain", noise="unit") if self.printed else self
-        second = published._overdamped(v, instants)
+        second = published._overdamped(v, times)
         third = theory.theorem3_variance(
-            instants,
+            times,
             curvature=published.curvature(v),
             diffusion=published.diffusion(v),
             lr=v["lr"],
@@ -88,22 +90,20 @@ class Model:
             dampening=v["dampening"],
             as_printed=self.printed,
         )
-        return np.where(np.asarray(v["momentum"]) == 0, second, np.where(instants == 0, 0.0, third))
+        return np.where(np.asarray(v["momentum"]) == 0, second, np.where(times == 0, 0.0, third))
 
-    def _overdamped(self, v: Values, instants: np.ndarray) -> np.ndarray:
+    def _overdamped(self, v: Values, times: np.ndarray) -> np.ndarray:
         """Theorem 2 for this drift and noise."""
         keep = 1 - np.asarray(v["dampening"])
-        return np.asarray(
-            theory.sde_variance(instants, curvature=self.curvature(v) * keep, diffusion=self.diffusion(v) * keep**2)
-        )
+        return np.asarray(theory.sde_variance(times, curvature=self.curvature(v) * keep, diffusion=self.diffusion(v) * keep**2))
 
-    def _diffused(self, v: Values, instants: np.ndarray) -> np.ndarray:
+    def _diffused(self, v: Values, times: np.ndarray) -> np.ndarray:
         """<w^2> of the SDE; with momentum 0 that without inertia."""
-        without = self._overdamped(v, instants)
+        without = self._overdamped(v, times)
         if not self.heavy:
             return without
         inert = theory.momentum_sde_moments(
-            instants,
+            times,
             curvature=self.curvature(v),
             diffusion=self.diffusion(v),
             lr=v["lr"],
@@ -113,11 +113,11 @@ class Model:
         return np.where(np.asarray(v["momentum"]) == 0, without, inert)
 
     @quiet
-    def valid(self, v: Values, instants: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    def valid(self, v: Values, times: np.ndarray, ratio: np.ndarray) -> np.ndarray:
         """Whether the theorem is within 15 %: Theorem 3 inside its range as well as in fact."""
-        early = instants == 0
+        early = times == 0
         error = theory.theorem3_validity(
-            np.where(early, 1.0, instants),
+            np.where(early, 1.0, times),
             curvature=self.curvature(v),
             lr=v["lr"],
             momentum=v["momentum"],
@@ -128,7 +128,7 @@ class Model:
 
     @quiet
     def difference(self, v: Values, steps: np.ndarray) -> np.ndarray:
-        """<X^2> - <Y^2>, SGD (rho = 0) less the setting, after so many steps (see `at`): `exact`, without subtracting.
+        """<X^2> - <Y^2>, SGD (rho = 0) less the setting, after so many steps (see `steps_at`): `exact`, without subtracting.
 
         nan where the mean squares exceed float64.
         """

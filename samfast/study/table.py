@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .plan import CHOICES, PARAMETERS
-from .process import Model
+from .process import LinearProcess
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +46,12 @@ def rows(part: xr.Dataset) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
+def worst(ds: xr.Dataset) -> float:
+    """The largest |z| of a dataset; nan if there is nothing to compare."""
+    z = np.abs(np.asarray(ds["z"], float))
+    return float(np.max(z[np.isfinite(z)])) if np.isfinite(z).any() else float("nan")
+
+
 @dataclass(frozen=True, repr=False)
 class Compared:
     """Simulated numbers beside exact ones: `dataset` has z, the difference in standard errors."""
@@ -55,8 +61,7 @@ class Compared:
     @property
     def worst(self) -> float:
         """The largest |z|; nan if there is nothing to compare."""
-        z = np.abs(np.asarray(self.dataset["z"], float))
-        return float(np.max(z[np.isfinite(z)], initial=0.0)) if np.isfinite(z).any() else float("nan")
+        return worst(self.dataset)
 
     def verdict(self) -> str:
         """Whether simulation and exact values agree, and by how much."""
@@ -99,8 +104,8 @@ class Table(Compared):
         """The parameters with more than one value."""
         return tuple(p for p in self.swept if self.dataset.sizes[p] > 1)
 
-    def model(self, setting: Setting) -> Model:
+    def model(self, setting: Setting) -> LinearProcess:
         """The closed forms of one setting."""
         a, ds = self.dataset.attrs, self.dataset
         heavy = bool((ds["momentum"] > 0).any()) or bool((ds["dampening"] > 0).any())
-        return Model(setting["drift"], setting["noise"], a["method"], heavy, a["theorem"] == "printed")
+        return LinearProcess(setting["drift"], setting["noise"], a["method"], heavy, a["theorem"] == "printed")

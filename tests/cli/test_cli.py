@@ -13,15 +13,23 @@ import samfast as sf
 from samfast.cli import cache
 from samfast.cli import msd as msd_module
 from samfast.cli.main import main
-from samfast.study import msd as study_msd
+from samfast.study import displacement
+from samfast.study.plan import METHODS, MsdArguments, planned
 
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
+DEFAULTS = dict(displacement.msd.__kwdefaults__)
 SMALL = ["msd", "--paths", "500", "--times", "0.01,0.1", "--lr", "1e-2"]
 
 
 @pytest.fixture(autouse=True)
 def in_a_fresh_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+def plan(**given):
+    """The checked call of msd with these arguments, nothing computed."""
+    names = MsdArguments.__dataclass_fields__
+    return planned(MsdArguments(**{k: v for k, v in {**DEFAULTS, **given}.items() if k in names}), (*METHODS, "exact"))
 
 
 def one_line(text):
@@ -43,18 +51,20 @@ def test_msd_prints_the_table_writes_files_and_names_the_call(capsys, tmp_path):
 
 def test_msd_alone_is_the_study_of_the_readme(monkeypatch, capsys):
     """A million paths of SGD and SAM, without and with momentum, to 1000 updates."""
-    asked, msd = [], study_msd.msd
-    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
+    asked, msd = [], displacement.msd
+    monkeypatch.setattr("samfast.study.displacement.msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
     assert main(["msd", "--save-format", "nc"]) == 0
     assert asked == [{"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
     ds = sf.Study.load("samfast-msd").dataset
-    assert int(ds["steps"].max()) == 1000 and study_msd.msd.__code__ is not msd.__code__
-    assert study_msd.plan({**msd.__kwdefaults__, **asked[0]}).paths == 10**6
+    assert int(ds["steps"].max()) == 1000 and displacement.msd.__code__ is not msd.__code__
+    assert plan(**asked[0]).paths == 10**6
 
 
 def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
-    asked, msd = [], study_msd.msd
-    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64]))
+    asked, msd = [], displacement.msd
+    monkeypatch.setattr(
+        "samfast.study.displacement.msd", lambda **k: asked.append(k) or msd(times=[0.1], paths=50, batch_size=[16, 64])
+    )
     words = (
         "msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
         "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
@@ -103,13 +113,12 @@ def test_show_prints_a_saved_study_and_draws(capsys, tmp_path):
 def test_the_options_are_those_of_msd():
     """No argument of msd without an option, no word that it does not take."""
     options = {*msd_module.LISTS, *msd_module.WORDS, *msd_module.CHOICES, "paths", "until", "seed", "confidence"}
-    assert options | {"executor", "progress"} == set(study_msd.msd.__kwdefaults__)
+    assert options | {"executor", "progress"} == set(displacement.msd.__kwdefaults__)
     for name, (words, _) in {**msd_module.WORDS, **msd_module.CHOICES}.items():
         for word in words:
-            given = {**study_msd.msd.__kwdefaults__, name: word, "times": [0.1]}
-            assert study_msd.plan(given, (*study_msd.METHODS, "exact")).paths == 10**6
+            assert plan(**{name: word, "times": [0.1]}).paths == 10**6
     from samfast.study.figures import KINDS
-    from samfast.study.storage import FORMATS
+    from samfast.study.saved import FORMATS
 
     assert set(msd_module.PLOTS) == set(KINDS) and msd_module.FORMATS == FORMATS
 
@@ -164,7 +173,7 @@ def test_interrupted_is_130_and_leaves_no_folder(monkeypatch, capsys, tmp_path):
     def stop(**_):
         raise sf.Interrupted(None)
 
-    monkeypatch.setattr("samfast.study.msd.msd", stop)
+    monkeypatch.setattr("samfast.study.displacement.msd", stop)
     assert main([*SMALL, "--progress"]) == 130
     assert capsys.readouterr().err.strip("\r\n ").endswith("samfast: interrupted")
     assert not list(tmp_path.iterdir())
@@ -177,8 +186,8 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
         if done >= 9000:
             raise KeyboardInterrupt
 
-    msd = study_msd.msd
-    monkeypatch.setattr("samfast.study.msd.msd", lambda **k: msd(**{**k, "progress": stop}))
+    msd = displacement.msd
+    monkeypatch.setattr("samfast.study.displacement.msd", lambda **k: msd(**{**k, "progress": stop}))
     assert main([*SMALL, "--paths", "30000", "--progress", "--save-format", "csv,nc"]) == 130
     out, err = capsys.readouterr()
     done = int(re.search(r"interrupted; ([\d,]+) paths were finished", err)[1].replace(",", ""))
@@ -261,8 +270,8 @@ def test_cache_commands(monkeypatch, capsys, tmp_path):
 
 
 def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
-    runs, simulate = [], study_msd.simulate
-    monkeypatch.setattr("samfast.study.msd.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
+    runs, simulate = [], displacement.simulate
+    monkeypatch.setattr("samfast.study.displacement.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
     monkeypatch.setattr("samfast.cli.cache.CHOICES", {**cache.CHOICES, "method": (("em",), "")})
     assert main(["cache", "warm"]) == 0
     assert "em, grid" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study.paired_msd import paired_msd
+from samfast.study.pairs import paired_msd
 
 STUDIES, LEVEL = 1000, 0.95
 LOW, HIGH = 0.929, 0.971

@@ -8,7 +8,7 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study import difference, process
+from samfast.study import process, sgd_minus_sam
 
 TIMES = [0.05, 0.2, 0.5, 1.0]
 GRID = {"rho": [0.0, 0.3, 1.4], "times": TIMES, "paths": 20_000}
@@ -45,9 +45,9 @@ def spreads(**options):
     run = sf.simulate(
         sf.losses.quadratic([-1.0]), rule, [0.0], record=[20, 100], paths=20_000, values=True, observe=sf.observe.msd()
     )
-    model = process.Model("plain", options.get("noise", "unit"), "algorithm" if "noise" in options else "em", True)
+    model = process.LinearProcess("plain", options.get("noise", "unit"), "algorithm" if "noise" in options else "em", True)
     measured = (run.values[0] - run.values[1])[..., 0].std(-1)
-    return measured / difference.spread(model, {k: np.array(x) for k, x in values.items()}, np.array([0.2, 1.0]))
+    return measured / sgd_minus_sam.spread(model, {k: np.array(x) for k, x in values.items()}, np.array([0.2, 1.0]))
 
 
 @pytest.mark.parametrize("options", [{}, {"noise": "same"}, {"noise": "independent"}])
@@ -59,12 +59,12 @@ def test_the_error_is_that_of_pairs(options):
 
 def test_a_wrong_error_is_noticed(monkeypatch):
     """Planted: settings taken for independent, or the momentum of one of them lost."""
-    covariance = process.Model.covariance
+    covariance = process.LinearProcess.covariance
     for defect in (
         lambda self, v, steps: 0 * self.exact(v, steps),
         lambda self, v, steps: covariance(self, {**v, "momentum": np.array(0.45)}, steps),
     ):
-        monkeypatch.setattr(process.Model, "covariance", defect)
+        monkeypatch.setattr(process.LinearProcess, "covariance", defect)
         assert not np.allclose(spreads(), 1, atol=0.066)
 
 
@@ -79,7 +79,7 @@ def test_the_covariance_is_that_of_the_theory():
         "batch_size": 8.0,
     }
     steps = np.array([0, 1, 2, 7, 100, 1000])
-    light = process.Model("plain", "unit", "em", False)
+    light = process.LinearProcess("plain", "unit", "em", False)
     about = {
         "curvature": -1.3,
         "other_curvature": theory.curvature(-1.3, rho=v["rho"]),
@@ -88,7 +88,7 @@ def test_the_covariance_is_that_of_the_theory():
     }
     np.testing.assert_allclose(light.covariance(v, steps), theory.em_crn_covariance(steps, **about), rtol=1e-14)
     for method in ("em", "algorithm"):
-        heavy, at = process.Model("plain", "unit", method, True), {**v, "momentum": 0.8, "dampening": 0.3}
+        heavy, at = process.LinearProcess("plain", "unit", method, True), {**v, "momentum": 0.8, "dampening": 0.3}
         want = theory.momentum_em_crn_covariance(steps, lr=0.02, momentum=0.8, dampening=0.3, **about)
         np.testing.assert_allclose(heavy.covariance(at, steps), want, rtol=1e-14)
         np.testing.assert_allclose(heavy.covariance(at, steps)[0], heavy.exact(at, steps)[0], rtol=1e-12)
@@ -135,7 +135,7 @@ def test_a_small_difference_keeps_its_digits(method, noise):
                 "dampening": 0.2 * (momentum > 0),
                 "batch_size": 64.0,
             }
-            model = process.Model(drift, noise, method, momentum > 0)
+            model = process.LinearProcess(drift, noise, method, momentum > 0)
             for n in (2, 30, 100):
                 sgd, sam = variances(model, v, n)
                 found = model.difference({k: np.array(x) for k, x in v.items()}, np.array(n * 0.01 if method == "exact" else n))
@@ -161,7 +161,7 @@ def test_paired_variance_of_the_theory():
         "dampening": np.array(0.0),
         "batch_size": np.array(1.0),
     }
-    got = difference.spread(process.Model("plain", "unit", "em", False), v, np.array([0.1, 1.0])) ** 2
+    got = sgd_minus_sam.spread(process.LinearProcess("plain", "unit", "em", False), v, np.array([0.1, 1.0])) ** 2
     want = theory.paired_difference_variance(np.array([0.1, 1.0]), eigenvalue=-1.0, lr=1e-6, rho=0.3)
     np.testing.assert_allclose(got, want, rtol=1e-4)
 

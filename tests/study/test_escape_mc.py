@@ -9,8 +9,8 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study.exit_times import _left, _theory, exit_times, held
-from samfast.study.process import Model
+from samfast.study.exits import _left, _theory, exit_times, held
+from samfast.study.process import LinearProcess
 
 PATHS = 2**14
 # kappa = -1, -0.5, 0, 0.2: free of the saddle, damped, free diffusion, trapped
@@ -62,7 +62,7 @@ def test_the_wider_limit():
 
 def test_very_narrow_steps():
     """Where the chain's own value is out of reach the estimate is compared with, and z says so by `exact`."""
-    model, v = Model("plain", "unit", "em", False), {"eigenvalue": -1.0, "rho": 0.0, "lr": 1e-4, "batch_size": 1e5}
+    model, v = LinearProcess("plain", "unit", "em", False), {"eigenvalue": -1.0, "rho": 0.0, "lr": 1e-4, "batch_size": 1e5}
     known = _theory(model, {k: np.asarray(x) for k, x in {**v, "limit": 1.0}.items()})
     assert np.isnan(known["exact"]) and known["best"] == known["estimate"] > known["sde"]
 

@@ -20,8 +20,8 @@ from samfast.simulation import job as jobs
 from samfast.simulation import run as runs
 from samfast.simulation import schedule
 from samfast.study import exact_sampling
-from samfast.study.batches import further
-from samfast.study.process import Model
+from samfast.study.batches import next_paths
+from samfast.study.process import LinearProcess
 
 PATHS = 2**15
 TIMES = np.array([0, 1, 2, 7, 30, 31, 100])
@@ -44,7 +44,7 @@ def values(*, momentum=0.0, dampening=0.0, **others):
 
 
 LIGHT, HEAVY = values(), values(momentum=[0.0, 0.6], dampening=0.25)
-MODELS = {False: Model("plain", "unit", "em", False), True: Model("plain", "same", "em", True)}
+MODELS = {False: LinearProcess("plain", "unit", "em", False), True: LinearProcess("plain", "same", "em", True)}
 KINDS = [(kind, heavy) for kind in exact_sampling.LAWS for heavy in (False, True)]
 
 
@@ -126,7 +126,7 @@ UNITS = [("sde", 1e-12), ("sde", 1.0), ("em", 1), ("algorithm", 1)]
 )
 def test_jumps_compose(kind, unit, name):
     """Two jumps, with the roots that the program uses, give the moments of one jump over both to 1e-12."""
-    model = Model("plain", "unit", "em", True)
+    model = LinearProcess("plain", "unit", "em", True)
     v = {
         k: np.asarray(x, float)
         for k, x in {
@@ -223,7 +223,7 @@ def chain(**options):
 def test_further_paths_and_replay():
     whole = chain(paths=512, values=True, seed=4)
     first = chain(paths=256, values=True, seed=4)
-    more = further(first, 256, None, executor=None)
+    more = next_paths(first, 256, None, executor=None)
     assert np.array_equal(np.concatenate([first.values, more.values], -2), whole.values)
     assert np.array_equal(first.sums + more.sums, whole.sums) and more.paths == 256
     for run, path in ((whole, 300), (more, 44)):

@@ -7,7 +7,7 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study import msd, process
+from samfast.study import displacement, process
 from samfast.study.process import THEOREMS
 
 TIMES = [0.01, 0.05, 0.2, 0.5]
@@ -85,8 +85,8 @@ def test_the_law_of_the_sde_at_any_times(momentum, dampening):
 )
 def test_a_wrong_exact_value_is_noticed(monkeypatch, defect):
     """The test has failed on a defect: z finds a lost rho, a noise that is off by a factor, a wrong momentum."""
-    exact = process.Model.exact
-    monkeypatch.setattr(process.Model, "exact", lambda self, v, steps: exact(self, defect(v), steps))
+    exact = process.LinearProcess.exact
+    monkeypatch.setattr(process.LinearProcess, "exact", lambda self, v, steps: exact(self, defect(v), steps))
     study = sf.msd(rho=[0.4, 0.5], momentum=0.5, times=TIMES, paths=20_000)
     assert study.worst > 5
     assert "DISAGREE" in study.summary()
@@ -100,8 +100,8 @@ def test_a_wrong_simulation_is_noticed(monkeypatch):
 
 
 def test_a_grid_is_one_program_and_one_run(monkeypatch):
-    runs, simulate = [], msd.simulate
-    monkeypatch.setattr("samfast.study.msd.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
+    runs, simulate = [], displacement.simulate
+    monkeypatch.setattr("samfast.study.displacement.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
     sf.msd(**GRID, times=TIMES, paths=100)
     sf.msd(**{**GRID, "rho": [0.0, 0.7], "eigenvalue": -3.0, "dampening": [0.0, 0.5, 0.9]}, times=[0.1], paths=300, seed=5)
     assert len(runs) == 2 and len({run.job.program.text for run in runs}) == 1

@@ -12,8 +12,8 @@ import samfast as sf
 from samfast import theory
 from samfast.simulation.prepare import prepare
 from samfast.simulation.run import finish
-from samfast.study.paired_msd import paired_msd
-from samfast.study.process import Model
+from samfast.study.pairs import paired_msd
+from samfast.study.process import LinearProcess
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
 HEAVY = {
@@ -167,7 +167,7 @@ def test_a_wrong_minibatch_is_found():
     rho, times = np.array([0.2, 0.4]), np.array([0.05, 0.5])
     ds = paired_msd(rho=rho, times=times, noise="same", method="algorithm", paths=2**15).dataset
     v = {"eigenvalue": -1.0, "lr": 0.01, "rho": rho[:, None], "batch_size": 64, "momentum": 0.0, "dampening": 0.0}
-    meant = Model("plain", "independent", "algorithm", False).difference(v, np.rint(times / 0.01))
+    meant = LinearProcess("plain", "independent", "algorithm", False).difference(v, np.rint(times / 0.01))
     assert (np.abs((ds["difference"] - meant) / ds["se"]) > 6).all() and np.abs(ds["z"]).max() < 5
 
 
@@ -199,7 +199,7 @@ def test_the_exact_difference_keeps_its_digits(eigenvalue):
                 "dampening": 0,
             }.items()
         }
-        found = Model("plain", "unit", "em", False).difference(v, np.array([steps]))
+        found = LinearProcess("plain", "unit", "em", False).difference(v, np.array([steps]))
         assert found == pytest.approx(float(sums[0] - sums[1]), rel=1e-14)
 
 

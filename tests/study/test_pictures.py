@@ -115,7 +115,7 @@ def test_a_theorem_is_pale_where_its_range_ends():
     model = study.model(setting)
 
     def valid(t):
-        return model.valid(setting, t, model.theorem(setting, t) / model.exact(setting, model.at(setting, t)))
+        return model.valid(setting, t, model.theorem(setting, t) / model.exact(setting, model.steps_at(setting, t)))
 
     assert valid(good[1:-1, 0]).all() and len(good) > 20  # its ends meet the pale line
     assert not valid(bad[:, 0]).any() and len(bad) > 20 and bad[0, 0] < good[0, 0] and bad[-1, 0] > good[-1, 0]

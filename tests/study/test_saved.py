@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 import samfast as sf
-from samfast.study.dataset import fingerprint
 from samfast.study.plan import PARAMETERS
-from samfast.study.storage import COLUMNS, FORMATS
+from samfast.study.saved import COLUMNS, FORMATS
+from samfast.study.variables import fingerprint
 
 GRID = {"rho": [0.0, 0.3], "momentum": [0.0, 0.6], "drift": ["plain", "chain"]}
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]

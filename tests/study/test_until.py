@@ -5,7 +5,7 @@ import pytest
 
 import samfast as sf
 from samfast.study import batches
-from samfast.study.study import StudyInterrupted
+from samfast.study.result import StudyInterrupted
 
 CALL = {"rho": [0.0, 0.4], "momentum": [0.0, 0.5], "times": [0.05, 0.3]}
 
@@ -40,7 +40,7 @@ def test_batches_are_the_paths_of_one_run():
 def test_a_batch_that_repeats_paths_is_noticed(monkeypatch):
     """The comparison above fails on it."""
     monkeypatch.setattr(
-        "samfast.study.msd.further",
+        "samfast.study.displacement.next_paths",
         lambda run, paths, progress, executor: batches.resume(
             batches.replace(run, job=batches.replace(run.job, paths=paths), missing=((0, 0),), parts={})
         ),

@@ -10,7 +10,7 @@ from .. import theory
 from ..checks import check
 from . import exact_sampling
 from .plan import CHOICES, PARAMETERS
-from .process import Model, Values
+from .process import USEFUL, WITHIN, LinearProcess, Values
 from .table import Table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ ABOUT = {
     "z": "(difference - exact) / se",
     "printed": "Kim et al., Corollary 1, eq. 13: 2 lr t^2 |eigenvalue|^3 rho / batch_size",
     "ratio": "printed / exact",
-    "valid": "whether the printed term is within 15 % of exact",
+    "valid": f"whether the printed term is {WITHIN} of exact",
 }
 
 
@@ -53,7 +53,7 @@ def difference(study: Table) -> xr.Dataset:
         setting = {c: str(part[c].values) if c in part.coords else ds.attrs[c] for c in CHOICES}
         model, times, v = study.model(setting), part["time"].values, grid(part)
         se[at] = spread(model, v, times) / np.sqrt(np.maximum(part["count"], 1))
-        exact[at] = model.difference(v, model.at(v, times))
+        exact[at] = model.difference(v, model.steps_at(v, times))
     v = grid(sam)
     printed = theory.corollary1(sam["time"].values, **{p: v[p] for p in ("eigenvalue", "lr", "rho", "batch_size")})
     alone = (np.asarray(v["momentum"]) == 0) & (np.asarray(v["dampening"]) == 0)
@@ -68,7 +68,7 @@ def difference(study: Table) -> xr.Dataset:
             "z": z.where(se > 0),
             "printed": printed,
             "ratio": ratio,
-            "valid": np.abs(ratio - 1) <= 0.15,
+            "valid": np.abs(ratio - 1) <= USEFUL,
         },
         attrs=dict(ds.attrs),
     )
@@ -85,10 +85,10 @@ def grid(part: xr.Dataset) -> dict[str, Any]:
     return {p: part[p].values.reshape([-1 if d == p else 1 for d in dims] + [1]) for p in PARAMETERS if p in part.coords}
 
 
-def spread(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
+def spread(model: LinearProcess, v: Values, times: np.ndarray) -> np.ndarray:
     """Standard deviation of X^2 - Y^2 of one pair: SGD, and the setting v, on the same noise."""
     free = {**v, "rho": np.zeros_like(v["rho"])}
-    steps = model.at(v, instants)
+    steps = model.steps_at(v, times)
     with np.errstate(all="ignore"):
         x, y = model.exact(free, steps), model.exact(v, steps)
         c = _of_jumps(model, free, v, steps) if model.method == "exact" else model.covariance(v, steps)
@@ -96,15 +96,15 @@ def spread(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
         return np.sqrt(np.where(variance > NOTHING * (x * x + y * y), variance, 0.0))
 
 
-def _of_jumps(model: Model, v: Values, w: Values, instants: np.ndarray) -> np.ndarray:
+def _of_jumps(model: LinearProcess, v: Values, w: Values, times: np.ndarray) -> np.ndarray:
     """<X Y> where both jump from time to time by their own law, on the same normal numbers."""
     (a, s), (b, r) = (
-        exact_sampling.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, instants, law="sde")
+        exact_sampling.transitions(model, {p: np.asarray(x)[..., 0] for p, x in one.items()}, times, law="sde")
         for one in (v, w)
     )
     left, right = exact_sampling.root(s), exact_sampling.root(r)
     total, out = np.zeros(()), []
-    for i in range(len(instants)):
+    for i in range(len(times)):
         noise = left[..., i, :, :] @ np.swapaxes(right[..., i, :, :], -1, -2)
         total = a[..., i, :, :] @ (total * np.ones_like(noise)) @ np.swapaxes(b[..., i, :, :], -1, -2) + noise
         out.append(total[..., 0, 0])

@@ -29,7 +29,7 @@ COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "rat
 
 def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
     """Write study.csv, .json, .nc and the pictures; what fails leaves the older file as it was."""
-    from .dataset import fingerprint
+    from .variables import fingerprint
 
     for kind in formats:
         choice("formats", kind, FORMATS)
@@ -56,7 +56,7 @@ def load(path: Path) -> xr.Dataset:
     """The dataset of a folder, or of a file; a warning if its numbers are not those that were written."""
     import xarray as xr
 
-    from .dataset import fingerprint
+    from .variables import fingerprint
 
     file = path
     if path.is_dir():

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .plan import CHOICES, PARAMETERS, Plan
+from .plan import CHOICES, PARAMETERS, MsdArguments, Plan
+from .process import WITHIN
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,7 +52,7 @@ NAMES = {
     "se": "standard error of msd",
     "exact": "exact mean squared displacement of what was simulated, step size included",
     "ratio": "theorem / exact",
-    "valid": "whether the theorem is within 15 % of exact (Theorem 3: inside its range)",
+    "valid": f"whether the theorem is {WITHIN} of exact (Theorem 3: inside its range)",
     "count": "paths in the mean",
     "n_diverged": "paths left out by the last time",
     "steps": "steps done by this time",
@@ -69,7 +70,7 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
     import xarray as xr
 
     given, shape, dims = plan.given, plan.shape, tuple(plan.swept)
-    coords: dict[str, Any] = {"time": ("time", plan.instants), "bound": ("bound", ["low", "high"])}
+    coords: dict[str, Any] = {"time": ("time", plan.times), "bound": ("bound", ["low", "high"])}
     coords |= {d: (d, np.asarray(values)) for d, values in plan.swept.items()}
     coords |= {p: float(a) for p, a in plan.values.items() if not a.ndim}
     table = {**table, "ci": np.stack([table["low"], table["high"]], -1)}
@@ -77,15 +78,15 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
     data = {}
     for name in ("msd", "se", "ci", "exact", "theorem", "ratio", "valid", "z", "count", "steps", "n_diverged"):
         end = ends.get(name, ("time",))
-        sizes = {"time": len(plan.instants), "bound": 2}
+        sizes = {"time": len(plan.times), "bound": 2}
         data[name] = ((*dims, *end), np.array(table[name]).reshape((*shape, *(sizes[e] for e in end))))
-    level = float(given["confidence"])
+    level = float(given.confidence)
     about = {
         "title": "mean squared displacement from a critical point",
         **attrs,
         "confidence": level,
-        **{k: given[k] for k in ("method", "kind", "theorem", "seed", "dtype")},
-        **{c: given[c] if isinstance(given[c], str) else ", ".join(given[c]) for c in CHOICES},
+        **{k: getattr(given, k) for k in ("method", "kind", "theorem", "seed", "dtype")},
+        **{c: x if isinstance(x, str) else ", ".join(x) for c, x in given.words().items()},
         "dt": "dimension or coordinate dt" if "dt" in plan.values else "lr",
     }
     if plan.until is not None:
@@ -94,11 +95,11 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
     for name in (*ds.coords, *ds.data_vars):
         unit = {"units": UNITS[name]} if name in UNITS else {}
         ds[name].attrs = {"long_name": NAMES.get(str(name), ""), **unit}
-    ds["theorem"].attrs["long_name"] = THEOREM[given["theorem"]]
+    ds["theorem"].attrs["long_name"] = THEOREM[given.theorem]
     ds["ci"].attrs |= {
         "long_name": f"{100 * level:.6g} % confidence interval of the mean squared displacement",
         "level": level,
-        "method": INTERVAL[given["kind"]],
+        "method": INTERVAL[given.kind],
     }
     ds.attrs["numbers"] = fingerprint(ds)
     return ds
@@ -117,7 +118,7 @@ def fingerprint(ds: xr.Dataset) -> str:
     return h.hexdigest()
 
 
-def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequence[Any]) -> dict[str, Any]:
+def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[Any]) -> dict[str, Any]:
     """Who computed what, where: versions, machine, hash of each compiled program, and the call."""
     import scipy
     import xarray
@@ -144,13 +145,13 @@ def provenance(given: Mapping[str, Any], defaults: Mapping[str, Any], jobs: Sequ
     }
 
 
-def _call(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+def _call(given: MsdArguments, defaults: Mapping[str, Any]) -> str:
     """The call that gives this study, without the arguments that are at their defaults."""
 
     def plain(value: Any) -> Any:
         return value if value is None or isinstance(value, str) else np.asarray(value).tolist()
 
-    shown = {k: plain(v) for k, v in given.items()}
+    shown = {k: plain(v) for k, v in vars(given).items()}
     return "sf.msd(" + ", ".join(f"{k}={shown[k]!r}" for k in defaults if k in shown and shown[k] != defaults[k]) + ")"
 
 

@@ -21,9 +21,9 @@ from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.run import Run
 from ..simulation.simulate import resume, simulate
-from .comparison import Comparison, comparison
+from .comparison import Comparison, compared
 from .plan import BOUNDS, axes
-from .process import NOISES, Model
+from .process import DRIFTS, NOISES, LinearProcess
 
 MOST = 10**8  # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4  # the first round lasts so many mean exit times of the slowest setting, further ones double it
@@ -64,7 +64,7 @@ def exit_times(
     """
     given = {"limit": limit, "eigenvalue": eigenvalue, "lr": lr, "rho": rho, "batch_size": batch_size}
     values = axes(given if dt is None else {**given, "dt": dt}, {**BOUNDS, "limit": LIMIT})
-    model = Model(choice("drift", drift, ("plain", "chain")), choice("noise", noise, NOISES), "em", False)
+    model = LinearProcess(choice("drift", drift, DRIFTS), choice("noise", noise, NOISES), "em", False)
     integer("paths", paths, 2, "10_000")
     numbers("eigenvalue", np.abs(values["eigenvalue"]), above=0.0, example=-1.0)
     known = _theory(model, values)
@@ -105,10 +105,10 @@ def exit_times(
         "noise": noise,
         "dtype": dtype,
     }
-    return comparison(values, columns, about)
+    return compared(values, columns, about)
 
 
-def _theory(model: Model, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _theory(model: LinearProcess, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of the chain (exact, estimate, the better of both) and of the diffusion."""
     kappa, d, dt = (np.asarray(x) for x in np.broadcast_arrays(model.curvature(v), model.diffusion(v), model.step(v)))
     inner = kappa * dt < 1  # beyond, no diffusion has the law of the chain
@@ -132,7 +132,13 @@ def _theory(model: Model, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _until_all_left(
-    model: Model, v: Mapping[str, np.ndarray], steps: int, *, executor: Executor | None, progress: Progress, **options: Any
+    model: LinearProcess,
+    v: Mapping[str, np.ndarray],
+    steps: int,
+    *,
+    executor: Executor | None,
+    progress: Progress,
+    **options: Any,
 ) -> Run:
     run = simulate(
         losses.quadratic(v["eigenvalue"][..., None]),

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import theory
-from .difference import difference
+from .sgd_minus_sam import difference
 from .table import Table, number
 
 MATTERS = 0.02  # a relative difference below it is not worth a sentence
 EDGE = 1e-12  # how close to 1 rho*|eigenvalue| is on the boundary of Theorem 1
 
 
-def notes(study: Table) -> list[str]:
+def discrepancies(study: Table) -> list[str]:
     """The sentences that apply to the settings of this study, the largest subjects first."""
     return [
         *_drift(study),
@@ -40,7 +40,7 @@ def _over(study: Table, quotient: Any, choose: Any = None) -> str:
             times = np.asarray(part["time"], float)
             with np.errstate(all="ignore"):
                 model, t = study.model(setting), times[times > 0]
-                q = np.asarray(quotient(model, setting, t, model.at(setting, t)))
+                q = np.asarray(quotient(model, setting, t, model.steps_at(setting, t)))
             found += q[np.isfinite(q) & (q != 0)].tolist()
     return _range(found)
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import beside
 from ..simulation.schedule import Interrupted
-from . import storage
-from .difference import difference
-from .discrepancies import notes
+from . import saved
 from .figures import draw
 from .plan import PARAMETERS
+from .process import WITHIN
+from .remarks import discrepancies
+from .sgd_minus_sam import difference
 from .table import Table, name, rows, words
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class Study(Table):
     @property
     def discrepancies(self) -> list[str]:
         """What the published statements say otherwise than these settings show: one sentence each, with numbers."""
-        return notes(self)
+        return discrepancies(self)
 
     def difference(self) -> xr.Dataset:
-        """Corollary 1: MSD of SGD - MSD of SAM, for every rho > 0 (see `samfast.study.difference`)."""
+        """Corollary 1: MSD of SGD - MSD of SAM, for every rho > 0 (see `samfast.study.sgd_minus_sam`)."""
         return difference(self)
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class Study(Table):
                 )
             yield ""
         if not bool(self.dataset["valid"].all()):
-            yield "* outside the range where the theorem is within 15 %"
+            yield f"* outside the range where the theorem is {WITHIN}"
 
     def summary(self) -> str:
         """The verdict in one line."""
@@ -112,9 +113,9 @@ class Study(Table):
 
         formats: those of them that you want. plots: kinds of `plot`; "time" is study.png, others study-<kind>.png.
         """
-        return storage.save(self, Path(folder), tuple(formats), tuple(plots))
+        return saved.save(self, Path(folder), tuple(formats), tuple(plots))
 
     @classmethod
     def load(cls, path: Any) -> Study:
         """A saved study again, exactly: from its folder, its study.nc or its study.json."""
-        return cls(storage.load(Path(path)))
+        return cls(saved.load(Path(path)))

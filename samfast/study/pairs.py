@@ -16,9 +16,9 @@ from ..model.parameters import Drift, NoiseKind, Numbers
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.simulate import simulate
-from .comparison import Comparison, comparison
-from .plan import Plan, plan
-from .process import NOISES, Model, Values
+from .comparison import Comparison, compared
+from .plan import MsdArguments, Plan, planned
+from .process import DRIFTS, NOISES, LinearProcess, Values
 
 LEVEL = 3.0  # standard deviations at which `needed` resolves the difference
 
@@ -56,12 +56,32 @@ def paired_msd(
     pairs that resolve the difference at 3 standard deviations (theory.paths_to_resolve). Where a formula is about no
     momentum, or unit noise, and the setting is not, it is nan.
     """
-    given = {k: v for k, v in locals().items() if k not in ("device", "executor", "progress")}
     numbers("rho", rho, above=0.0, example=0.1)
-    choice("drift", drift, ("plain", "chain"))
+    choice("drift", drift, DRIFTS)
     choice("noise", noise, NOISES)
     choice("method", method, ("em", "algorithm"))
-    todo = plan({**given, "until": None, "confidence": 0.95, "theorem": "corrected"})
+    todo = planned(
+        MsdArguments(
+            eigenvalue=eigenvalue,
+            lr=lr,
+            rho=rho,
+            momentum=momentum,
+            dampening=dampening,
+            batch_size=batch_size,
+            times=times,
+            paths=paths,
+            until=None,
+            drift=drift,
+            noise=noise,
+            method=method,
+            theorem="corrected",
+            dt=dt,
+            kind=kind,
+            seed=seed,
+            dtype=dtype,
+            confidence=0.95,
+        )
+    )
     model, values = todo.models[0], todo.values
     still = {**values, "rho": np.zeros(())}
     both = paired(model.rule(values, kind), model.rule(still, kind))
@@ -79,12 +99,12 @@ def paired_msd(
         executor=executor,
         progress=progress,
     )
-    at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.instants))))
+    at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.times))))
     difference, se, spread, apart = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)
         for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1))
     )
-    exact = model.difference(todo.along, todo.steps)
+    exact = model.difference(todo.with_time, todo.steps)
     with np.errstate(all="ignore"):
         z, gain = (np.where(spread > 0, x, np.nan) for x in ((difference - exact) / se, apart / spread))
     columns = {
@@ -100,22 +120,26 @@ def paired_msd(
         "shown": "difference se exact z sde printed gain needed",
         "paths": run.paths,
         "seed": run.seed,
-        **{k: given[k] for k in ("drift", "noise", "method", "kind", "dtype")},
+        "drift": drift,
+        "noise": noise,
+        "method": method,
+        "kind": kind,
+        "dtype": dtype,
     }
-    return comparison(values, columns, about, time=todo.instants)
+    return compared(values, columns, about, time=todo.times)
 
 
-def _of_sde(model: Model, v: Values, instants: np.ndarray) -> np.ndarray:
-    return theory.corollary1_exact(instants, drift=model.drift, noise=NOISES[model.noise], **_setting(v, "lr", "batch_size"))
+def _of_sde(model: LinearProcess, v: Values, times: np.ndarray) -> np.ndarray:
+    return theory.corollary1_exact(times, drift=model.drift, noise=NOISES[model.noise], **_setting(v, "lr", "batch_size"))
 
 
 def _setting(v: Values, *names: str) -> dict[str, Any]:
     return {k: v[k] for k in ("eigenvalue", "rho", *names)}
 
 
-def _theory(todo: Plan, model: Model) -> dict[str, tuple[str, np.ndarray]]:
+def _theory(todo: Plan, model: LinearProcess) -> dict[str, tuple[str, np.ndarray]]:
     """What is known of the diffusions without momentum."""
-    v, t = todo.along, todo.instants
+    v, t = todo.with_time, todo.times
     light = (v["momentum"] == 0) & (v["dampening"] == 0)
     unit = light & (model.noise == "unit")
     whole = _setting(v, "lr", "batch_size")

@@ -22,10 +22,10 @@ from ..simulation.progress import Progress
 from ..simulation.schedule import Interrupted
 from ..simulation.simulate import simulate
 from . import exact_sampling
-from .batches import Batches, Begin, More, Seen, further
-from .plan import METHODS, Plan, plan
-from .process import Model
-from .study import Study, StudyInterrupted
+from .batches import Batches, Begin, Estimate, More, next_paths
+from .plan import METHODS, MsdArguments, Plan, planned
+from .process import LinearProcess
+from .result import Study, StudyInterrupted
 
 
 def msd(
@@ -76,27 +76,44 @@ def msd(
     kind, seed, dtype, device, executor, progress: as in `simulate`. confidence: level of the interval ci.
     Raises ValueError or TypeError for what is out of its domain, also for times that are not multiples of the step.
     """
-    given = {k: v for k, v in locals().items() if k not in ("device", "executor", "progress")}
-    todo = plan(given, (*METHODS, "exact"))
-    if seed is None:
-        given["seed"] = int(np.random.default_rng().integers(2**63))
+    given = MsdArguments(
+        eigenvalue=eigenvalue,
+        lr=lr,
+        rho=rho,
+        momentum=momentum,
+        dampening=dampening,
+        batch_size=batch_size,
+        times=times,
+        paths=paths,
+        until=until,
+        drift=drift,
+        noise=noise,
+        method=method,
+        theorem=theorem,
+        dt=dt,
+        kind=kind,
+        seed=int(np.random.default_rng().integers(2**63)) if seed is None else seed,
+        dtype=dtype,
+        confidence=confidence,
+    )
+    todo = planned(given, (*METHODS, "exact"))
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
     return _finish(todo, work, {"started": begun}, started)
 
 
-def _source(todo: Plan, model: Model, device: str, executor: Executor | None) -> tuple[Begin, More]:
+def _source(todo: Plan, model: LinearProcess, device: str, executor: Executor | None) -> tuple[Begin, More]:
     """What gives the first batch of paths, and the next ones."""
     values, given = todo.values, todo.given
-    how = {k: given[k] for k in ("seed", "dtype")} | {"device": device, "executor": executor}
+    how: dict[str, Any] = {"seed": given.seed, "dtype": given.dtype, "device": device, "executor": executor}
     if model.method == "exact":
         return (
             lambda paths, progress: exact_sampling.sample(
-                model, values, todo.instants, law="sde", paths=paths, kind=given["kind"], progress=progress, **how
+                model, values, todo.times, law="sde", paths=paths, kind=given.kind, progress=progress, **how
             ),
-            partial(further, executor=executor),
+            partial(next_paths, executor=executor),
         )
-    rule, loss = model.rule(values, given["kind"]), losses.quadratic(values["eigenvalue"][..., None])
+    rule, loss = model.rule(values, given.kind), losses.quadratic(values["eigenvalue"][..., None])
     return (
         lambda paths, progress: simulate(
             loss,
@@ -109,7 +126,7 @@ def _source(todo: Plan, model: Model, device: str, executor: Executor | None) ->
             progress=progress,
             **how,
         ),
-        partial(further, executor=executor),
+        partial(next_paths, executor=executor),
     )
 
 
@@ -125,7 +142,7 @@ def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: 
             for batches in work:
                 batches.go()
     except KeyboardInterrupt as stop:
-        if not any(batches.seen().paths for batches in work):
+        if not any(batches.estimate().paths for batches in work):
             raise
         run = stop.run if isinstance(stop, Interrupted) else None
         raise StudyInterrupted(run, study("interrupted"), lambda: _finish(todo, work, about, started)) from None
@@ -133,9 +150,9 @@ def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: 
 
 
 def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
-    from .dataset import build, provenance
+    from .variables import build, provenance
 
-    seen = [batches.seen() for batches in work]
+    seen = [batches.estimate() for batches in work]
     columns = [_columns(todo, model, one) for model, one in zip(todo.models, seen, strict=True)]
     table = {k: np.stack([c[k] for c in columns]) for k in columns[0]}
     _warn_of_divergence(table["n_diverged"], seen)
@@ -149,14 +166,14 @@ def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
     )
 
 
-def _columns(todo: Plan, model: Model, seen: Seen) -> dict[str, np.ndarray]:
+def _columns(todo: Plan, model: LinearProcess, seen: Estimate) -> dict[str, np.ndarray]:
     """The variables of one program's settings, each (*grid, time) or less."""
-    v, t = todo.along, todo.instants
-    exact, theorem = model.exact(v, model.at(v, t)), model.theorem(v, t)
-    shape = (*todo.sweep, len(todo.instants))
+    v, t = todo.with_time, todo.times
+    exact, theorem = model.exact(v, model.steps_at(v, t)), model.theorem(v, t)
+    shape = (*todo.sweep, len(todo.times))
     with np.errstate(all="ignore"):
         ratio = theorem / exact
-        low, high, sd = _interval(seen, exact, todo.given["kind"], float(todo.given["confidence"]))
+        low, high, sd = _interval(seen, exact, todo.given.kind, float(todo.given.confidence))
         z = (seen.mean - exact) / sd
     simulated = {
         k: np.where(seen.alive > 0, x, np.nan)
@@ -171,7 +188,7 @@ def _columns(todo: Plan, model: Model, seen: Seen) -> dict[str, np.ndarray]:
     }
 
 
-def _interval(seen: Seen, exact: np.ndarray, kind: str, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _interval(seen: Estimate, exact: np.ndarray, kind: str, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(low, high, standard deviation): Gaussian paths have N msd/exact chi-square with N degrees of freedom."""
     alive = np.maximum(seen.alive, 1)
     if kind == "normal":
@@ -183,7 +200,7 @@ def _interval(seen: Seen, exact: np.ndarray, kind: str, confidence: float) -> tu
     return seen.mean - half, seen.mean + half, seen.se
 
 
-def _warn_of_divergence(lost: np.ndarray, seen: list[Seen]) -> None:
+def _warn_of_divergence(lost: np.ndarray, seen: list[Estimate]) -> None:
     if lost.any():
         total = sum(one.paths * max(1, one.lost.size) for one in seen)
         warnings.warn(
