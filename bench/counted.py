@@ -21,7 +21,7 @@ from typing import Any
 import samfast as sf
 from samfast.backends import nvidia
 from samfast.cache import load
-from samfast.codegen.render import render
+from samfast.codegen.pipeline import render
 
 PHILOX = "-0x2daee0ad"  # its first multiplier, as the disassembler writes it
 HOPPER, SMS, CLOCK = (9, 0), 132, 1.7e9  # H100 SXM

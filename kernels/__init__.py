@@ -1,6 +1,6 @@
 """Everything that Numba compiles and a person wrote.
 
-A kernel file is text first: `samfast.codegen.render` cuts it at the line marked ``# linked``, puts the target's own
+A kernel file is text first: `samfast.codegen.pipeline` cuts it at the line marked ``# linked``, puts the target's own
 definitions of `device`, `stage`, `block`, `fma` and `scratch` above it, and pastes it into the module of a program.
 
 | file | what it holds |

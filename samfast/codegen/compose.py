@@ -63,7 +63,7 @@ def _one_number(name: str, value: Any) -> T.Expr:
     return T.lift(value)
 
 
-def compose(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str], wide: bool) -> Traced:
+def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str], wide: bool) -> Traced:
     """Call the loss, the rule and the observer once, on symbols."""
     dim = loss.dim
     sizes = {

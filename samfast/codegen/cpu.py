@@ -7,13 +7,16 @@ from typing import ClassVar
 
 from .. import tracing as T
 from .linker import blocks_of, defines, function, row
-from .passes import text as pass_text
+from .passes import loops
 from .program import Program
-from .wide import WideText
-from .writer import Step, Text
+from .wide import WideWriter
+from .writer import ModuleWriter, StepText
 
 CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
-GROUP = {512: 96, 256: 1}  # statements of one pass over a group of configurations: 16 registers have no room for two
+GROUP = {
+    512: 96,
+    256: 1,
+}  # statements of one pass over a group of settings; the 16 registers of AVX2 hold one setting at a time
 PASS = {512: 48, 256: 30}  # statements of one pass of a longer step, at most; 30 is measured, 48 a guess
 PRICE = 1.5  # statements that a value which waits between two passes is worth
 DRAWS = {
@@ -37,7 +40,7 @@ def vector_bits() -> int:
     return 512 if host()["vector_bits"] == 512 else 256
 
 
-class CpuText(Text):
+class CpuWriter(ModuleWriter):
     """Lanes of paths, on the host."""
 
     targets: ClassVar = {"cpu": "numba_cpu", "plain": "plain"}
@@ -49,7 +52,7 @@ class CpuText(Text):
         return self.sign and self.stride < self.pack
 
     def values(self, count: int) -> str:
-        """The parameters of configuration c."""
+        """The parameters of setting c."""
         return function("stage", "values(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
 
     def numbers_at(self, n: int) -> list[str]:
@@ -71,7 +74,7 @@ class CpuText(Text):
         while chain < self.served and 2 * chain * size <= limit and (2 * chain * self.stride <= most or not t.draws):
             chain *= 2
         group = 1
-        while self.shared and group < 4 and 2 * group * chain * size <= GROUP[vector_bits()]:
+        while self.spec.shared and group < 4 and 2 * group * chain * size <= GROUP[vector_bits()]:
             group *= 2
         own = max(1, self.stride // self.pack)
         rows = max(1, chain * self.stride // self.pack)
@@ -104,7 +107,7 @@ class CpuText(Text):
         ]
         return blocks, chain, group, size
 
-    def _passes(self, step: Step) -> list[str]:
+    def _passes(self, step: StepText) -> list[str]:
         """A step in several loops over the lanes."""
         places = {n: f"Sc[{i} * W + l]" for i, n in enumerate(step.names)}
 
@@ -115,7 +118,7 @@ class CpuText(Text):
             return places.get(name, "")
 
         writes = [places[n] if i in step.changed else None for i, n in enumerate(step.names)]
-        body, rows = pass_text(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
+        body, rows = loops(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
         head = [
             "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
             *([f"{row(step.params)} = values(params, c)"] if step.params else []),
@@ -138,13 +141,13 @@ class CpuText(Text):
 
     # programs of many coordinates -----------------------------------------------------------------------------------
     def _wide(self) -> tuple[list[str], int]:
-        scalars = [k for k, _ in self.columns if isinstance(self.traced.params[k], T.Expr)]
+        scalars = [k for k, _ in self.layout.columns if isinstance(self.traced.params[k], T.Expr)]
         head = ["S = rest(S, c * NS * W)"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
         head += ["step, after = T(k), T(k + 1)"]
-        step, watch = WideText(self.layout(), self.printer), WideText(self.layout(), self.printer)
+        step, watch = WideWriter(self.layout, self.printer), WideWriter(self.layout, self.printer)
         body, shown = self.passes(step, watch)
 
-        def scratch(text: WideText) -> str:
+        def scratch(text: WideWriter) -> str:
             return f"A = scratch({max(1, len(text.slots))}, T)"
 
         blocks = [
@@ -167,15 +170,15 @@ class CpuText(Text):
         return blocks, len(body)
 
     # the module -----------------------------------------------------------------------------------------------------
-    def program(self, per_path: frozenset[str]) -> Program:
+    def program(self) -> Program:
         t = self.traced
         if t.wide:
             blocks, size = self._wide()
             chain, group = 1, 1
         else:
             blocks, chain, group, size = self._narrow()
-        noise_type = "uint32" if self.sign else self.dtype if self.shared else self.normal
-        widen = self.shared and self.dtype != self.normal
+        noise_type = "uint32" if self.sign else self.dtype if self.spec.shared else self.normal
+        widen = self.spec.shared and self.dtype != self.normal
         draw = "silent" if not t.draws else "signs" if self.sign else "widened" if widen else "normals"
         constants = [f"N, CHAIN, GROUP = np.{noise_type}, {chain}, {group}"]
         steps = "steps_grouped" if group > 1 else "steps_alone"
@@ -195,4 +198,4 @@ class CpuText(Text):
         functions = [b for b in blocks_of(self.driver)[1] if defines(b) in used]
         at = next(i for i, b in enumerate(functions) if defines(b) == "run")
         functions.insert(at, f"draw, steps = {draw}, {steps}")
-        return self.module(constants, blocks, functions, size, noise_type, per_path)
+        return self.module(constants, blocks, functions, size, noise_type)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .cpu import CpuText, taken
+from .cpu import CpuWriter, taken
 from .linker import blocks_of, defines, function
 from .program import Program
 
 AHEAD = 64  # groups of steps whose numbers are drawn at once
 
 
-class SingleText(CpuText):
+class SinglePathWriter(CpuWriter):
     """Lanes of steps, for programs that are not wide."""
 
     driver = "cpu_single"
 
-    def program(self, per_path: frozenset[str]) -> Program:
+    def program(self) -> Program:
         self.lanes = AHEAD
         step, noise_type = self.step(), "uint32" if self.sign else self.normal
         draw = "silent" if not self.traced.draws else "signs" if self.sign else "normals"
@@ -31,5 +31,5 @@ class SingleText(CpuText):
         own = blocks_of(self.driver)[1]
         shared = [b for b in blocks_of("cpu")[1] if defines(b) == draw]
         functions = [own[0], *shared, f"draw = {draw}", *own[1:]]
-        program = self.module([f"N = np.{noise_type}"], blocks, functions, step.size, noise_type, per_path)
+        program = self.module([f"N = np.{noise_type}"], blocks, functions, step.size, noise_type)
         return replace(program, lanes=1)

@@ -8,16 +8,16 @@ from typing import ClassVar
 from .. import tracing as T
 from .linker import blocks_of, defines, function, row
 from .program import Program
-from .wide_cuda import CudaWideText
-from .writer import Step, Text
+from .wide_cuda import CudaWideWriter
+from .writer import ModuleWriter, StepText
 
 STATEMENTS = 1024  # of one pass of steps, at most: other warps hide the latency, this only bounds the size of the code
-REGISTERS = 96  # 32-bit registers that the configurations of one thread may fill
-GROUPS = 4  # configurations of one thread, at most: they share the numbers
+REGISTERS = 96  # 32-bit registers that the settings of one thread may fill
+GROUPS = 4  # settings of one thread, at most: they share the numbers
 SHORT = 40  # statements of one step of them all: of a longer one the numbers are a small part
 
 
-class CudaText(Text):
+class CudaWriter(ModuleWriter):
     """One thread per path."""
 
     targets: ClassVar = {"cuda": "numba_cuda", "simulator": "cuda_simulator", "emulator": "emulator"}
@@ -34,11 +34,11 @@ class CudaText(Text):
             chain *= 2
         return chain
 
-    def _groups(self, step: Step) -> int:
+    def _groups(self, step: StepText) -> int:
         own = (len(step.names) + len(step.params)) * (2 if self.dtype == "float64" else 1)
         group = 1
         while (
-            self.shared
+            self.spec.shared
             and self.traced.draws
             and group < GROUPS
             and 2 * group * own <= REGISTERS
@@ -47,7 +47,7 @@ class CudaText(Text):
             group *= 2
         return group
 
-    def _numbers(self, step: Step, chain: int) -> list[str]:
+    def _numbers(self, step: StepText, chain: int) -> list[str]:
         """Drawing, and picking what a step needs from what was drawn."""
         if not self.traced.draws:
             return [
@@ -94,8 +94,8 @@ class CudaText(Text):
             ),
         ]
 
-    def _grouped(self, step: Step, group: int) -> list[str]:
-        """The same for every configuration of a thread."""
+    def _grouped(self, step: StepText, group: int) -> list[str]:
+        """The same for every setting of a thread."""
         each = range(group)
 
         def at(g: int) -> str:
@@ -128,17 +128,17 @@ class CudaText(Text):
             ),
         ]
 
-    def program(self, per_path: frozenset[str]) -> Program:
+    def program(self) -> Program:
         """The module of this text."""
-        return self._wide(per_path) if self.traced.wide else self._narrow(per_path)
+        return self._wide() if self.traced.wide else self._narrow()
 
     def _kernels(self) -> dict[str, str]:
         return {name: b for b in blocks_of("cuda")[1] if (name := defines(b))}
 
-    def _wide(self, per_path: frozenset[str]) -> Program:
-        step, watch = CudaWideText(self.layout(), self.printer), CudaWideText(self.layout(), self.printer)
+    def _wide(self) -> Program:
+        step, watch = CudaWideWriter(self.layout, self.printer), CudaWideWriter(self.layout, self.printer)
         body, shown = self.passes(step, watch)
-        scalars = [f"p_{k}" for k, _ in self.columns if isinstance(self.traced.params[k], T.Expr)]
+        scalars = [f"p_{k}" for k, _ in self.layout.columns if isinstance(self.traced.params[k], T.Expr)]
         head = [*(f"{k} = params[q + {i}]" for i, k in enumerate(scalars)), "step, after = T(k), T(k + 1)"]
         if self.sign:
             head += [
@@ -157,10 +157,10 @@ class CudaText(Text):
         draw = [] if not self.traced.draws else ["words"] if self.sign else ["words", "normals"]
         functions = [of_driver[name] for name in (*draw, "sums_of", "record")]
         noise = "uint32" if self.sign else self.normal
-        constants = [f"N, GROUP, COLUMNS = np.{noise}, 1, {sum(n for _, n in self.columns)}"]
-        return self.module(constants, [], [*functions, *blocks, *blocks_of("cuda_wide")[1]], len(body), noise, per_path)
+        constants = [f"N, GROUP, COLUMNS = np.{noise}, 1, {sum(n for _, n in self.layout.columns)}"]
+        return self.module(constants, [], [*functions, *blocks, *blocks_of("cuda_wide")[1]], len(body), noise)
 
-    def _narrow(self, per_path: frozenset[str]) -> Program:
+    def _narrow(self) -> Program:
         step = self.step()
         chain, group = self._chain(step.size), self._groups(step)
         own = max(1, self.stride // self.pack)
@@ -198,6 +198,5 @@ class CudaText(Text):
             [*driver, *after, *self._grouped(step, group), of_driver["run"]],
             step.size,
             noise,
-            per_path,
             group,
         )

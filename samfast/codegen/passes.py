@@ -86,7 +86,7 @@ def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     return found[::-1]
 
 
-def passes(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass], int]:
+def split(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass], int]:
     """(passes, slots needed) for the roots, which must be fused already. Roots of early passes are kept to the end."""
     order, out = _order(roots), []
     last = _last_uses(order, _users(order), roots)
@@ -110,14 +110,14 @@ def passes(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass],
     return out, used
 
 
-def text(
+def loops(
     roots: Sequence[Expr], stores: Sequence[str | None], limit: int, price: float, printer: Printer, load: Callable[[Expr], str]
 ) -> tuple[list[str], int]:
     """Loops over the lanes that compute the roots and store each, but for None, as `stores` says.
 
     load(leaf) is the text of a leaf that is read, "" for one that is there already.
     """
-    pieces, rows = passes(roots, limit, price)
+    pieces, rows = split(roots, limit, price)
     body: list[str] = []
     kept: dict[bytes, int] = {}
     for n, piece in enumerate(pieces or [Pass()]):

@@ -11,7 +11,7 @@ BLOCK = 256  # paths that are summed in one tree on every device
 LIMIT = 1e75  # a path beyond this has diverged: fourth powers still add up in float64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """A rendered module and its layout. Plain data: a worker needs nothing else.
 
@@ -39,7 +39,7 @@ class Program:
     feature_rows: int
     statements: int
     per_path: frozenset[str]
-    group: int = 1  # configurations of one GPU thread
+    group: int = 1  # settings of one GPU thread
 
     @property
     def dtype(self) -> np.dtype:

@@ -18,7 +18,7 @@ UNROLL = 4  # coordinates of one pass: saves loads and stores of the running sum
 
 
 @dataclass
-class WideText:
+class WideWriter:
     layout: Layout
     printer: Printer
     body: list[str] = field(default_factory=list)
@@ -84,8 +84,8 @@ class WideText:
             ]
 
     def _group(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], count: int) -> list[str]:
-        lay = self.layout
-        before: dict[str, None] = {f"X = S[i * {lay.per} * W:]": None}
+        lay, per = self.layout, len(self.layout.spread)
+        before: dict[str, None] = {f"X = S[i * {per} * W:]": None}
         load: dict[str, None] = {}
         work: list[str] = []
         kept = {e.key: f"a{self.slots[e.key]}" for e in sums}
@@ -101,8 +101,8 @@ class WideText:
                 n = str(e.args[0])
                 if not e.wide:
                     return n
-                if n in lay.rows:
-                    load[f"{n}_{u} = X[{u * lay.per + lay.rows[n]} * W + l]"] = None
+                if n in lay.spread:
+                    load[f"{n}_{u} = X[{u * per + lay.spread[n]} * W + l]"] = None
                 elif n in lay.vectors:
                     before[f"{n}_{u} = params[c, {lay.vectors[n]} + i + {u}]"] = None
                 elif lay.signs:
@@ -117,8 +117,8 @@ class WideText:
             lines, names = self._statements(sums, writes, kept, leaf, u)
             work += lines
             for (_, array, place), n in zip(writes, names, strict=True):
-                per = lay.per if array == "X" else 1
-                work.append(f"{array}[{u * per + place} * W + l] = {n}")
+                at = u * per + place if array == "X" else u + place
+                work.append(f"{array}[{at} * W + l] = {n}")
         for array in {w[1] for w in writes} - {"X"}:
             before[f"{array} = G[({array[1:]} + i) * W:]"] = None
         store = [f"A[{self.slots[e.key]} * W + l] = {kept[e.key]}" for e in sums]
@@ -145,7 +145,7 @@ class WideText:
             lines.append(f"{a} = {a} + {next(it)}" if product(r) is None else f"{a} = fma({next(it)}, {next(it)}, {a})")
         return lines, list(it)
 
-    def render(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]], merge: bool) -> list[str]:
+    def write(self, wide: Sequence[tuple[Expr, str, int]], narrow: Sequence[tuple[Expr, str]], merge: bool) -> list[str]:
         """All passes that compute the wide writes and the narrow ones. merge: as `fuse` has it."""
         fused = fuse([e for e, *_ in wide] + [e for e, _ in narrow], merge)
         wide = [(e, a, p) for e, (_, a, p) in zip(fused, wide, strict=False)]

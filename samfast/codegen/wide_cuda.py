@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..tracing.expr import Expr
-from .wide import WideText
+from .wide import WideWriter
 
 CALL = 4  # normals of one Philox call
 
 
 @dataclass
-class CudaWideText(WideText):
+class CudaWideWriter(WideWriter):
     """`o` is the path's first state row, `C * n` apart; `q` the row of `params`, `G` the features."""
 
     def place(self, slot: int) -> str:
@@ -37,7 +37,7 @@ class CudaWideText(WideText):
             self.body += lines + [f"{place} = {n}" for (_, place), n in zip(values, names, strict=True)]
 
     def _group(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]], count: int) -> list[str]:
-        lay = self.layout
+        lay, per = self.layout, len(self.layout.spread)
         load: dict[str, None] = {}
         work: list[str] = []
         kept = {e.key: f"q{self.slots[e.key]}" for e in sums}
@@ -51,8 +51,8 @@ class CudaWideText(WideText):
                 n = str(e.args[0])
                 if not e.wide:
                     return n
-                if n in lay.rows:
-                    load[f"{n}_{u} = state[o + ((i + {u}) * {lay.per} + {lay.rows[n]}) * n]"] = None
+                if n in lay.spread:
+                    load[f"{n}_{u} = state[o + ((i + {u}) * {per} + {lay.spread[n]}) * n]"] = None
                 elif n in lay.vectors:
                     load[f"{n}_{u} = params[q + {lay.vectors[n]} + i + {u}]"] = None
                 else:
@@ -62,11 +62,7 @@ class CudaWideText(WideText):
             lines, names = self._statements(sums, writes, kept, leaf, u)
             work += lines
             for (_, array, place), name in zip(writes, names, strict=True):
-                to = (
-                    f"state[o + ((i + {u}) * {lay.per} + {place}) * n]"
-                    if array == "X"
-                    else f"G[g + ({array[1:]} + i + {u}) * n]"
-                )
+                to = f"state[o + ((i + {u}) * {per} + {place}) * n]" if array == "X" else f"G[g + ({array[1:]} + i + {u}) * n]"
                 work.append(f"{to} = {name}")
         return [*load, *work]
 

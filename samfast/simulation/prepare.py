@@ -14,9 +14,8 @@ from .. import arrays
 from ..backends.dispatch import run_shard
 from ..backends.shard import Shard
 from ..checks import check, choice, integer
-from ..codegen.layout import lanes
-from ..codegen.program import LIMIT, MODES, Program
-from ..codegen.render import render
+from ..codegen.pipeline import render
+from ..codegen.program import BLOCK, LIMIT, MODES, Program
 from ..machine import host, threads, toolchain
 from ..model.loss import Loss
 from ..model.observe import position
@@ -27,6 +26,9 @@ from . import arguments
 from .job import Job, check_size
 
 AUTO_SECONDS = 0.1  # estimated time on all processors from which device="auto" takes the GPU; a guess, not yet measured
+
+# A run of at most FEW paths (WITH_NORMALS where it draws normals, a vector of numbers at a time) has that many lanes.
+FEW, WITH_NORMALS = 8, 32
 
 
 def _better_device(job: Job, steps: int) -> str:
@@ -172,6 +174,15 @@ def plan(
         given,
         arrays.kind_of(start) if device == "cuda" else "numpy",
     )
+
+
+def lanes(loss: Loss, rule: Rule, paths: int, device: str) -> int:
+    """Paths that a program runs side by side: a block, or fewer on a CPU where there are only a few paths."""
+    if device == "cuda":
+        return BLOCK
+    normals = (rule.draws and rule.kind == "normal") or (loss.samples and loss.kind == "normal")
+    few = WITH_NORMALS if normals and device == "cpu" else FEW
+    return few if paths <= few else BLOCK
 
 
 def _columns(

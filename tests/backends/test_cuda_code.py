@@ -7,7 +7,7 @@ from programs import CASES
 
 from samfast import cache
 from samfast.backends import cuda, nvidia
-from samfast.codegen.render import render
+from samfast.codegen.pipeline import render
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 try:

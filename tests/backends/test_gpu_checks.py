@@ -47,7 +47,7 @@ BLOCK = 16  # threads of a block of the emulator, where a device has 256: each i
 @pytest.fixture
 def cp(monkeypatch):
     gpu_standin.install(monkeypatch)
-    for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
+    for name in ("samfast.simulation.job.BLOCK", "samfast.simulation.prepare.BLOCK", "samfast.simulation.prepare.WITH_NORMALS"):
         monkeypatch.setattr(name, BLOCK)
     render = prepare.render  # runs on the CPU in plain Python, which compiles nothing and gives the same bits
     monkeypatch.setattr(

@@ -155,7 +155,7 @@ class Event:
 def launched(monkeypatch):
     """The launches of a stand-in for CuPy, on which every event is 2 ms after the one it is compared with."""
     found, render = gpu_standin.install(monkeypatch), prepare.render
-    for name in ("samfast.simulation.job.BLOCK", "samfast.codegen.layout.BLOCK", "samfast.codegen.layout.WITH_NORMALS"):
+    for name in ("samfast.simulation.job.BLOCK", "samfast.simulation.prepare.BLOCK", "samfast.simulation.prepare.WITH_NORMALS"):
         monkeypatch.setattr(name, 16)
     monkeypatch.setattr(
         "samfast.simulation.prepare.render",

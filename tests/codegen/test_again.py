@@ -6,7 +6,7 @@ import pytest
 
 import samfast as sf
 from samfast import tracing as T
-from samfast.codegen.render import render
+from samfast.codegen.pipeline import render
 from samfast.model.observe import position
 from samfast.model.observer import Observer
 

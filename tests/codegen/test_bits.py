@@ -89,7 +89,7 @@ def test_a_sweep_equals_its_configurations_apart(name, device):
 def test_any_number_of_configurations(count, monkeypatch):
     """Groups of configurations and what is left over, as on wide vector units."""
     monkeypatch.setattr("samfast.codegen.cpu.GROUP", {256: 96, 512: 96})
-    monkeypatch.setattr("samfast.codegen.render._programs", {})
+    monkeypatch.setattr("samfast.codegen.pipeline._programs", {})
     case = CASES["linear"]
     lr = np.linspace(0.01, 0.05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
@@ -104,7 +104,7 @@ def test_wide_layout_equals_unrolled_text(dim, monkeypatch):
     """The two layouts of a program of a few coordinates give the same bits."""
     results = []
     for limit in (dim, dim - 1):
-        monkeypatch.setattr("samfast.codegen.render.UNROLLED", limit)
+        monkeypatch.setattr("samfast.codegen.pipeline.UNROLLED", limit)
         rule = sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, momentum=0.9), sigma=0.1, minibatch="same")
         case = Case(quadratic(dim), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
         shard, job = shard_of(case, paths=1000)

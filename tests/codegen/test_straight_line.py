@@ -8,7 +8,7 @@ from samfast import tracing as T
 from samfast.backends import cpu
 from samfast.codegen.fusion import fuse
 from samfast.codegen.linear import collect
-from samfast.codegen.passes import cuts, passes
+from samfast.codegen.passes import cuts, split
 
 W, V, Z = (T.var(n) for n in "wvz")
 K, H = T.var("k", "param"), T.var("h", "param")
@@ -131,7 +131,7 @@ def test_cuts_are_short_and_few_values_wait():
     for _ in range(10):
         x = T.sin(x) * T.cos(x) + V
     roots = fuse([x, V + x])
-    pieces, slots = passes(roots, 60, 1.5)
+    pieces, slots = split(roots, 60, 1.5)
     assert len(pieces) == len(cuts(roots, 60, 1.5)) > 4 and slots == 1
     work = [e.key for p in pieces for e in p.work]
     assert len(work) == len(set(work)) and all(len(p.kept) == 1 for p in pieces[:-1]) and not pieces[-1].kept
@@ -151,7 +151,7 @@ def test_passes_change_no_bit(name, monkeypatch):
     results = []
     for limit in (10**9, 8):
         monkeypatch.setattr("samfast.codegen.cpu.PASS", {256: limit, 512: limit})
-        monkeypatch.setattr("samfast.codegen.render._programs", {})
+        monkeypatch.setattr("samfast.codegen.pipeline._programs", {})
         shard, job = shard_of(CASES[name], device="plain", paths=5, record=(0, 3, 5), sweep=False, per_path=True)
         assert ("A = scratch(" in job.program.text.split("def moments")[0]) == (limit == 8)
         results.append(cpu.run_shard(shard))

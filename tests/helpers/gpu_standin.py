@@ -9,7 +9,6 @@ import numpy as np
 
 from samfast import cache
 from samfast.backends import cuda
-from samfast.codegen import layout
 from samfast.codegen.linker import blocks_of
 from samfast.codegen.program import BLOCK
 from samfast.simulation import prepare
@@ -120,7 +119,7 @@ def install(monkeypatch, free=2**34):
     # few threads for few paths: the same bits
     monkeypatch.setattr(
         "samfast.simulation.prepare.lanes",
-        lambda loss, rule, paths, device: min(lanes(loss, rule, paths, device), layout.FEW if paths <= layout.FEW else BLOCK),
+        lambda loss, rule, paths, device: min(lanes(loss, rule, paths, device), prepare.FEW if paths <= prepare.FEW else BLOCK),
     )
     monkeypatch.setattr(cuda, "missing", lambda: None)
     monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())

@@ -18,8 +18,8 @@ from scipy import special, stats
 
 import samfast as sf
 from samfast.backends import cpu
-from samfast.codegen import layout, program
-from samfast.simulation.prepare import prepare
+from samfast.codegen import program
+from samfast.simulation.prepare import FEW, prepare
 
 SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640  # paths on both sides of 2^32
 STEPS = PATHS = 1024
@@ -50,7 +50,7 @@ def box_muller(a, b, mode="float64"):
 
 def recorded(kind, mode, dim=1, *, steps=STEPS, paths=PATHS, device="cpu", sweep=1):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
-    before = FIRST % program.BLOCK if paths > layout.FEW else 0  # a shard begins with a block
+    before = FIRST % program.BLOCK if paths > FEW else 0  # a shard begins with a block
     paths += before
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
     job = prepare(

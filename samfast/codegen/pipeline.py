@@ -4,7 +4,7 @@ The stages, each a file of this package:
 
 compose             loss, rule, observer -> Traced: one step and one observation as expressions of symbols
 linear, fusion      expressions -> expressions: sums collected, a product and a sum become one operation with one rounding
-layout              Traced -> Places: rows of the state, columns of the parameters, numbers of a step
+layout              Traced -> Layout: rows of the state, columns of the parameters, numbers of a step
 printing            expressions -> statements, one path at a time; the constants by name
 passes, wide        expressions -> loops over the lanes, for a long step and for many coordinates (wide_cuda: for a GPU)
 writer              all of it -> the functions of a module; cpu, cpu_single and cuda write those that their driver asks for
@@ -22,14 +22,15 @@ from ..model.observer import ORIGIN, Observer
 from ..model.parameters import PerPath
 from ..model.rule import Rule
 from ..tracing import Expr, NeedsCoordinatesError, Wide
-from .compose import Traced, clash, compose
-from .cpu import CpuText
-from .cpu_single import SingleText
-from .cuda import CudaText
+from .compose import Traced, clash, trace_model
+from .cpu import CpuWriter
+from .cpu_single import SinglePathWriter
+from .cuda import CudaWriter
 from .program import LIMIT, MODES, Program
+from .writer import ModuleSpec
 
 UNROLLED = 8  # above this dim a program that can be traced wide is
-TEXTS = {"cpu": CpuText, "plain": CpuText, "cuda": CudaText, "emulator": CudaText, "simulator": CudaText}
+WRITERS = {"cpu": CpuWriter, "plain": CpuWriter, "cuda": CudaWriter, "emulator": CudaWriter, "simulator": CudaWriter}
 
 REMEMBERED = 100
 _programs: dict[Any, Program] = {}  # by content: equal expressions have equal texts
@@ -51,7 +52,7 @@ def render(
 ) -> Program:
     """Trace (loss, rule, observer) and print the module.
 
-    shared: several configurations will share the noise. wide: trace all coordinates at once (default: above dim 8, where
+    shared: several settings will share the noise. wide: trace all coordinates at once (default: above dim 8, where
     the functions allow it). start_per_path: the start, where the observer needs it, differs from path to path.
     single: for one path only, which then needs no lanes of paths.
     """
@@ -63,7 +64,7 @@ def render(
     traced = None
     if wide or (wide is None and loss.dim > UNROLLED and not loss.samples):
         try:
-            traced = compose(loss, rule, observer, per_path, True)
+            traced = trace_model(loss, rule, observer, per_path, True)
         except NeedsCoordinatesError:
             check(
                 not wide,
@@ -71,47 +72,46 @@ def render(
                 f"write it with vector operations (it uses {names_of(loss.params)}), or leave wide out",
             )
     if traced is None:
-        traced = compose(loss, rule, observer, per_path, False)
-    kind: Any = TEXTS[device]
-    if single and kind is CpuText and not traced.wide:
-        kind = SingleText
-    what = (
-        kind,
-        loss.name,
-        loss.dim,
-        rule.name,
-        observer.name,
-        tuple(observer.labels),
-        repr(observer.memory),
-        content(traced),
-        mode,
-        device,
-        lanes,
-        shared,
-        moments,
-        per_path,
+        traced = trace_model(loss, rule, observer, per_path, False)
+    writer: Any = WRITERS[device]
+    if single and writer is CpuWriter and not traced.wide:
+        writer = SinglePathWriter
+    spec = ModuleSpec(
+        loss=loss,
+        rule=rule,
+        observer=observer,
+        traced=traced,
+        mode=mode,
+        device=device,
+        lanes=lanes,
+        shared=shared,
+        moments=moments,
+        per_path=per_path,
     )
+    what = (writer, _content(spec))
     program = _programs.get(what)
     if program is None:
         if len(_programs) >= REMEMBERED:
             _programs.clear()
-        program = _programs[what] = kind(loss, rule, observer, traced, mode, device, lanes, shared, moments, per_path).program(
-            per_path
-        )
+        program = _programs[what] = writer(spec).program()
     return program
 
 
-def content(traced: Any) -> Any:
-    """What the text is made of: functions are called each time, and only what they gave is looked up."""
-    if isinstance(traced, Expr):
-        return traced.key
-    if isinstance(traced, Traced):
-        return tuple(content(x) for x in vars(traced).values())
-    if isinstance(traced, dict):
-        return tuple((k, content(v)) for k, v in traced.items())
-    if isinstance(traced, Wide):
-        return "wide", traced.one.key
-    return tuple(content(x) for x in traced) if isinstance(traced, tuple | list) else traced
+def _content(x: Any) -> Any:
+    """What the text is made of, as a key. Functions are called each time, and only what they gave is looked up."""
+    if isinstance(x, ModuleSpec):
+        of_loss, of_observer = (x.loss.name, x.loss.dim), (x.observer.name, tuple(x.observer.labels), repr(x.observer.memory))
+        how = (x.mode, x.device, x.lanes, x.shared, x.moments, x.per_path)
+        return (*of_loss, x.rule.name, *of_observer, _content(x.traced), *how)
+    if isinstance(x, Expr):
+        return x.key
+    if isinstance(x, Traced):
+        return tuple(_content(v) for v in vars(x).values())
+    if isinstance(x, dict):
+        return tuple((k, _content(v)) for k, v in x.items())
+    if isinstance(x, Wide):
+        return "wide", x.one.key
+    return tuple(_content(v) for v in x) if isinstance(x, tuple | list) else x
 
 
 __all__ = ["LIMIT", "MODES", "Program", "render"]
