@@ -22,10 +22,9 @@ import numpy as np
 import samfast as sf
 from samfast import machine
 from samfast.backends import cpu
-from samfast.backends.shard import Shard
 from samfast.reproduce.kim import beale
 from samfast.reproduce.kim import fig7 as kim_fig7
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 
 GOALS = {"released": 0.05, "fig7": 2.0, "basins": 30.0, "all": 120.0}
 LOOP = 5000  # steps of the plain loop
@@ -58,11 +57,8 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
     s = beale.RELEASED
     rule = sf.sam(lr=sf.per_path(np.full(len(s.rho), s.lr)), rho=sf.per_path(s.rho), normalize=True)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
-    job = prepare(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
-    times = np.arange(steps + 1)
-    shard = Shard(
-        job.program, 0, 4, 0, 0, 0, job.params, job.shift, times, dict(job.rows), None, True, True, False, machine.toolchain()
-    )
+    job = prepared_job(sf.losses.beale(), rule, s.starts, observe=seen, seed=0, dtype="float64", values=True, state=False)
+    [shard] = job.shards(0, np.arange(steps + 1), None)
     seconds, part = best(lambda: cpu.run_shard(shard), repeats)
     free = part.values[0, :, :2, :2]  # (time, feature, path) of gradient descent and rho = 0.1
     slow = np.moveaxis(plain(s, min(steps, LOOP))[:, :2], 1, 2)
@@ -159,7 +155,7 @@ def main() -> None:
             print(row, flush=True)
             rows.append(row)
     if args.json:
-        about = {"processor": machine.host()["name"], "processors": os.cpu_count(), "system": platform.system()}
+        about = {"processor": machine.processor()["name"], "processors": os.cpu_count(), "system": platform.system()}
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"machine": about, "rows": [asdict(r) for r in rows]}, file, indent=1)
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .backends.cuda import gpu
-from .machine import processor
+from .machine import processor_name
 
 
 def info() -> dict[str, Any]:
@@ -17,7 +17,7 @@ def info() -> dict[str, Any]:
     import numpy as np
 
     from . import __version__, cache
-    from .machine import host, threads
+    from .machine import processor, threads
 
     entries = cache.entries()
     return {
@@ -27,8 +27,8 @@ def info() -> dict[str, Any]:
         "llvmlite": llvmlite.__version__,
         "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        **host(),
+        "processor": processor_name(),
+        **processor(),
         "threads": threads(),
         "cache": str(cache.directory()),
         "cache_programs": len(entries),

@@ -11,7 +11,7 @@ import numpy as np
 
 
 @cache
-def toolchain() -> tuple[tuple[str, str], ...]:
+def versions() -> tuple[tuple[str, str], ...]:
     """The versions that decide what a shard computes."""
     import llvmlite
     import numba
@@ -21,7 +21,7 @@ def toolchain() -> tuple[tuple[str, str], ...]:
     return (("samfast", __version__), *((m.__name__, str(m.__version__)) for m in (numba, llvmlite, np)))
 
 
-def host() -> dict[str, Any]:
+def processor() -> dict[str, Any]:
     """What the processor offers to the compiler."""
     from llvmlite import binding
 
@@ -38,7 +38,7 @@ def threads() -> int:
         return os.cpu_count() or 1
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The processor's name in the vendor's words, where the system tells it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:

@@ -61,7 +61,7 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
         how = {"dtype": "float64" if work.keep == "state" else "mixed", "state": work.keep == "state", **given, **options}
-        job = preparing.prepare(loss, rule, start, paths=work.paths, **how)
+        job = preparing.prepared_job(loss, rule, start, paths=work.paths, **how)
         shards = change(job).shards(0, work.record, None)
 
         def run() -> Answer:

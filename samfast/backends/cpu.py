@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import cache as store
 from ..cache.compiling import compilation
-from .shard import NEVER, Part, Shard, StoppedError, initial, lost, merge, same_versions
+from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, merge, same_versions
 
 LINE = 64  # bytes of a cache line
 
@@ -27,14 +27,14 @@ def aligned(size: int, dtype: Any) -> np.ndarray:
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError soon."""
     same_versions(shard)
-    p, configurations, n = shard.program, shard.params.shape[1], shard.paths
+    p, settings, n = shard.program, shard.params.shape[1], shard.paths
     state, dtype = initial(shard), p.dtype
-    blocks, times, features = -(-n // p.lanes), len(shard.times), len(p.labels)
-    sums = np.empty((blocks, configurations, times, features, p.moments))
-    count = np.empty((blocks, configurations, times), np.int64)
-    bad = np.empty((configurations, n), np.int64)
+    blocks, records, features = -(-n // p.lanes), len(shard.record), len(p.labels)
+    sums = np.empty((blocks, settings, records, features, p.moments))
+    count = np.empty((blocks, settings, records), np.int64)
+    bad = np.empty((settings, n), np.int64)
     bad.fill(-1)
-    values = np.empty((configurations, times, features, n) if shard.keep_values else (0, 0, 0, 0), dtype)
+    values = np.empty((settings, records, features, n) if shard.keep_values else (0, 0, 0, 0), dtype)
     run = store.load(p).run
     arguments = (
         int(shard.first),
@@ -46,28 +46,30 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         np.ascontiguousarray(shard.params),
         shard.shift.reshape(-1),
         shard.mask,
-        shard.times,
+        shard.record,
         sums.reshape(-1),
         count.reshape(-1),
         bad.reshape(-1),
         values.reshape(-1),
-        aligned(configurations * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
+        aligned(settings * p.state_rows * p.lanes if p.lanes > 1 else 0, dtype),
         aligned(p.noise_rows * p.lanes, p.noise_dtype),
         aligned(p.feature_rows * p.lanes, dtype),
         stop,
     )
     with nullcontext() if getattr(run, "overloads", True) else compilation():
         done = run(*arguments)
-    if done < shard.times[-1]:
+    if done < shard.record[-1]:
         raise StoppedError
     total, kept = (merge(sums), count.sum(0)) if blocks > 1 else (sums[0], count[0])
+    diverged, alarms = diverged_and_alarms(shard, bad, state)
     return Part(
-        shard.first,
-        n,
-        shard.tag,
-        total,
-        kept,
-        *lost(shard, bad, state),
-        values if shard.keep_values else None,
-        state if shard.keep_state else None,
+        first=shard.first,
+        paths=n,
+        tag=shard.tag,
+        sums=total,
+        count=kept,
+        diverged=diverged,
+        alarms=alarms,
+        values=values if shard.keep_values else None,
+        state=state if shard.keep_state else None,
     )

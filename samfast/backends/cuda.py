@@ -21,7 +21,7 @@ from ..arrays import to_host, tree
 from ..checks import NoGpuError, check
 from ..codegen.program import Program
 from . import nvidia
-from .shard import NEVER, Part, Shard, StoppedError, initial, lost, same_versions
+from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
 LAUNCH = 0.4  # seconds of one launch: Ctrl-C and progress wait for its end
 FIRST = 2e9  # path-steps of the first launch; later ones go by its speed
@@ -123,30 +123,30 @@ def round_keys(seed: int) -> tuple[np.uint32, ...]:
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError after the launch that is on its way."""
     same_versions(shard)
-    p, configurations, n = shard.program, shard.params.shape[1], shard.paths
+    p, settings, n = shard.program, shard.params.shape[1], shard.paths
     xp = module_of(p.device)
     state = initial(shard, xp)
-    blocks, times, features = -(-n // p.lanes), len(shard.times), len(p.labels)
-    sums = xp.empty((blocks, configurations, times, features, p.moments))
-    count = xp.empty((blocks, configurations, times), np.int64)
-    bad = xp.full((configurations, n) if shard.mask else (1, 1), -1, np.int64)
-    values = xp.empty((configurations, times, features, n) if shard.keep_values else (1, 1, 1, 1), p.dtype)
-    room = xp.empty(configurations * features * n if p.wide else 1, p.dtype)
+    blocks, records, features = -(-n // p.lanes), len(shard.record), len(p.labels)
+    sums = xp.empty((blocks, settings, records, features, p.moments))
+    count = xp.empty((blocks, settings, records), np.int64)
+    bad = xp.full((settings, n) if shard.mask else (1, 1), -1, np.int64)
+    values = xp.empty((settings, records, features, n) if shard.keep_values else (1, 1, 1, 1), p.dtype)
+    room = xp.empty(settings * features * n if p.wide else 1, p.dtype)
     arrays = [
         state,
         xp.asarray(np.ascontiguousarray(shard.params, p.dtype)),
         xp.asarray(shard.shift, np.float64),
-        xp.asarray(shard.times, np.int64),
+        xp.asarray(shard.record, np.int64),
         sums,
         count,
         bad,
         values,
         room,
     ]
-    grid = min(blocks, GRID[0]), min(-(-configurations // p.group), GRID[1])
+    grid = min(blocks, GRID[0]), min(-(-settings // p.group), GRID[1])
 
     def launch(start: int, end: int, r0: int, r1: int) -> None:
-        numbers = (shard.first, start, end, n, configurations, times, r0, r1, len(shard.params))
+        numbers = (shard.first, start, end, n, settings, records, r0, r1, len(shard.params))
         _launch(
             p,
             grid,
@@ -161,28 +161,30 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
             ),
         )
 
-    _steps(shard, launch, stop, n * configurations, xp)
+    _steps(shard, launch, stop, n * settings, xp)
+    diverged, alarms = diverged_and_alarms(shard, bad, state, xp)
     return Part(
-        shard.first,
-        n,
-        shard.tag,
-        to_host(tree(sums, xp)),
-        to_host(count.sum(0)),
-        *lost(shard, bad, state, xp),
-        values if shard.keep_values else None,
-        state if shard.keep_state else None,
+        first=shard.first,
+        paths=n,
+        tag=shard.tag,
+        sums=to_host(tree(sums, xp)),
+        count=to_host(count.sum(0)),
+        diverged=diverged,
+        alarms=alarms,
+        values=values if shard.keep_values else None,
+        state=state if shard.keep_state else None,
     )
 
 
 def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.ndarray, work: int, xp: Any) -> None:
     """Launch after launch to the last recorded step, each of about LAUNCH seconds."""
-    done, r0, last = shard.start, 0, int(shard.times[-1])
+    done, r0, last = shard.start, 0, int(shard.record[-1])
     piece = max(1, int(FIRST / work))
     while True:
         if stop[0] != 0:
             raise StoppedError
         end = min(done + piece, last)
-        r1 = int(np.searchsorted(shard.times, end, "right"))
+        r1 = int(np.searchsorted(shard.record, end, "right"))
         began = time.perf_counter()
         launch(done, end, r0, r1)
         if end == last:

@@ -22,7 +22,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     return cpu.run_shard(shard, stop)
 
 
-def run_away(shard: Shard, stop: np.ndarray = NEVER) -> Part:
+def run_for_worker(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     """The same for a worker of an executor: all it gives is in host memory."""
     part = run_shard(shard, stop)
     if shard.program.device != "cuda":

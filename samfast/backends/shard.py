@@ -9,12 +9,12 @@ import numpy as np
 
 from ..arrays import to_host, tree
 from ..codegen.program import Program
-from ..machine import toolchain
+from ..machine import versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Paths first .. first+paths-1 of the configurations in `params`, from step `start` to the last recorded step."""
+    """Paths first .. first+paths-1 of the settings in `params`, from step `start` to the last recorded step."""
 
     program: Program
     first: int
@@ -24,7 +24,7 @@ class Shard:
     tag: int
     params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
     shift: np.ndarray  # (C, features)
-    times: np.ndarray  # recorded steps
+    record: np.ndarray  # recorded steps
     rows: dict[str, np.ndarray]  # initial rows by name: (size, 1) common or (size, paths)
     state: np.ndarray | None  # (C, rows, paths) to go on from, instead of `rows`
     mask: bool
@@ -33,7 +33,7 @@ class Shard:
     versions: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """What one shard gave."""
 
@@ -42,8 +42,8 @@ class Part:
     tag: int
     sums: np.ndarray  # (C, times, features, moments)
     count: np.ndarray  # (C, times)
-    diverged: np.ndarray  # (k, 3): configuration, path, step
-    alarms: np.ndarray  # (k, 2): configuration, path
+    diverged: np.ndarray  # (k, 3): setting, path, step
+    alarms: np.ndarray  # (k, 2): setting, path
     values: np.ndarray | None  # (C, times, features, paths)
     state: np.ndarray | None  # (C, rows, paths)
 
@@ -63,19 +63,19 @@ def merge(parts: Any) -> np.ndarray:
 
 def initial(shard: Shard, xp: Any = np) -> Any:
     """The state (C, rows, paths) to start from; xp: NumPy or CuPy, for where it is needed."""
-    p, configurations = shard.program, shard.params.shape[1]
+    p, settings = shard.program, shard.params.shape[1]
     if shard.state is not None:
         return xp.array(shard.state, p.dtype, order="C")
-    state = xp.zeros((configurations, p.state_rows, shard.paths), p.dtype)
+    state = xp.zeros((settings, p.state_rows, shard.paths), p.dtype)
     for name, values in shard.rows.items():
         if name in p.rows:
-            state[:, equidistant(p.rows[name])] = xp.asarray(values)
+            state[:, as_slice(p.rows[name])] = xp.asarray(values)
     if p.memory:
-        state[:, equidistant(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
+        state[:, as_slice(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
     return state
 
 
-def lost(shard: Shard, bad: Any, state: Any, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
+def diverged_and_alarms(shard: Shard, bad: Any, state: Any, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
     """(diverged, alarms) of a Part; bad: the step by which a path diverged, or -1."""
     diverged, alarms, rows = NOBODY, NOBODY[:, :2], shard.program.rows
     if (bad >= 0).any():
@@ -90,13 +90,13 @@ def lost(shard: Shard, bad: Any, state: Any, xp: Any = np) -> tuple[np.ndarray, 
 
 def same_versions(shard: Shard) -> None:
     """A worker with other versions refuses."""
-    if shard.versions != toolchain():
+    if shard.versions != versions():
         raise RuntimeError(
-            f"this worker has {dict(toolchain())}, the caller has {dict(shard.versions)}: install the same "
+            f"this worker has {dict(versions())}, the caller has {dict(shard.versions)}: install the same "
             "versions on both, results would differ"
         )
 
 
-def equidistant(rows: tuple[int, ...]) -> slice:
-    """Equidistant rows; assigning to a slice takes a fraction of the time of a list."""
+def as_slice(rows: tuple[int, ...]) -> slice:
+    """Equidistant rows as a slice; assigning to a slice takes a fraction of the time of a list."""
     return slice(rows[0], rows[-1] + 1, rows[1] - rows[0] if len(rows) > 1 else 1)

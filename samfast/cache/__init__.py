@@ -23,7 +23,7 @@ from .listing import Entry, clear, entries, prune
 from .machine_code import MachineCode
 from .sharing import share
 
-__all__ = ["Entry", "Program", "built", "clear", "directory", "entries", "key", "load", "prune", "toolchain"]
+__all__ = ["Entry", "Program", "built", "clear", "compiler_inputs", "directory", "entries", "key", "load", "prune"]
 
 LAYOUT = "samfast cache 2"  # a change of the files is a new name: older ones are then never looked at
 # Numba's settings that shape machine code but are not in its own cache key; packages of the GPU compiler
@@ -71,11 +71,11 @@ def key(program: Program) -> str:
 
 @lru_cache(None)
 def _key(device: str, text: str) -> str:
-    return hashlib.blake2b("\0".join((*toolchain(device), device, text)).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b("\0".join((*compiler_inputs(device), device, text)).encode(), digest_size=12).hexdigest()
 
 
 @lru_cache(None)
-def toolchain(device: str = "cpu") -> tuple[str, ...]:
+def compiler_inputs(device: str = "cpu") -> tuple[str, ...]:
     """What decides, beside the text, which machine code comes out: versions and Numba's settings."""
     import llvmlite
     import numba

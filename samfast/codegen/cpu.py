@@ -35,9 +35,9 @@ def taken(a: str, first: str, step: int, count: int) -> str:
 @cache
 def vector_bits() -> int:
     """Of the host. It shapes the text only: the bits of a result do not depend on it."""
-    from ..machine import host
+    from ..machine import processor
 
-    return 512 if host()["vector_bits"] == 512 else 256
+    return 512 if processor()["vector_bits"] == 512 else 256
 
 
 class CpuWriter(ModuleWriter):

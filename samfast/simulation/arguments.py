@@ -34,7 +34,7 @@ Point: TypeAlias = Numbers | OnDevice  # of shape (dim,), or (paths, dim) for a 
 RESERVED = (ORIGIN, "step_count")  # parameter names that the engine fills in
 
 
-def kinds(loss: Any, rule: Any, observe: Any) -> None:
+def types(loss: Any, rule: Any, observe: Any) -> None:
     """A loss, a rule and an observer, each in its own place."""
     for name, value, kind, example in (
         ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
@@ -45,18 +45,20 @@ def kinds(loss: Any, rule: Any, observe: Any) -> None:
             raise TypeError(f"{name}={value!r}: give {example}")
 
 
-def device(device: str | None, there: bool) -> str:
-    """Where it is to run, with a GPU if it must be one; there: the start lies on a GPU."""
-    device = choice("device", ("cuda" if there else "cpu") if device is None else device, ("cpu", "cuda", "auto"))
-    check(device != "cpu" or not there, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host")
-    if device == "cuda" or there:
+def device(device: str | None, start_on_gpu: bool) -> str:
+    """Where it is to run, with a GPU if it must be one; start_on_gpu: the start lies on a GPU."""
+    device = choice("device", ("cuda" if start_on_gpu else "cpu") if device is None else device, ("cpu", "cuda", "auto"))
+    check(
+        device != "cpu" or not start_on_gpu, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host"
+    )
+    if device == "cuda" or start_on_gpu:
         from ..backends.cuda import require
 
         require()
     return device
 
 
-def how(executor: Any, progress: Any) -> None:
+def executor_and_progress(executor: Any, progress: Any) -> None:
     """What is to run the shards, and whom to tell."""
     check(
         executor is None or (hasattr(executor, "submit") and not isinstance(executor, type)),
@@ -70,25 +72,25 @@ def how(executor: Any, progress: Any) -> None:
     )
 
 
-def times(record: Any, after: int) -> np.ndarray:
+def update_counts(record: Any, after: int) -> np.ndarray:
     """The update counts to record, all above `after`."""
     whole, shown = False, f"record={reprlib.repr(record)}"
     try:
         raw = np.atleast_1d(np.asarray(list(record) if isinstance(record, range) else record))
         if raw.ndim == 1 and raw.size and raw.dtype.kind in "iuf" and bool((np.abs(raw) < 2.0**62).all()):
-            times = raw.astype(np.int64)
-            whole = bool((times == raw).all())
+            counts = raw.astype(np.int64)
+            whole = bool((counts == raw).all())
     except (TypeError, ValueError, OverflowError):
         pass
     check(whole, f"{shown}: give update counts, whole numbers in ascending order, e.g. record=[0, 100, 1000]")
     check(
-        bool((np.diff(times) > 0).all()), f"{shown}: the update counts must ascend without repeats, e.g. record=[0, 100, 1000]"
+        bool((np.diff(counts) > 0).all()), f"{shown}: the update counts must ascend without repeats, e.g. record=[0, 100, 1000]"
     )
     check(
-        int(times[0]) > after,
+        int(counts[0]) > after,
         f"{shown}: the first update count must be " + ("at least 0" if after < 0 else f"above {after}, where the run ended"),
     )
-    return times
+    return counts
 
 
 def seed(seed: Any) -> int:
@@ -140,7 +142,7 @@ def paths(paths: int | None, sizes: Mapping[str, int]) -> int:
     return n
 
 
-def given(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
+def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
     """All parameters by name, checked."""
     clash(loss, rule, observer)
     for name, value in rule.params.items():

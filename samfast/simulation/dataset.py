@@ -65,7 +65,7 @@ class Recorded(Protocol):
     def seed(self) -> int: ...
 
 
-def dataset(run: Recorded) -> xr.Dataset:
+def run_dataset(run: Recorded) -> xr.Dataset:
     """The statistics, and the values if they were kept, of everything that was recorded.
 
     Dimensions: the sweep, time (in updates), path (for values only), coordinate (for vectors only). A sweep's dimension
@@ -90,7 +90,7 @@ def dataset(run: Recorded) -> xr.Dataset:
         if run.values is not None:
             variables[name] = ((*dims, "path", *more), run.values[..., at], _attrs(units, name))
     if run.values is not None:
-        coords["path"] = ("path", run.job.first + np.arange(run.values.shape[len(run.sweep) + 1]))
+        coords["path"] = ("path", run.job.first_path + np.arange(run.values.shape[len(run.sweep) + 1]))
     if any(isinstance(at, slice) for at in groups.values()):
         coords["coordinate"] = ("coordinate", np.arange(run.job.program.dim))
     about = {"program": run.job.program.name, "seed": str(run.seed), "paths": run.paths, "diverged": len(run.diverged)}

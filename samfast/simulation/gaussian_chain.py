@@ -20,9 +20,9 @@ from ..model.rule import Rule
 from ..tracing import Vector, total
 from .arguments import Device, DType, OnDivergence
 from .job import Job
-from .prepare import checked, ready
+from .prepare import checked_job, ready
 from .progress import Progress
-from .run import Run, finish
+from .run import Run, complete
 
 ROUNDING = 1e-10  # by which a covariance may fail to be symmetric or to have a real root
 
@@ -59,7 +59,7 @@ def gaussian_chain(
     factor = root(s)
     names |= {f"l{i}{j}": factor[..., i, j] for i in range(k) for j in range(i + 1)}
     rule = Rule("jump", _jump, {name: x[..., 0] for name, x in names.items()}, draws=1)
-    job = checked(
+    job = checked_job(
         Loss("flat", k, _flat),
         rule,
         np.zeros(k) if start is None else start,
@@ -78,7 +78,7 @@ def gaussian_chain(
     given = {name: x for name, x in job.given.items() if name not in names}
     job = replace(job, params=_coefficients(job, names, times), given=given)
     record = np.arange(1, times + 1)
-    return finish(ready(job, record), record, None, executor, progress, {})
+    return complete(ready(job, record), record, None, executor, progress, {})
 
 
 def _flat(w: Any, p: Any) -> Any:

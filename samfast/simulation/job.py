@@ -12,7 +12,7 @@ from .. import arrays
 from ..backends.shard import Shard
 from ..checks import check
 from ..codegen.program import BLOCK, Program
-from ..machine import threads, toolchain
+from ..machine import threads, versions
 
 GPU_STEPS = 1e12  # path-steps of one shard on a GPU: some seconds
 SHARDS_PER_GPU = 4  # at least, if there are several
@@ -21,7 +21,7 @@ SHARD_NS = 3e7  # estimated time of one shard: an interrupt or a retry loses no 
 LITTLE = 2**18  # bytes that need no question whether they are free
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Everything that defines the paths, as plain data."""
 
@@ -37,15 +37,15 @@ class Job:
     state: bool
     sweep: tuple[int, ...]
     given: Mapping[str, Any]
-    kind: str = "numpy"  # library of the arrays that a user gets
-    first: int = 0  # number of the first path: a replay starts elsewhere
+    array_library: str = "numpy"  # library of the arrays that a user gets
+    first_path: int = 0  # number of the first path: a replay starts elsewhere
 
     @property
-    def configurations(self) -> int:
+    def settings(self) -> int:
         return self.params.shape[1]
 
     @property
-    def constant(self) -> bool:
+    def time_independent(self) -> bool:
         """Whether the parameters are the same at all times."""
         return len(self.params) == 1
 
@@ -54,34 +54,34 @@ class Job:
         return self.on_divergence != "keep"
 
     def groups(self) -> list[tuple[int, slice]]:
-        """(noise tag, configurations that share it)."""
-        n = self.configurations
+        """(noise tag, settings that share it)."""
+        n = self.settings
         return [(0, slice(0, n))] if self.shared_noise else [(c, slice(c, c + 1)) for c in range(n)]
 
-    def nanoseconds(self, paths: int, steps: int, configurations: int) -> float:
+    def nanoseconds(self, paths: int, steps: int, settings: int) -> float:
         """A rough estimate, for cutting into shards."""
         p = self.program
         per_step = 1.0 + 4.0 * p.calls / p.served * (1.5 if p.mode != "float64" else 2.5)
-        return max(paths, p.lanes) * steps * (per_step + configurations * (0.05 * p.statements + 0.05))
+        return max(paths, p.lanes) * steps * (per_step + settings * (0.05 * p.statements + 0.05))
 
-    def chunk(self, steps: int, times: int) -> int:
+    def chunk(self, steps: int, records: int) -> int:
         """Paths of one shard: 256*2^m, about SHARD_NS of work, and shards enough for the processors."""
-        p, configurations = self.program, self.configurations if self.shared_noise else 1
+        p, settings = self.program, self.settings if self.shared_noise else 1
         size = BLOCK
-        per_block = configurations * times * len(p.labels) * p.moments * 8
-        per_path = configurations * p.dtype.itemsize * (p.state_rows + times * len(p.labels) * self.values)
+        per_block = settings * records * len(p.labels) * p.moments * 8
+        per_path = settings * p.dtype.itemsize * (p.state_rows + records * len(p.labels) * self.values)
         if p.device == "cuda":
             from ..backends.cuda import count
 
-            each = per_path + configurations * 8 + 2 * per_block / BLOCK
-            most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * configurations))
+            each = per_path + settings * 8 + 2 * per_block / BLOCK
+            most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * settings))
             most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
             while size < self.paths and 2 * size <= most:
                 size *= 2
             return size
         while (
             size < self.paths
-            and self.nanoseconds(2 * size, steps, configurations) < SHARD_NS
+            and self.nanoseconds(2 * size, steps, settings) < SHARD_NS
             and 2 * size // BLOCK * per_block < 2**26
             and 2 * size * per_path < 2**28
             and 8 * threads() * 2 * size <= max(self.paths, 8 * threads() * 1024)
@@ -89,48 +89,48 @@ class Job:
             size *= 2
         return size
 
-    def shards(self, start: int, times: np.ndarray, state: np.ndarray | None) -> list[Shard]:
-        chunk, out = self.chunk(int(times[-1]) - start, len(times)), []
+    def shards(self, start: int, record: np.ndarray, state: np.ndarray | None) -> list[Shard]:
+        chunk, out = self.chunk(int(record[-1]) - start, len(record)), []
         for tag, which in self.groups():
             for a in range(0, self.paths, chunk):
                 b = min(a + chunk, self.paths)
                 rows = {k: v[:, a:b] if v.shape[1] > 1 else v for k, v in self.rows.items()}
                 out.append(
                     Shard(
-                        self.program,
-                        self.first + a,
-                        b - a,
-                        start,
-                        self.seed,
-                        tag,
-                        self.params[:, which],
-                        self.shift[which],
-                        times,
-                        rows,
-                        None if state is None else state[which, :, a:b],
-                        self.mask,
-                        self.values,
-                        self.state,
-                        toolchain(),
+                        program=self.program,
+                        first=self.first_path + a,
+                        paths=b - a,
+                        start=start,
+                        seed=self.seed,
+                        tag=tag,
+                        params=self.params[:, which],
+                        shift=self.shift[which],
+                        record=record,
+                        rows=rows,
+                        state=None if state is None else state[which, :, a:b],
+                        mask=self.mask,
+                        keep_values=self.values,
+                        keep_state=self.state,
+                        versions=versions(),
                     )
                 )
         return out
 
 
-def check_size(job: Job, times: np.ndarray) -> None:
+def check_size(job: Job, record: np.ndarray) -> None:
     """Refuse what does not fit, before anything is allocated."""
     p = job.program
     check(
-        int(times[-1]) // p.served * p.calls < 2**32,
-        f"record={int(times[-1])}: one path draws at most 2**32 "
+        int(record[-1]) // p.served * p.calls < 2**32,
+        f"record={int(record[-1])}: one path draws at most 2**32 "
         f"Philox calls, here {2**32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run",
     )
-    configurations, features = job.configurations, len(p.labels)
-    shards = -(-job.paths // job.chunk(int(times[-1]), len(times)))
+    settings, features = job.settings, len(p.labels)
+    shards = -(-job.paths // job.chunk(int(record[-1]), len(record)))
     need = {
-        "values": 2 * configurations * len(times) * features * job.paths * p.dtype.itemsize if job.values else 0,
-        "state": 2 * configurations * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
-        "sums": configurations * len(times) * features * p.moments * 8 * (shards + 2),
+        "values": 2 * settings * len(record) * features * job.paths * p.dtype.itemsize if job.values else 0,
+        "state": 2 * settings * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
+        "sums": settings * len(record) * features * p.moments * 8 * (shards + 2),
     }  # 2: in parts and merged
     if p.device == "cuda":
         _check_gpu(need)

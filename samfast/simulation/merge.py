@@ -19,31 +19,31 @@ class Merged:
 
     sums: np.ndarray  # (*sweep, time, feature, moment)
     count: np.ndarray  # (*sweep, time)
-    diverged: np.ndarray  # (k, 3): configuration, path, step
+    diverged: np.ndarray  # (k, 3): setting, path, step
     paths: int  # in the sums
     values: Any  # (*sweep, time, path, feature), or None
-    state: Any  # (configuration, row, path), or None
+    state: Any  # (setting, row, path), or None
     missing: tuple[tuple[int, int], ...]  # (tag, first) of shards that were not run
 
 
 def in_order(diverged: list[list[int]]) -> np.ndarray:
-    """By configuration, then path: the same order under every schedule."""
+    """By setting, then path: the same order under every schedule."""
     return np.array(sorted(diverged), np.int64).reshape(-1, 3)
 
 
-def collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard]) -> Merged:
+def collect(job: Job, record: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard]) -> Merged:
     """Merge the shards that there are, in path order, into one result."""
-    p, configurations = job.program, job.configurations
+    p, settings = job.program, job.settings
     missing = tuple((s.tag, s.first) for s in shards if (s.tag, s.first) not in parts)
     kept = [s for s in shards if (s.tag, s.first) in parts]
-    sums = np.zeros((configurations, len(times), len(p.labels), p.moments))
-    count = np.zeros((configurations, len(times)), np.int64)
+    sums = np.zeros((settings, len(record), len(p.labels), p.moments))
+    count = np.zeros((settings, len(record)), np.int64)
     values = state = None
     some = next((parts[s.tag, s.first] for s in kept), None)
     if some is not None and job.values and not missing:
-        values = arrays.module_of(some.values).empty((configurations, len(times), job.paths, len(p.labels)), p.dtype)
+        values = arrays.module_of(some.values).empty((settings, len(record), job.paths, len(p.labels)), p.dtype)
     if some is not None and job.state and not missing:
-        state = arrays.module_of(some.state).empty((configurations, p.state_rows, job.paths), p.dtype)
+        state = arrays.module_of(some.state).empty((settings, p.state_rows, job.paths), p.dtype)
     diverged: list[list[int]] = []
     by_tag: dict[int, list[Part]] = {}
     for s in kept:
@@ -53,7 +53,7 @@ def collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], 
         if mine:
             sums[which] = merge([q.sums for q in mine])
         for q in mine:
-            at = slice(q.first - job.first, q.first - job.first + q.paths)
+            at = slice(q.first - job.first_path, q.first - job.first_path + q.paths)
             count[which] += q.count
             diverged += (q.diverged + np.array([which.start, 0, 0])).tolist()
             if values is not None and q.values is not None:
@@ -62,7 +62,7 @@ def collect(job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], 
                 state[which, :, at] = q.state
     shape = job.sweep
     if values is not None:
-        values = arrays.like(values.reshape(*shape, *values.shape[1:]), job.kind)
+        values = arrays.like(values.reshape(*shape, *values.shape[1:]), job.array_library)
     return Merged(
         sums.reshape(*shape, *sums.shape[1:]),
         count.reshape(*shape, *count.shape[1:]),

@@ -16,7 +16,7 @@ from ..backends.shard import Shard
 from ..checks import check, choice, integer
 from ..codegen.pipeline import render
 from ..codegen.program import BLOCK, LIMIT, MODES, Program
-from ..machine import host, threads, toolchain
+from ..machine import processor, threads, versions
 from ..model.loss import Loss
 from ..model.observe import position
 from ..model.observer import ORIGIN, Observer
@@ -33,14 +33,14 @@ FEW, WITH_NORMALS = 8, 32
 
 def _better_device(job: Job, steps: int) -> str:
     """For device="auto": the GPU if there is one and the processors would need longer than it takes to get going."""
-    if job.nanoseconds(job.paths, steps, job.configurations) / 1e9 / threads() < AUTO_SECONDS:
+    if job.nanoseconds(job.paths, steps, job.settings) / 1e9 / threads() < AUTO_SECONDS:
         return "cpu"
     from ..backends.cuda import missing
 
     return "cpu" if missing() else "cuda"
 
 
-def checked(
+def checked_job(
     loss: Loss,
     rule: Rule,
     start: Any,
@@ -55,10 +55,10 @@ def checked(
     **options: Any,
 ) -> Job:
     """The job of a simulation of so many steps, with every argument looked at. Compiles nothing, writes nothing."""
-    arguments.kinds(loss, rule, observe)
+    arguments.types(loss, rule, observe)
     choice("dtype", dtype, MODES)
-    there = arrays.on_gpu(start)
-    device = arguments.device(device, there)
+    start_on_gpu = arrays.on_gpu(start)
+    device = arguments.device(device, start_on_gpu)
     choice("on_divergence", on_divergence, ("mask", "raise", "keep"))
     moments = integer("moments", moments, 1, 2)
     check(moments <= 4, f"moments={moments}: give at most 4")
@@ -79,20 +79,20 @@ def checked(
         )
 
     if device == "auto":
-        device = "cuda" if there else _better_device(on("cpu"), steps)
+        device = "cuda" if start_on_gpu else _better_device(on("cpu"), steps)
     return on(device)
 
 
-def ready(job: Job, times: np.ndarray) -> Job:
+def ready(job: Job, record: np.ndarray) -> Job:
     """A job that may begin: it fits into memory, and sums are about the features at the start of path 0."""
-    check_size(job, times)
+    check_size(job, record)
     return replace(job, shift=_shift(job))
 
 
 @cache
 def _warn_of_slow_processor() -> None:
     """Once: without fused multiply-add in hardware every fma is a library call, and nothing vectorises."""
-    about = host()
+    about = processor()
     if not about["fma"]:
         warnings.warn(
             f"the processor {about['name']!r} has no fused multiply-add: kernels give the same bits but are much "
@@ -102,7 +102,7 @@ def _warn_of_slow_processor() -> None:
         )
 
 
-def prepare(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
+def prepared_job(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
     """Everything of a simulation but the times. device "plain" runs the text as ordinary Python."""
     job = plan(loss, rule, start, **options)
     return replace(job, shift=_shift(job))
@@ -127,7 +127,7 @@ def plan(
     """Check and render; the shift is still to be filled in. Compiles nothing, writes nothing."""
     observer = observe or position()
     origin = arguments.origin(start, loss.dim)
-    given = arguments.given(loss, rule, observer)
+    given = arguments.parameters(loss, rule, observer)
     own = {k: v.values for k, v in given.items() if isinstance(v, PerPath)}
     sizes = {k: len(v) for k, v in own.items()} | ({"start": len(origin)} if origin.ndim == 2 else {})
     n = arguments.paths(paths, sizes)
@@ -142,7 +142,7 @@ def plan(
         )
         common[k] = np.broadcast_to(common[k], (*common[k].shape[:-1], loss.dim))
     sweep = arguments.sweep({k: v.shape[:-1] if k in vectors else v.shape for k, v in common.items()})
-    configurations = int(np.prod(sweep))
+    settings = int(np.prod(sweep))
     program = render(
         loss,
         rule,
@@ -150,7 +150,7 @@ def plan(
         mode=dtype,
         device=device,
         lanes=lanes(loss, rule, n, device),
-        shared=configurations > 1 and shared_noise,
+        shared=settings > 1 and shared_noise,
         moments=moments,
         start_per_path=origin.ndim == 2,
         single=n == 1,
@@ -160,19 +160,19 @@ def plan(
     if f"p_{ORIGIN}" in program.rows:
         rows[f"p_{ORIGIN}"] = where
     return Job(
-        program,
-        n,
-        seed,
-        _columns(program, common, vectors, origin, sweep),
-        {k: v.astype(program.dtype, copy=False) for k, v in rows.items()},
-        np.zeros((configurations, len(program.labels))),
-        shared_noise,
-        on_divergence,
-        values,
-        state,
-        sweep,
-        given,
-        arrays.kind_of(start) if device == "cuda" else "numpy",
+        program=program,
+        paths=n,
+        seed=seed,
+        params=_columns(program, common, vectors, origin, sweep),
+        rows={k: v.astype(program.dtype, copy=False) for k, v in rows.items()},
+        shift=np.zeros((settings, len(program.labels))),
+        shared_noise=shared_noise,
+        on_divergence=on_divergence,
+        values=values,
+        state=state,
+        sweep=sweep,
+        given=given,
+        array_library=arrays.kind_of(start) if device == "cuda" else "numpy",
     )
 
 
@@ -189,36 +189,35 @@ def _columns(
     program: Program, common: Mapping[str, np.ndarray], vectors: Iterable[str], origin: Any, sweep: tuple[int, ...]
 ) -> np.ndarray:
     """The parameters of every setting as the program takes them, (1, setting, column)."""
-    configurations, columns = int(np.prod(sweep)), []
+    settings, columns = int(np.prod(sweep)), []
     for name, size in program.columns:
         if name == ORIGIN:
-            columns.append(np.broadcast_to(arrays.to_host(origin), (configurations, size)))
+            columns.append(np.broadcast_to(arrays.to_host(origin), (settings, size)))
         elif name in vectors:
-            columns.append(np.broadcast_to(common[name], (*sweep, size)).reshape(configurations, size))
+            columns.append(np.broadcast_to(common[name], (*sweep, size)).reshape(settings, size))
         else:
-            columns.append(np.broadcast_to(common[name], sweep).reshape(configurations, 1))
-    return np.ascontiguousarray(np.concatenate([*columns, np.zeros((configurations, 0))], 1), program.dtype)[None]
+            columns.append(np.broadcast_to(common[name], sweep).reshape(settings, 1))
+    return np.ascontiguousarray(np.concatenate([*columns, np.zeros((settings, 0))], 1), program.dtype)[None]
 
 
 def _shift(job: Job) -> np.ndarray:
     """The features at the start of path 0: sums about it keep their digits."""
-    rows = {k: v[:, :1] for k, v in job.rows.items()}
     shard = Shard(
-        job.program,
-        0,
-        1,
-        0,
-        0,
-        0,
-        job.params[:1],
-        job.shift,
-        np.zeros(1, np.int64),
-        rows,
-        None,
-        False,
-        True,
-        False,
-        toolchain(),
+        program=job.program,
+        first=0,
+        paths=1,
+        start=0,
+        seed=0,
+        tag=0,
+        params=job.params[:1],
+        shift=job.shift,
+        record=np.zeros(1, np.int64),
+        rows={k: v[:, :1] for k, v in job.rows.items()},
+        state=None,
+        mask=False,
+        keep_values=True,
+        keep_state=False,
+        versions=versions(),
     )
     part = run_shard(shard)
     assert part.values is not None

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import arrays
-from ..backends.shard import Part, Shard, equidistant
+from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of
 from ..stats.moments import Moments
 from . import arguments
-from .dataset import dataset
+from .dataset import run_dataset
 from .job import Job, check_size
 from .merge import collect, in_order
 from .progress import Progress, bar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Run:
     """Statistics of many paths at the recorded steps.
 
@@ -41,11 +41,11 @@ class Run:
     sums: np.ndarray  # (*sweep, time, feature, moment) about the shift
     count: np.ndarray  # (*sweep, time) paths in the sums
     shift: np.ndarray  # (*sweep, feature)
-    diverged: np.ndarray  # (k, 3): configuration (flat index), path, recorded step
+    diverged: np.ndarray  # (k, 3): setting (flat index), path, recorded step
     paths: int
     seed: int
     values: np.ndarray | None = None  # (*sweep, time, path, feature), if asked for
-    state: np.ndarray | None = field(default=None, repr=False)  # (configuration, row, path), internal order
+    state: np.ndarray | None = field(default=None, repr=False)  # (setting, row, path), internal order
     missing: tuple[tuple[int, int], ...] = ()  # (tag, first) of shards that an interrupt left out
     parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)  # what was finished then
     before: Run | None = field(default=None, repr=False)  # the run that was then being continued
@@ -100,17 +100,16 @@ class Run:
             KeyError,
         )
         assert self.state is not None
-        rows = self.state[:, equidistant(self.job.program.rows[key])].copy()
-        return arrays.like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.kind)
+        rows = self.state[:, as_slice(self.job.program.rows[key])].copy()
+        return arrays.like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.array_library)
 
     @property
     def dataset(self) -> xr.Dataset:
-        """The statistics, and the values if they were kept, as an xarray.Dataset; see `dataset.dataset`."""
-        return dataset(self)
+        """The statistics, and the values if they were kept, as an xarray.Dataset; see `run_dataset`."""
+        return run_dataset(self)
 
     def replay(self, path: int, record: Any = None) -> Run:
         """Run one path again, alone, with its values stored at `record` (default: every step)."""
-        pass
         return replay(self, path, record)
 
     def __repr__(self) -> str:
@@ -125,9 +124,9 @@ class Run:
         )
 
 
-def finish(
+def complete(
     job: Job,
-    times: np.ndarray,
+    record: np.ndarray,
     before: Run | None,
     executor: Executor | None,
     progress: Progress,
@@ -135,7 +134,7 @@ def finish(
 ) -> Run:
     """Run the shards that `parts` lacks, from the end of `before` if that is given, and merge all."""
     start, state = (0, None) if before is None else (int(before.record[-1]), before.state)
-    shards = job.shards(start, times, state)
+    shards = job.shards(start, record, state)
     sizes = {(s.tag, s.first): s.paths for s in shards}
     parts = {k: q for k, q in parts.items() if sizes.get(k) == q.paths}  # another machine may cut other shards
     todo = [s for s in shards if (s.tag, s.first) not in parts]
@@ -151,44 +150,44 @@ def finish(
             elif callable(progress):
                 progress(done_before + done, total)
 
-    estimate = job.nanoseconds(job.paths, int(times[-1]) - start, job.configurations)
+    estimate = job.nanoseconds(job.paths, int(record[-1]) - start, job.settings)
     try:
         if todo:
             execute(todo, executor, report, parts, estimate)
     except KeyboardInterrupt:
-        raise Interrupted(_run(job, times, parts, shards, before)) from None
+        raise Interrupted(_run(job, record, parts, shards, before)) from None
     finally:
         if show is not None:
             show.close()  # type: ignore[attr-defined]
-    run = _run(job, times, parts, shards, before)
+    run = _run(job, record, parts, shards, before)
     known = set() if before is None else {(c, path) for c, path, _ in before.diverged.tolist()}
     fresh = in_order([row for row in run.diverged.tolist() if (row[0], row[1]) not in known])
-    _complain(run, fresh, [parts[k] for k in sizes])
+    _report_divergence(run, fresh, [parts[k] for k in sizes])
     return run if before is None else _append(before, run, fresh)
 
 
 def _run(
-    job: Job, times: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard], before: Run | None
+    job: Job, record: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard], before: Run | None
 ) -> Run:
     """The shards that there are as one run; what is missing stands in it."""
-    m = collect(job, times, parts, shards)
+    m = collect(job, record, parts, shards)
     return Run(
-        job,
-        times,
-        job.program.labels,
-        job.sweep,
-        job.given,
-        m.sums,
-        m.count,
-        job.shift.reshape(*job.sweep, -1),
-        m.diverged,
-        m.paths,
-        job.seed,
-        m.values,
-        m.state,
-        m.missing,
-        dict(parts) if m.missing else {},
-        before if m.missing else None,
+        job=job,
+        record=record,
+        labels=job.program.labels,
+        sweep=job.sweep,
+        params=job.given,
+        sums=m.sums,
+        count=m.count,
+        shift=job.shift.reshape(*job.sweep, -1),
+        diverged=m.diverged,
+        paths=m.paths,
+        seed=job.seed,
+        values=m.values,
+        state=m.state,
+        missing=m.missing,
+        parts=dict(parts) if m.missing else {},
+        before=before if m.missing else None,
     )
 
 
@@ -197,7 +196,7 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
     t = len(old.sweep)
     values = None
     if old.values is not None and new.values is not None:
-        values = _joined(old.values, new.values, t, old.job.kind)
+        values = _joined(old.values, new.values, t, old.job.array_library)
     return replace(
         new,
         record=np.concatenate([old.record, new.record]),
@@ -216,7 +215,7 @@ def _joined(a: Any, b: Any, axis: int, kind: str) -> Any:
     return np.concatenate([arrays.to_host(a), arrays.to_host(b)], axis)
 
 
-def _complain(run: Run, diverged: np.ndarray, parts: Sequence[Part]) -> None:
+def _report_divergence(run: Run, diverged: np.ndarray, parts: Sequence[Part]) -> None:
     alarms = [tuple(int(x) for x in row) for q in parts for row in q.alarms]
     if alarms:
         raise CriticalPointError(
@@ -231,8 +230,8 @@ def _complain(run: Run, diverged: np.ndarray, parts: Sequence[Part]) -> None:
             else {int(k): int(v) for k, v in zip(*np.unique(diverged[:, 0], return_counts=True), strict=True)}
         )
         text = (
-            f"{len(diverged):,} of {run.paths * run.job.configurations:,} paths diverged"
-            + (f" (by configuration: {per})" if per else "")
+            f"{len(diverged):,} of {run.paths * run.job.settings:,} paths diverged"
+            + (f" (by setting: {per})" if per else "")
             + f"; the first is path {path}, by step {step}. "
         )
         if run.job.on_divergence == "raise":
@@ -252,12 +251,12 @@ def replay(run: Run, path: int, record: Any = None) -> Run:
     path, job = integer("path", path, 0), run.job
     check(path < job.paths, f"path={path}: choose one of this run's paths, 0 to {job.paths - 1}")
     check(
-        job.constant or record is None,
+        job.time_independent or record is None,
         f"record={record!r}: a run with coefficients for its own times is replayed at all of them; leave record out",
     )
-    whole = range(int(run.record[-1]) + 1) if job.constant else run.record
-    times = arguments.times(whole if record is None else record, -1)
+    whole = range(int(run.record[-1]) + 1) if job.time_independent else run.record
+    record = arguments.update_counts(whole if record is None else record, -1)
     rows = {k: v[:, path : path + 1] if v.shape[1] > 1 else v for k, v in job.rows.items()}
-    one = replace(job, paths=1, rows=rows, values=True, first=job.first + path, on_divergence="keep")
-    check_size(one, times)
-    return finish(one, times, None, None, None, {})
+    one = replace(job, paths=1, rows=rows, values=True, first_path=job.first_path + path, on_divergence="keep")
+    check_size(one, record)
+    return complete(one, record, None, None, None, {})

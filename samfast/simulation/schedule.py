@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.dispatch import run_away, run_shard
+from ..backends.dispatch import run_for_worker, run_shard
 from ..backends.shard import Part, Shard
 from ..machine import threads
 
@@ -63,9 +63,9 @@ def execute(
                     exhausted = True
                 else:
                     waiting.add(
-                        pool.submit(run_away, shard, stop)
+                        pool.submit(run_for_worker, shard, stop)
                         if own or isinstance(pool, ThreadPoolExecutor)
-                        else pool.submit(run_away, shard)
+                        else pool.submit(run_for_worker, shard)
                     )
             finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in finished:

@@ -11,9 +11,9 @@ from ..model.rule import Rule
 from . import arguments
 from .arguments import Device, DType, OnDivergence, Point, Record
 from .job import check_size
-from .prepare import checked, ready
+from .prepare import checked_job, ready
 from .progress import Progress
-from .run import Run, finish
+from .run import Run, complete
 
 
 def simulate(
@@ -55,8 +55,8 @@ def simulate(
     executor: any concurrent.futures executor (default: threads); the result is bitwise the same under all of them.
     progress: True for a bar, or a function (paths done, paths).
     """
-    arguments.how(executor, progress)
-    times = arguments.times(record, -1)
+    arguments.executor_and_progress(executor, progress)
+    record = arguments.update_counts(record, -1)
     options = dict(
         paths=paths,
         observe=observe,
@@ -68,8 +68,8 @@ def simulate(
         shared_noise=shared_noise,
         on_divergence=on_divergence,
     )
-    job = checked(loss, rule, start, device=device, steps=int(times[-1]), **options)  # type: ignore[arg-type]
-    return finish(ready(job, times), times, None, executor, progress, {})
+    job = checked_job(loss, rule, start, device=device, steps=int(record[-1]), **options)  # type: ignore[arg-type]
+    return complete(ready(job, record), record, None, executor, progress, {})
 
 
 def resume(run: Run, *, record: Record | None = None, executor: Executor | None = None, progress: Progress = None) -> Run:
@@ -78,17 +78,17 @@ def resume(run: Run, *, record: Record | None = None, executor: Executor | None 
     The result holds the old records and the new ones, and is bitwise what one longer run would have given.
     """
     check(isinstance(run, Run), f"run={run!r}: give the result of simulate, or the .run of an Interrupted", TypeError)
-    arguments.how(executor, progress)
+    arguments.executor_and_progress(executor, progress)
     if run.missing:
         check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
-        return finish(run.job, run.record, run.before, executor, progress, dict(run.parts))
+        return complete(run.job, run.record, run.before, executor, progress, dict(run.parts))
     last = int(run.record[-1])
     check(run.state is not None, "state: this run kept none and cannot be resumed; give state=True to simulate")
-    check(run.job.constant, "run: it has coefficients for its own times only; begin anew with all times")
+    check(run.job.time_independent, "run: it has coefficients for its own times only; begin anew with all times")
     check(record is not None, f"record: give update counts beyond {last}, e.g. record=[{2 * max(last, 1)}]")
-    times = arguments.times(record, last)
-    check_size(run.job, times)
-    return finish(run.job, times, run, executor, progress, {})
+    record = arguments.update_counts(record, last)
+    check_size(run.job, record)
+    return complete(run.job, record, run, executor, progress, {})
 
 
 __all__ = ["resume", "simulate"]

@@ -35,8 +35,8 @@ class Estimate(NamedTuple):
 
 def next_paths(run: Run, paths: int, progress: Any, *, executor: Executor | None) -> Run:
     """The next `paths` paths of a run: those numbered after the ones that it has."""
-    job = replace(run.job, first=run.job.first + run.job.paths, paths=paths)
-    return resume(replace(run, job=job, missing=((0, job.first),), parts={}), executor=executor, progress=progress)
+    job = replace(run.job, first_path=run.job.first_path + run.job.paths, paths=paths)
+    return resume(replace(run, job=job, missing=((0, job.first_path),), parts={}), executor=executor, progress=progress)
 
 
 def added(a: Run | None, b: Run) -> Run:

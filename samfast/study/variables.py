@@ -125,7 +125,7 @@ def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[
 
     from .. import cache
     from ..backends.cuda import gpu
-    from ..machine import host, toolchain
+    from ..machine import processor, versions
 
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}
@@ -136,12 +136,12 @@ def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[
         **about,
         "stream": "v1",
         "programs": ", ".join(programs),
-        "machine": f"{platform.machine()} {host()['name']}",
+        "machine": f"{platform.machine()} {processor()['name']}",
         "system": platform.system(),
         "python": platform.python_version(),
         "scipy": scipy.__version__,
         "xarray": xarray.__version__,
-        **dict(toolchain()),
+        **dict(versions()),
     }
 
 

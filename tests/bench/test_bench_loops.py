@@ -63,7 +63,7 @@ def test_loops_of_a_library():
     assert loops.kinds(loop) == {"multiplications": 5, "other": 1}
 
 
-@pytest.mark.skipif(not machine.host()["fma"], reason="this processor has no fused multiply-add")
+@pytest.mark.skipif(not machine.processor()["fma"], reason="this processor has no fused multiply-add")
 def test_loops_of_a_program(monkeypatch):
     """Gradient descent on Beale's function: 14 multiplications, with fused ones, or more if several registers take turns."""
     monkeypatch.setenv("SAMFAST_CACHE_DIR", "")  # put back what `ours` sets

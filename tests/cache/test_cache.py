@@ -159,9 +159,9 @@ def test_the_key_depends_on_text_device_and_toolchain(monkeypatch):
     keys = {cache.key(program) for program in programs}
     assert len(keys) == 3 and all(re.fullmatch("[0-9a-f]{24}", k) for k in keys)
     assert cache.key(Rendered(PROGRAM.text, "another label")) in keys
-    before = cache.toolchain("cpu")
+    before = cache.compiler_inputs("cpu")
     assert {"numba", "llvmlite", "numpy"} <= {word.split()[0] for word in before}
-    monkeypatch.setattr(cache, "toolchain", lambda device: (*before, "numba 99"))
+    monkeypatch.setattr(cache, "compiler_inputs", lambda device: (*before, "numba 99"))
     cache._key.cache_clear()
     assert cache.key(PROGRAM) not in keys
     cache._key.cache_clear()

@@ -40,7 +40,7 @@ def called(assembly):
     return [line.split()[-1] for line in assembly.splitlines() if re.match(r"\s*call", line)]
 
 
-@pytest.mark.skipif(not machine.host()["fma"], reason="this processor has no fused multiply-add")
+@pytest.mark.skipif(not machine.processor()["fma"], reason="this processor has no fused multiply-add")
 @pytest.mark.parametrize(
     "name, mode",
     [
@@ -53,7 +53,7 @@ def called(assembly):
 )
 def test_loops_use_whole_vectors_and_no_libm(name, mode, tmp_path, monkeypatch):
     code = machine_code(name, mode, tmp_path, monkeypatch)
-    register = WIDE[machine.host()["vector_bits"]]
+    register = WIDE[machine.processor()["vector_bits"]]
     fused = re.findall(rf"vf\w*m(?:add|sub)\w*p[sd]\s.*%{register}", code)
     products = re.findall(rf"v(?:mul|pmulu)\w*\s.*%{register}", code)
     assert len(fused) >= 4, "fused multiply-adds on whole vectors"

@@ -120,6 +120,6 @@ def test_stopping_anywhere_and_going_on(name, cut):
     """A cut inside a draw, and going on, gives the bits of the whole run."""
     shard, _ = shard_of(CASES[name], record=(70,))
     whole = cpu.run_shard(shard)
-    first = cpu.run_shard(replace(shard, times=np.array([cut])))
+    first = cpu.run_shard(replace(shard, record=np.array([cut])))
     second = cpu.run_shard(replace(shard, start=cut, state=first.state))
     same(whole.state, second.state, name)

@@ -82,7 +82,9 @@ def test_diverged_paths_are_masked_alike():
     for mask in ("mask", "keep"):
         parts = []
         for device, run in (("plain", cpu.run_shard), ("emulator", cuda.run_shard)):
-            job = sf.simulation.prepare.prepare(loss, rule, start, device=device, values=True, moments=4, on_divergence=mask)
+            job = sf.simulation.prepare.prepared_job(
+                loss, rule, start, device=device, values=True, moments=4, on_divergence=mask
+            )
             parts.append(run(job.shards(0, np.array([0, 3, 9, 40]), None)[0]))
         same(*parts, mask)
         lost[mask] = parts[1]
@@ -108,7 +110,7 @@ def test_launches_may_end_at_any_step(name, monkeypatch):
 
 def test_going_on_from_a_state():
     shard, _ = shard_of(CASES["linear"], device="emulator", record=(13,), paths=5)
-    first = cuda.run_shard(replace(shard, times=np.array([6])))
+    first = cuda.run_shard(replace(shard, record=np.array([6])))
     second = cuda.run_shard(replace(shard, start=6, state=first.state))
     np.testing.assert_array_equal(second.state, cuda.run_shard(shard).state)
 

@@ -75,7 +75,7 @@ def test_divergence(mask):
 @pytest.mark.parametrize("cut", [1, 5, 255, 257])
 def test_stopping_anywhere_and_going_on(cut):
     shard, _ = shard_of(CASES["beale-noise"], paths=1, record=(600,))
-    whole, first = cpu.run_shard(shard), cpu.run_shard(replace(shard, times=np.array([cut])))
+    whole, first = cpu.run_shard(shard), cpu.run_shard(replace(shard, record=np.array([cut])))
     np.testing.assert_array_equal(whole.state, cpu.run_shard(replace(shard, start=cut, state=first.state)).state)
 
 

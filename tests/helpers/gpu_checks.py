@@ -111,10 +111,10 @@ def philox(call, tag, path, seed):
 def numbers(kind, mode, dim, device, *, steps, paths, first):
     """The numbers z themselves, (step, coordinate, path): the state of a rule whose step is w' = z."""
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = prepare.prepare(
+    job = prepare.prepared_job(
         sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode, device=device, values=True
     )
-    (shard,) = replace(job, first=first).shards(0, np.arange(1, steps + 1), None)
+    (shard,) = replace(job, first_path=first).shards(0, np.arange(1, steps + 1), None)
     return host(prepare.run_shard(replace(shard, tag=TAG)).values[0])
 
 

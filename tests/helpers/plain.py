@@ -3,12 +3,12 @@
 import numpy as np
 
 from samfast.backends import cpu
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 
 
 def values(loss, rule, start, record, *, observe=None, seed=0, paths=None):
     """(time, path, feature) of one setting, in float64."""
-    job = prepare(
+    job = prepared_job(
         loss,
         rule,
         np.asarray(start, float),

@@ -7,7 +7,7 @@ import numpy as np
 import samfast as sf
 from samfast import machine, observe
 from samfast.backends.shard import Shard
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 
 
 @sf.loss(dim=2, samples=1, kind="sign")
@@ -116,7 +116,7 @@ def shard_of(
     if per_path:
         start = start + np.linspace(0, 0.1, paths)[:, None]
         rule = rule.replace(lr=sf.per_path(np.linspace(0.01, 0.02, paths)))
-    job = prepare(
+    job = prepared_job(
         case.loss,
         rule,
         start,
@@ -129,22 +129,21 @@ def shard_of(
         values=True,
         **options,
     )
-    times = np.asarray(record, np.int64)
     shard = Shard(
-        job.program,
-        first,
-        paths,
-        0,
-        seed,
-        0,
-        job.params,
-        job.shift,
-        times,
-        dict(job.rows),
-        None,
-        True,
-        True,
-        True,
-        machine.toolchain(),
+        program=job.program,
+        first=first,
+        paths=paths,
+        start=0,
+        seed=seed,
+        tag=0,
+        params=job.params,
+        shift=job.shift,
+        record=np.asarray(record, np.int64),
+        rows=dict(job.rows),
+        state=None,
+        mask=True,
+        keep_values=True,
+        keep_state=True,
+        versions=machine.versions(),
     )
     return shard, job

@@ -19,7 +19,7 @@ from scipy import special, stats
 import samfast as sf
 from samfast.backends import cpu
 from samfast.codegen import program
-from samfast.simulation.prepare import FEW, prepare
+from samfast.simulation.prepare import FEW, prepared_job
 
 SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640  # paths on both sides of 2^32
 STEPS = PATHS = 1024
@@ -53,10 +53,10 @@ def recorded(kind, mode, dim=1, *, steps=STEPS, paths=PATHS, device="cpu", sweep
     before = FIRST % program.BLOCK if paths > FEW else 0  # a shard begins with a block
     paths += before
     rule = sf.Rule("noise", step=lambda w, v, grad, p, z: (z[0], v), draws=1, kind=kind)
-    job = prepare(
+    job = prepared_job(
         sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), paths=paths, seed=SEED, dtype=mode, device=device, values=True
     )
-    shards = replace(job, first=FIRST - before).shards(0, np.arange(1, steps + 1), None)
+    shards = replace(job, first_path=FIRST - before).shards(0, np.arange(1, steps + 1), None)
     return np.concatenate([cpu.run_shard(replace(s, tag=TAG)).values[0] for s in shards], -1)[..., before:]
 
 

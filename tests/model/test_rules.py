@@ -11,7 +11,7 @@ import pytest
 
 import samfast as sf
 from samfast.backends import cpu
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 
 SEED, PATHS, STEPS = 11, 5, 7
 LR, RHO, SIGMA, GAMMA, TAU, EPSILON, AHEAD = 0.004, 0.02, 3.0, 0.8, 0.35, 0.05, 0.01
@@ -20,7 +20,7 @@ LR, RHO, SIGMA, GAMMA, TAU, EPSILON, AHEAD = 0.004, 0.02, 3.0, 0.8, 0.35, 0.05, 
 def run(loss, rule, start, device="plain"):
     """(states (step, path, dim), the last velocity or momentum (path, dim))."""
     start = np.asarray(start, float)
-    job = prepare(loss, rule, start, paths=PATHS, seed=SEED, dtype="float64", device=device, values=True)
+    job = prepared_job(loss, rule, start, paths=PATHS, seed=SEED, dtype="float64", device=device, values=True)
     [shard] = job.shards(0, np.arange(STEPS + 1), None)
     part = cpu.run_shard(shard)
     v = part.state[0, list(job.program.rows["v0"])].T if "v0" in job.program.rows else None

@@ -194,7 +194,7 @@ def test_paths_that_diverge_are_left_out_with_one_warning():
 
 
 def test_divergence_by_configuration():
-    with pytest.warns(sf.DivergenceWarning, match=r"8 of 400 paths diverged \(by configuration: \{0: 4, 1: 4\}\)"):
+    with pytest.warns(sf.DivergenceWarning, match=r"8 of 400 paths diverged \(by setting: \{0: 4, 1: 4\}\)"):
         run = simulate(QUARTIC, far_out(200), lr=[0.1, 0.15])
     assert run.diverged[:, :2].tolist() == [[c, p] for c in (0, 1) for p in LOST]
 
@@ -358,7 +358,7 @@ def test_a_literal_changes_the_key():
 
 
 def test_a_processor_without_fma_is_warned_of_once(monkeypatch):
-    monkeypatch.setattr("samfast.simulation.prepare.host", lambda: {"name": "old", "fma": False, "vector_bits": 128})
+    monkeypatch.setattr("samfast.simulation.prepare.processor", lambda: {"name": "old", "fma": False, "vector_bits": 128})
     prepare._warn_of_slow_processor.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="'old' has no fused multiply-add.*use another machine"):

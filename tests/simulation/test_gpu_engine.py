@@ -80,7 +80,7 @@ def test_results_come_in_the_library_of_the_start(gpu, monkeypatch):
     monkeypatch.setattr("samfast.arrays.kind_of", lambda x: "torch")
     monkeypatch.setattr("samfast.arrays.like", lambda x, kind: made.append((kind, type(x))) or x)
     run = sf.simulate(LOSS, RULE, gpu_standin.on_device(np.zeros(2)), record=[3], paths=2, values=True)
-    assert made == [("torch", Gpu)] and run.job.kind == "torch"
+    assert made == [("torch", Gpu)] and run.job.array_library == "torch"
     sf.resume(run, record=[4])
     assert made == [("torch", Gpu)] * 3
 

@@ -20,7 +20,7 @@ from subject import bowl, digest, far_out, simulate
 
 import samfast as sf
 from samfast.simulation import prepare
-from samfast.simulation.job import SHARD_NS, Job, toolchain
+from samfast.simulation.job import SHARD_NS, Job, versions
 from samfast.simulation.run import execute
 
 PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [0.05, 0.1]
@@ -265,8 +265,8 @@ def test_ctrl_c_in_a_long_run(tmp_path):
 
 def test_a_worker_of_other_versions_refuses(monkeypatch):
     simulate()
-    other = (("samfast", "0.0.0"), *toolchain()[1:])
-    monkeypatch.setattr("samfast.simulation.job.toolchain", lambda: other)
+    other = (("samfast", "0.0.0"), *versions()[1:])
+    monkeypatch.setattr("samfast.simulation.job.versions", lambda: other)
     with pytest.raises(RuntimeError) as caught:
         simulate()
     assert f"'samfast': '{sf.__version__}'" in str(caught.value) and "'samfast': '0.0.0'" in str(caught.value)

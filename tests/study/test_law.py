@@ -168,7 +168,7 @@ def test_the_same_number_of_jumps_for_any_number_of_steps(monkeypatch):
     done, jobs, run_shard = [], [], schedule.run_shard
 
     def counted(shard, *stop):
-        done.append((shard.paths, int(shard.times[-1]) - shard.start))
+        done.append((shard.paths, int(shard.record[-1]) - shard.start))
         jobs.append(shard.program.text)
         return run_shard(shard, *stop)
 

@@ -13,7 +13,7 @@ from samfast import tracing as T
 from samfast.backends import cpu
 from samfast.model.parameters import Parameters
 from samfast.model.rule import Oracle
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 from samfast.tracing import calculus
 
 # Relative to the largest entry; the losses are smooth, and well conditioned at the points used.
@@ -230,7 +230,7 @@ def test_the_program_text_steps_along_the_gradient(name):
 
 def one_step(loss, w):
     """(w - w', whether the program was traced as a whole) of gradient descent with lr 1."""
-    job = prepare(loss, sf.gd(lr=1.0), w, dtype="float64", device="plain")
+    job = prepared_job(loss, sf.gd(lr=1.0), w, dtype="float64", device="plain")
     [shard] = job.shards(0, np.array([1]), None)
     rows = list(job.program.rows["w"])
     return w - cpu.run_shard(shard).state[0, rows].T, job.program.wide
