@@ -20,7 +20,8 @@ SGD or SAM     ``corollary1`` ``corollary1_exact`` ``log_corollary1_exact`` ``co
 momentum       ``theorem3`` ``theorem3_variance`` ``theorem3_validity``; exact: ``momentum_sde_moments``
                ``momentum_sde_msd`` ``momentum_sde_stationary`` ``momentum_em_moments``
                ``momentum_em_stationary`` ``heavy_ball_moments`` ``heavy_ball_stationary`` ``overdamped``
-               ``Moments``
+               ``Moments``; logarithms: ``log_theorem3`` ``log_theorem3_variance``
+               ``log_momentum_sde_variance`` ``log_momentum_em_variance`` ``log_heavy_ball_variance``
 escape         ``mean_exit_time`` ``log_mean_exit_time`` ``mean_exit_time_asymptotic`` ``survival_rate``
                ``log_survival_rate`` ``crossing_time`` ``exceedance_probability``; monitored chain:
                ``em_exit_time`` ``em_exit_time_estimate``
@@ -111,6 +112,8 @@ from .heavy_ball import (
     Moments,
     heavy_ball_moments,
     heavy_ball_stationary,
+    log_heavy_ball_variance,
+    log_momentum_em_variance,
     momentum_em_moments,
     momentum_em_stationary,
 )
@@ -121,11 +124,14 @@ from .modes import (
     total_variance,
 )
 from .momentum import (
+    log_theorem3,
+    log_theorem3_variance,
     theorem3,
     theorem3_validity,
     theorem3_variance,
 )
 from .momentum_sde import (
+    log_momentum_sde_variance,
     momentum_sde_moments,
     momentum_sde_msd,
     momentum_sde_stationary,
@@ -244,12 +250,17 @@ __all__ = [
     "heavy_ball_stationary",
     "log_corollary1_exact",
     "log_em_variance",
+    "log_heavy_ball_variance",
     "log_mean_exit_time",
+    "log_momentum_em_variance",
+    "log_momentum_sde_variance",
     "log_normalized_exit_time",
     "log_phi1",
     "log_sde_variance",
     "log_survival_rate",
     "log_theorem2",
+    "log_theorem3",
+    "log_theorem3_variance",
     "mean_exit_time",
     "mean_exit_time_asymptotic",
     "momentum_em_crn_covariance",

@@ -68,13 +68,35 @@ def corollary1_exact(
     :math:`2Dt(1-s^2)\varphi_1(-2\kappa t)+4Dt^2(\kappa-\lambda)\,\delta\varphi_1(-2\lambda t,-2\kappa t)`.
     With unit noise its sign is that of :math:`\kappa-\lambda` for every t > 0: positive for plain, reversed
     for chain where :math:`\rho\lambda<-2`.  With the same minibatch in both steps the first term is of
-    first order in t and dominates at short times.  Derived in this library.
+    first order in t and dominates at short times.  For positive eigenvalues and other noise the same number is
+    rearranged where that cancels less.  Checked to 20 eps (1 + condition) for every drift and noise.  Derived in this library.
     """
     q = _pair(time, eigenvalue, lr, rho, batch_size, drift, noise)
     drifted = 4 * q.diffusion * q.time**2 * q.shift * delta_phi1(-2 * q.sgd * q.time, -2 * q.sam * q.time)
     drifted = np.where((q.shift == 0) | (q.diffusion == 0), 0.0, drifted)
     damped = 2 * q.diffusion * q.time * q.deficit * phi1(-2 * q.sam * q.time)
-    return scalar(drifted + np.where(q.deficit == 0, 0.0, damped))
+    damped = np.where(q.deficit == 0, 0.0, damped)
+    levelled = _levelled(q, checked("rho", rho) * q.sgd, drift, noise)
+    # one number twice; at positive eigenvalues the two forms cancel in different places
+    smaller = np.abs(levelled[0]) + np.abs(levelled[1]) < np.abs(drifted) + np.abs(damped)
+    return scalar(np.where((q.sgd > 0) & (q.deficit != 0) & smaller, levelled[0] + levelled[1], drifted + damped))
+
+
+def _levelled(q: _Pair, r: Array, drift: str, noise: str) -> tuple[Array, Array]:
+    r"""Return the two terms of the difference arranged by what remains of it at late times.
+
+    :math:`2Dt\,[(1-\frac{s^2\lambda}\kappa)\frac\kappa\lambda\varphi_1(-2\kappa t)
+    -e^{-2\lambda t}\frac{\kappa-\lambda}\lambda\varphi_1(-2(\kappa-\lambda)t)]`; r is :math:`\rho\lambda`.
+    """
+    steeper = {"plain": r, "chain": r * (2 + r), "sgd": 0 * r}[drift]  # (kappa - lambda)/lambda
+    if drift == "plain":
+        left = {"unit": r, "exact": r, "same": -r * (1 + r), "independent": r - r * r}[noise]
+    else:
+        kept = (1 + r) ** 2  # kappa/lambda
+        left = {"unit": steeper, "exact": 0 * r, "same": -steeper * kept, "independent": -r * r * kept}[noise]
+    early = 2 * q.diffusion * q.time * left * phi1(-2 * q.sam * q.time)
+    late = -2 * q.diffusion * q.time * steeper * np.exp(-2 * q.sgd * q.time) * phi1(-2 * q.shift * q.time)
+    return np.asarray(early), np.asarray(late)
 
 
 @quiet

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from ._doubling import Powers, covariance, difference, matrix
-from ._linear import power, recursion
+from ._linear import power, power_of_map, recursion
 from .discrete import em_mean
 from .heavy_ball import SCHEMES
 from .momentum_sde import NODES, WEIGHTS, propagator
@@ -52,18 +52,25 @@ def em_difference(
     return scalar(difference(n, powers, *parts)[..., 0, 0])
 
 
-def _heavy(curvatures: tuple[Array, Array], friction: Array, push: Array, scheme: str) -> tuple[Powers, Array, Array]:
-    """Return the powers of both maps of (w, dt v), the direction e of the noise, and its product e e^T."""
+def _heavy(curvatures: tuple[Array, Array], friction: Array, push: Array, scheme: str) -> tuple[Powers, Array, Array, Array]:
+    """Return the powers of both maps, the direction e of the noise, its product e e^T, and the sign of both positions.
+
+    Where both positions change their sign in every step, the maps are those of (-1)^n w and its velocity, whose
+    stiffnesses differ by the opposite of those of w: the sign is -1 there.
+    """
     symplectic = chosen("scheme", scheme, SCHEMES) == "symplectic"
     both = [recursion(friction, push * k, symplectic=symplectic) for k in curvatures]
 
+    alternate = both[0].mirrored & both[1].mirrored
+
     def powers(length: float) -> tuple[Array, Array]:
-        x, y = (power(r, np.full(push.shape, length)) for r in both)
+        k = np.full(push.shape, length)
+        x, y = ([np.where(alternate, u, w) for u, w in zip(power(r, k), power_of_map(r, k), strict=True)] for r in both)
         return matrix([[x[0], x[1]], [x[2], x[3]]]), matrix([[y[0], y[1]], [y[2], y[3]]])
 
     one = np.ones(push.shape)
     kick = matrix([[one * both[0].noise_w], [one]])
-    return powers, kick, kick @ np.swapaxes(kick, -1, -2)
+    return powers, kick, kick @ np.swapaxes(kick, -1, -2), np.where(alternate, -1.0, 1.0)
 
 
 @quiet
@@ -98,8 +105,8 @@ def momentum_em_difference(
     )
     ratio = h / eta
     push = (1 - tau) * h * ratio
-    powers, kick, unit = _heavy((k, k + shifted), (1 - g) * ratio, push, scheme)
-    apart = (push * shifted)[..., None, None] * kick * np.array([1.0, 0.0])
+    powers, kick, unit, sign = _heavy((k, k + shifted), (1 - g) * ratio, push, scheme)
+    apart = (sign * push * shifted)[..., None, None] * kick * np.array([1.0, 0.0])
     less = less[..., None, None]
     scale = 2 * d * h * ((1 - tau) * ratio) ** 2
     return scalar(scale * difference(n, powers, apart, unit * (1 - less), unit * less)[..., 0, 0])
@@ -134,7 +141,7 @@ def momentum_em_crn_covariance(
         checked("lr", lr) if dt is None else checked("dt", dt),
     )
     ratio = h / eta
-    powers, _, unit = _heavy((k, other), (1 - g) * ratio, (1 - tau) * h * ratio, scheme)
+    powers, _, unit, _ = _heavy((k, other), (1 - g) * ratio, (1 - tau) * h * ratio, scheme)
     return scalar(2 * d * h * ((1 - tau) * ratio) ** 2 * covariance(n, powers, unit)[..., 0, 0])
 
 

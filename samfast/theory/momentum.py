@@ -6,7 +6,8 @@ import numpy as np
 
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
-from .momentum_sde import overdamped_variance
+from .diffusion import log_sde_variance
+from .momentum_sde import overdamped, overdamped_variance
 
 # edges of the 15 % region and how much tighter the 1 % region is, from a scan (see theorem3_validity)
 ENOUGH_UPDATES, MOST_INERTIA, MOST_ESCAPE, TIGHTER = 41.0, 0.05, 0.0245, 15.0
@@ -29,6 +30,42 @@ def theorem3_variance(
     c2 = eta / t if as_printed else t / eta
     kick = d * eta * (1 - tau) ** 2 / (1 - g) ** 3 * np.expm1(-(1 - g) * c2) ** 2
     return scalar(kick + overdamped_variance(t, curvature=curvature, diffusion=d, momentum=g, dampening=tau))
+
+
+@quiet
+def log_theorem3_variance(
+    time: ArrayLike,
+    *,
+    curvature: ArrayLike,
+    diffusion: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    dampening: ArrayLike = 0.0,
+) -> Array:
+    r"""Return :func:`log_theorem3` for any curvature and diffusion."""
+    t, d, eta = checked("time", time), checked("diffusion", diffusion), checked("lr", lr)
+    g, tau = checked("momentum", momentum, "momentum_below_1"), checked("dampening", dampening)
+    kick = np.log(d * eta * (1 - tau) ** 2 / (1 - g) ** 3) + 2 * np.log(-np.expm1(-(1 - g) * t / eta))
+    k, free = overdamped(curvature=curvature, diffusion=d, momentum=g, dampening=tau)
+    return scalar(np.logaddexp(kick, log_sde_variance(t, curvature=k, diffusion=free)))
+
+
+def log_theorem3(
+    time: ArrayLike,
+    *,
+    eigenvalue: ArrayLike,
+    lr: ArrayLike,
+    momentum: ArrayLike,
+    rho: ArrayLike = 0.0,
+    batch_size: ArrayLike = 1,
+    dampening: ArrayLike = 0.0,
+    drift: str = "chain",
+    noise: str = "unit",
+) -> Array:
+    r"""Return the logarithm of :func:`theorem3`, finite also where that overflows (escape directions); -inf at t = 0."""
+    k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
+    d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size, rho=rho, drift=drift, noise=noise)
+    return log_theorem3_variance(time, curvature=k, diffusion=d, lr=lr, momentum=momentum, dampening=dampening)
 
 
 def theorem3(

@@ -10,8 +10,10 @@ import numpy as np
 
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .corollary import _Pair, _pair
-from .diffusion import sde_variance
+from .diffusion import log_sde_variance, sde_variance
 from .special import geometric_sum, phi1, scaled_delta_chc, scaled_delta_phi1
+
+LARGE = 1e150  # variances whose squares come near the end of float64
 
 
 @quiet
@@ -116,7 +118,7 @@ def control_variate(
     r"""Return (beta, residual variance) of :math:`Y^2-\beta(X^2-\sigma_X^2)` as an estimator of SAM's MSD.
 
     :math:`\beta=c^2/\sigma_X^4`; residual :math:`2\sigma_Y^4(1-r^4)`, :math:`r=c/(\sigma_X\sigma_Y)`, with
-    :math:`1-r^2=g/(\sigma_X^2\sigma_Y^2)` so that it does not cancel.
+    :math:`1-r^2=g/(\sigma_X^2\sigma_Y^2)` so that it does not cancel.  At rho = 0 SAM is SGD, and (1, 0) is returned.
     """
     q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
     x, y, half = -2 * q.sgd * q.time, -2 * q.sam * q.time, q.shift * q.time
@@ -125,5 +127,8 @@ def control_variate(
     both = np.where((middle > 0) & (x > 0), -half, np.maximum(middle, 0.0) - np.maximum(x, 0.0))
     share = np.exp(both) * phi1(-np.abs(middle)) / phi1(-np.abs(x))
     lost = 2 * half**2 * scaled_delta_chc(middle, half) / (phi1(-np.abs(x)) * phi1(-np.abs(y)))
-    sam = sde_variance(q.time, curvature=q.sam, diffusion=q.diffusion)
-    return scalar(share * share), scalar(2 * sam * sam * lost * (2 - lost))
+    about = {"curvature": q.sam, "diffusion": q.diffusion}
+    sam = sde_variance(q.time, **about)
+    # beyond: the square of SAM's variance may overflow where the residual does not
+    root = np.exp(log_sde_variance(q.time, **about) + np.log(2 * lost * (2 - lost)) / 2)
+    return scalar(share * share), scalar(np.where(sam < LARGE, 2 * sam * sam * lost * (2 - lost), root * root))
