@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from precise import close, ou_variance, spread
+from tolerance import relative
 
 from samfast import theory as T
 
@@ -97,10 +98,10 @@ def test_expansion_converges_at_its_order(drift):
     for terms in (1, 2, 3, 4):
         errors = [abs(T.corollary1_expansion(t, terms=terms, **call) - T.corollary1_exact(t, **call)) for t in (0.02, 0.01)]
         # error t^(terms+2) (1 + O(t)): the next term's ratio to the first left out is below 2t
-        assert errors[0] / errors[1] == pytest.approx(2 ** (terms + 2), rel=0.05)
+        assert errors[0] / errors[1] == relative(2 ** (terms + 2), 0.05)
     k = T.curvature(-1.0, rho=0.3, drift=drift)
     third = 0.1 * (0.01**2 * (k + 1) - 2 / 3 * 0.01**3 * (k**2 - 1) + 1 / 3 * 0.01**4 * (k**3 + 1))
-    assert T.corollary1_expansion(0.01, **call) == pytest.approx(third, rel=1e-13)
+    assert T.corollary1_expansion(0.01, **call) == relative(third, 1e-13)
     with pytest.raises(ValueError, match="terms=0"):
         T.corollary1_expansion(0.1, terms=0, **call)
 
@@ -112,11 +113,11 @@ def test_leading_terms():
             ratio = T.corollary1_exact(t, eigenvalue=e, lr=0.1, rho=rho, drift=drift) / T.corollary1(
                 t, eigenvalue=e, lr=0.1, rho=rho
             )
-            assert ratio == pytest.approx(half, rel=2e-6)
+            assert ratio == relative(half, 2e-6)
     for t, rho in ((1e-4, 1e-4), (1e-5, 1e-3), (1e-3, 1e-5)):
         exact = T.corollary1_remainder(t, eigenvalue=-2.0, lr=0.1, rho=rho)
         leading = T.corollary1_remainder_leading(t, eigenvalue=-2.0, lr=0.1, rho=rho)
-        assert leading == pytest.approx(exact, rel=2e-2)
+        assert leading == relative(exact, 2e-2)
     # at rho = 8t/3 the leading terms cancel
     assert T.corollary1_remainder_leading(0.3, eigenvalue=-1.0, lr=0.1, rho=0.8) == pytest.approx(0, abs=1e-17)
 
@@ -126,7 +127,7 @@ def test_the_usual_minibatch_makes_the_difference_first_order():
         t, rho = 1e-6, 0.01
         found = T.corollary1_exact(t, eigenvalue=e, lr=0.1, rho=rho, drift="plain", noise="same")
         # 2Dt(1-s^2) = -lr t |e| rho e (2 + rho e)
-        assert found == pytest.approx(-0.1 * t * abs(e) * rho * e * (2 + rho * e), rel=1e-3)
+        assert found == relative(-0.1 * t * abs(e) * rho * e * (2 + rho * e), 1e-3)
         assert abs(found) > 1e4 * abs(T.corollary1(t, eigenvalue=e, lr=0.1, rho=rho))
 
 

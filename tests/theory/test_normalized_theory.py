@@ -6,6 +6,7 @@ import math
 import numpy as np
 import plain
 import pytest
+from tolerance import relative
 
 import samfast as sf
 from samfast import theory as T
@@ -52,7 +53,7 @@ def test_constants_are_ordered():
         c = T.bounce_constants(e, lr=lr, rho=rho)
         assert (np.diff(c.beta) <= 0).all() and (np.diff(c.alpha) <= 0).all()
         assert c.beta[0] < c.alpha[-1] and c.beta[0] <= c.absorbing
-        assert c.alpha[0] == pytest.approx(c.gamma[0], rel=1e-14)
+        assert c.alpha[0] == relative(c.gamma[0], 1e-14)
         a, g = 1 - lr * e, c.gamma
         np.testing.assert_allclose(c.alpha, (a[0] * g[0] + a * g) / (a[0] + a), rtol=1e-13)  # as the lemma states it
 
@@ -86,10 +87,11 @@ def test_two_cycle_after_convergence(lr_top):
     lr, rho = lr_top / 2, 0.3
     w = iterate(np.array([1.0, -0.7, 0.4]), e, lr, rho, 3000)
     size = T.two_cycle_amplitude(2.0, lr=lr, rho=rho)
-    assert abs(w[0]) == pytest.approx(size, rel=1e-12) and np.abs(w[1:]).max() < 1e-12
+    assert abs(w[0]) == relative(size, 1e-12) and np.abs(w[1:]).max() < 1e-12
     np.testing.assert_allclose(step(w, e, lr, rho)[0], -w[0], rtol=1e-12)
-    assert T.two_cycle_loss(2.0, lr=lr, rho=rho) == pytest.approx(0.5 * e @ (w * w), rel=1e-12)
-    assert size == pytest.approx(T.bounce_constants(e, lr=0.1, rho=rho).beta[0] / 2, rel=1e-14) or lr != 0.1
+    assert T.two_cycle_loss(2.0, lr=lr, rho=rho) == relative(0.5 * e @ (w * w), 1e-12)
+    if lr_top < 0.5:
+        assert size == relative(T.bounce_constants(e, lr=lr, rho=rho).beta[0] / 2, 1e-14)
 
 
 @pytest.mark.parametrize("others", [[0.4, 0.9], [0.0, 0.5], [-0.3, -0.1], [-1.4, 0.2]], ids=str)
@@ -115,9 +117,9 @@ def test_asymptotic_rate_of_convergence():
     w = iterate(np.array([2.0, 2.0]), e, lr, rho, 90)
     later = iterate(w, e, lr, rho, 20)
     size, rates = T.two_cycle_amplitude(1.0, lr=lr, rho=rho), T.two_cycle_multipliers(e, lr=lr)
-    assert (later[1] / w[1]) ** (1 / 20) == pytest.approx(rates[1], rel=1e-4)
+    assert (later[1] / w[1]) ** (1 / 20) == relative(rates[1], 1e-4)
     w = iterate(np.array([2.0, 0.0]), e, lr, rho, 50)
-    assert (abs(step(w, e, lr, rho)[0]) - size) / (abs(w[0]) - size) == pytest.approx(-rates[0], rel=1e-4)
+    assert (abs(step(w, e, lr, rho)[0]) - size) / (abs(w[0]) - size) == relative(-rates[0], 1e-4)
 
 
 @pytest.mark.parametrize("momentum, dampening", [(0.5, 0.0), (0.9, 0.0), (0.5, 0.4)])
@@ -133,13 +135,13 @@ def test_two_cycle_of_the_heavy_ball(momentum, dampening):
         g = e * w
         m = momentum * m + (1 - dampening) * e * (w + rho * g / np.linalg.norm(g))
         w = w - lr * m
-    assert abs(w[0]) == pytest.approx(size, rel=1e-12) and w[0] == pytest.approx(-path[-1][0], rel=1e-12)
+    assert abs(w[0]) == relative(size, 1e-12) and w[0] == relative(-path[-1][0], 1e-12)
     before, at, after = path[99:102] if momentum < 0.9 else path[600:603]
     trace = (after + momentum * before)[1:] / at[1:]  # w'' = trace*w' - momentum*w
     np.testing.assert_allclose(trace, 1 + momentum - lr * (1 - dampening) * kappa[1:], rtol=1e-4)
     roots = [np.abs(np.roots([1, -(1 + momentum - lr * (1 - dampening) * k), momentum])).max() for k in kappa]
     np.testing.assert_allclose(np.abs(T.two_cycle_multipliers(e, **about)), roots, rtol=1e-12)
-    assert T.two_cycle_loss(2.0, rho=rho, **about) == pytest.approx(size**2, rel=1e-14)
+    assert T.two_cycle_loss(2.0, rho=rho, **about) == relative(size**2, 1e-14)
 
 
 def test_capture_window_of_a_saddle():
@@ -156,13 +158,13 @@ def test_capture_window_of_a_saddle():
         # lower end: Theorem 1 of Kim et al. with the effective constant radius; upper end: beta(-m) = beta_1
         radius = (2 - lr * top) / (lr * top**2)
         assert T.theorem1([-low], rho=radius).verdict == "neutral"
-        assert lr * high**2 / (2 + lr * high) == pytest.approx(lr * top**2 / (2 - lr * top), rel=1e-13)
+        assert lr * high**2 / (2 + lr * high) == relative(lr * top**2 / (2 - lr * top), 1e-13)
 
 
 def test_two_cycle_domain():
     with pytest.raises(ValueError, match=r"lr: lr\*\(1-dampening\)\*eigenvalue=2; give lr below"):
         T.two_cycle_amplitude(2.0, lr=1.0, rho=0.1)
-    assert T.two_cycle_amplitude(2.0, lr=1.0, rho=0.1, momentum=0.5) == pytest.approx(0.2)
+    assert T.two_cycle_amplitude(2.0, lr=1.0, rho=0.1, momentum=0.5) == relative(0.2, 1e-12)
     with pytest.raises(ValueError, match=r"eigenvalue=-2: give a positive eigenvalue"):
         T.two_cycle_amplitude(-2.0, lr=1.0, rho=0.1)
     with pytest.raises(ValueError, match=r"lr: lr\*eigenvalue=0.5; give lr below 0.5/"):
@@ -207,7 +209,7 @@ def test_descent_of_j():
     e, lr, rho, u = np.array([1.0, 0.4]), 0.2, 1.0, np.array([0.3, 0.1])
     beta, length = T.bounce_constants(e, lr=lr, rho=rho).beta, np.linalg.norm(e * u)
     printed = -(u**2 * (1 - beta / length) ** 2 * (2 - lr * e) ** 2 * e).sum() / (2 * rho)
-    assert T.bouncing_descent_bound(u, eigenvalues=e, lr=lr, rho=rho) == pytest.approx(printed, rel=1e-13)
+    assert T.bouncing_descent_bound(u, eigenvalues=e, lr=lr, rho=rho) == relative(printed, 1e-13)
 
 
 def test_stationary_points_of_j():
@@ -219,14 +221,14 @@ def test_stationary_points_of_j():
             u = norms[i] * (np.arange(e.size) == i)
             curve = T.bouncing_hessian(u, **about)
             assert np.abs(T.bouncing_gradient(u, **about)).max() < 1e-12 * e.max()
-            assert T.bouncing_objective(u, **about) == pytest.approx(values[i], rel=1e-12)
+            assert T.bouncing_objective(u, **about) == relative(values[i], 1e-12)
             beta = -2 * values
             expected = e**2 * np.where(np.arange(e.size) == i, 1 / beta[i], 1 / beta - 1 / beta[i])
             np.testing.assert_allclose(np.diag(curve), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
             worst.append(np.linalg.eigvalsh(curve)[0])
         bound = T.escape_curvature_bound(e, lr=lr, rho=rho)
         assert worst[0] > 0 and bound < 0 and max(worst[1:]) <= bound * (1 - 1e-9)
-        assert bound == pytest.approx(e[0] ** 2 * T.escape_curvature_bound(e, lr=lr, rho=rho, version="as_printed"))
+        assert bound == relative(e[0] ** 2 * T.escape_curvature_bound(e, lr=lr, rho=rho, version="as_printed"), 1e-12)
     assert np.isnan(T.bouncing_hessian([0.0, 0.0], eigenvalues=[1.0, 0.5], lr=0.1, rho=1.0)).all()
 
 
@@ -250,7 +252,7 @@ def test_overshoot_bounds():
     """The proof gives the bracket; 4 follows from it, 3 does not: here it is 1.048 times the printed bound."""
     about = {"eigenvalues": [1.0, 0.2], "lr": 0.2, "rho": 1.0}
     bracket, printed, corrected = (T.overshoot_bound(0.1, version=v, **about) for v in ("bracket", "as_printed", "corrected"))
-    assert bracket / printed == pytest.approx(1.0482, abs=1e-4) and corrected / printed == pytest.approx(4 / 3)
+    assert bracket / printed == pytest.approx(1.0482, abs=1e-4) and corrected / printed == relative(4 / 3, 1e-12)
     for e, lr, rho in spectra(500):
         about = {"eigenvalues": e, "lr": lr, "rho": rho}
         assert T.overshoot_bound(0.1, version="bracket", **about) <= T.overshoot_bound(0.1, **about) * (1 + 1e-12)
@@ -276,7 +278,7 @@ def test_overshoots_are_fewer_than_the_bounds():
 def test_captured_band():
     lr, rho, m = 0.05, 0.4, 2.0
     half, exponent = T.captured_band(eigenvalue=-m, lr=lr, rho=rho)
-    assert half == pytest.approx(0.04) and exponent == pytest.approx(math.log(1.1))
+    assert half == relative(0.04, 1e-12) and exponent == relative(math.log(1.1), 1e-12)
     n = int(T.capture_steps(0.399, eigenvalue=-m, lr=lr, rho=rho))
     run = plain.values(
         sf.losses.quadratic([-m]), sf.sam(lr=lr, rho=rho, normalize=True), [[0.399], [0.399 + 1e-9], [0.401]], [n - 1, n, 500]
@@ -289,7 +291,7 @@ def test_captured_band():
         w = [x - lr * -m * (x + rho * np.sign(-m * x)) for x in w]
         gap.append(abs(w[1] - w[0]))
     rates = np.diff(np.log(gap))
-    assert np.median(rates) == pytest.approx(exponent, rel=1e-3)
+    assert np.median(rates) == relative(exponent, 1e-3)
 
 
 # --- drift to wide minima ----------------------------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ QUARTIC = drift_case(lambda w, p: 0.5 * w[0] ** 2 * (1 + w[1] ** 2) + 0.5 * p.c 
 
 def remainder(loss, eta, rho, side):
     top, direction, slope = sf.sharpness(loss, [0.0, 0.0])
-    assert top == pytest.approx(1) and np.abs(direction) == pytest.approx([1, 0]) and slope == pytest.approx([0, 1])
+    assert top == relative(1, 1e-12) and np.abs(direction) == relative([1, 0], 1e-12) and slope == relative([0, 1], 1e-12)
     a = T.two_cycle_amplitude(top, lr=eta, rho=rho)
     w = side * a * np.array([1.0, 0.0])
     g = loss.gradient(w)
@@ -339,8 +341,8 @@ def test_remainder_bounds_as_stated():
     turn = 2 * b * eta * beta * rho * (e + b * beta / e + b * rho) / (2 * e**2 - b * beta)
     sharp = eta * b * (beta / e + rho) ** 3 / 6 + turn
     about = {"lipschitz": b, "lr": eta, "rho": rho}
-    assert T.wide_minima_remainder(e, version="theorem", **about) == pytest.approx(theorem, rel=1e-14)
-    assert T.wide_minima_remainder(e, **about) == pytest.approx(sharp, rel=1e-14) and sharp < theorem
+    assert T.wide_minima_remainder(e, version="theorem", **about) == relative(theorem, 1e-14)
+    assert T.wide_minima_remainder(e, **about) == relative(sharp, 1e-14) and sharp < theorem
     with pytest.raises(ValueError, match=r"lipschitz: lipschitz\*lr\*rho=1.5; give smaller"):
         T.wide_minima_remainder(e, lipschitz=50.0, lr=eta, rho=rho, version="theorem")
     with pytest.raises(ValueError, match="lipschitz=500: give smaller lr or rho"):
@@ -349,7 +351,7 @@ def test_remainder_bounds_as_stated():
 
 def test_a_lipschitz_third_derivative_is_not_enough():
     """The cubic has a constant third derivative, B = 0 in the printed theorem, and a remainder all the same."""
-    assert np.linalg.norm(remainder(CUBIC, 0.1, 0.1, 1)) == pytest.approx(2.7e-6, rel=0.02)
+    assert np.linalg.norm(remainder(CUBIC, 0.1, 0.1, 1)) == relative(2.7e-6, 0.02)
     assert T.wide_minima_remainder(1.0, lipschitz=0.0, lr=0.1, rho=0.1, version="theorem") == 0
 
 
@@ -361,7 +363,7 @@ def test_ravine_multiplier_and_threshold():
         w = np.array([a, y])
         g = loss.gradient(w)
         after = w - eta * loss.gradient(w + rho * g / np.linalg.norm(g))
-        assert after[0] == pytest.approx(-a, rel=1e-9)
+        assert after[0] == relative(-a, 1e-9)
         assert after[1] / y == pytest.approx(T.ravine_multiplier(lr=eta, rho=rho), abs=1e-5)
         assert (T.ravine_multiplier(lr=eta, rho=rho) > 1) == (rho > 1 - eta)
         assert T.ravine_multiplier(lr=eta, rho=1 - eta) == pytest.approx(1, abs=1e-14)
@@ -381,7 +383,7 @@ def test_ravine_trajectories(start, y):
 
 
 def test_ravine_at_other_radii():
-    assert T.ravine_two_cycle(lr=0.2, rho=0.7) == (pytest.approx(0.175), 0.0)
+    assert T.ravine_two_cycle(lr=0.2, rho=0.7) == (relative(0.175, 1e-12), 0.0)
     with pytest.raises(ValueError, match="give lr below"):
         T.ravine_two_cycle(lr=1.1, rho=1.0)
     end = plain.values(sf.losses.ravine(), sf.sam(lr=0.2, rho=0.82, normalize=True), [[0.1, 0.1]], [2500])[0, 0]
@@ -451,8 +453,8 @@ def test_toy_network_threshold_is_where_the_exponent_changes_sign():
             T.toy_network_exponent(1.0, lr=1e-6, rho=f * edge, batch_size=b, minibatch=minibatch) for f in (0.99, 1.01)
         )
         assert below > 0 > above
-    assert T.toy_network_threshold(batch_size=1) == pytest.approx(1 / 20)
-    assert T.toy_network_threshold(batch_size=np.inf) == pytest.approx(1 / 2)
+    assert T.toy_network_threshold(batch_size=1) == relative(1 / 20, 1e-12)
+    assert T.toy_network_threshold(batch_size=np.inf) == relative(1 / 2, 1e-12)
     low, high = T.toy_network_sgd_window()
     for x, sign in ((0.99 * low, 1), (1.01 * low, -1), (0.99 * high, -1), (1.01 * high, 1)):
         assert np.sign(T.toy_network_exponent(x / 0.1, lr=0.1)) == sign

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from precise import close, ou_variance, phi1, spread
+from tolerance import relative
 
 from samfast import theory as T
 
@@ -75,16 +76,16 @@ def test_table_of_paths():
         for rho, (paired, independent) in zip((0.001, 0.1, 0.5), row, strict=True):
             assert T.paths_to_resolve(t, eigenvalue=-1.0, rho=rho) == pytest.approx(paired, abs=0.5)
             found = T.paths_to_resolve(t, eigenvalue=-1.0, rho=rho, paired=False)
-            assert found == pytest.approx(independent, rel=0.03)  # printed to two digits
+            assert found == relative(independent, 0.03)  # printed to two digits
 
 
 def test_limits():
-    assert T.paths_to_resolve(1e-9, eigenvalue=-1.0, rho=1e-9) == pytest.approx(21, rel=1e-8)
-    assert T.paths_to_resolve(1e-4, eigenvalue=-1.0, rho=1e-4, paired=False) == pytest.approx(36e16, rel=1e-3)
+    assert T.paths_to_resolve(1e-9, eigenvalue=-1.0, rho=1e-9) == relative(21, 1e-8)
+    assert T.paths_to_resolve(1e-4, eigenvalue=-1.0, rho=1e-4, paired=False) == relative(36e16, 1e-3)
     np.testing.assert_array_equal(T.paths_to_resolve([0.0, 1.0], eigenvalue=-1.0, rho=[0.1, 0.0]), np.inf)
     # long after the exponentials overflow, SGD's variance alone is left: z^2 2 sigma^4/sigma^4
-    assert T.paths_to_resolve(1e6, eigenvalue=-1.0, rho=0.5) == pytest.approx(18, rel=1e-12)
-    assert T.paths_to_resolve(1e6, eigenvalue=-1.0, rho=0.5, paired=False) == pytest.approx(18, rel=1e-12)
+    assert T.paths_to_resolve(1e6, eigenvalue=-1.0, rho=0.5) == relative(18, 1e-12)
+    assert T.paths_to_resolve(1e6, eigenvalue=-1.0, rho=0.5, paired=False) == relative(18, 1e-12)
 
 
 def test_paired_simulation():
@@ -105,8 +106,8 @@ def test_paired_simulation():
     sample = x * x - y * y
     variance = 2 * (vx**2 + vy**2 - 2 * c**2)
     assert abs(sample.mean() - (vx - vy)) < 5 * np.sqrt(variance / paths)
-    assert sample.var() == pytest.approx(variance, rel=0.05)
-    assert np.mean(x * y) == pytest.approx(c, rel=0.02)  # sd 0.3 %
+    assert sample.var() == relative(variance, 0.05)
+    assert np.mean(x * y) == relative(c, 0.02)  # sd 0.3 %
 
 
 def test_the_sde_is_the_limit_of_the_recursion():
@@ -118,7 +119,7 @@ def test_the_sde_is_the_limit_of_the_recursion():
         vx, vy = (float(T.em_variance(n, curvature=c, diffusion=d, dt=1 / n)) for c in (e, k))
         c = float(T.em_crn_covariance(n, curvature=e, other_curvature=k, diffusion=d, dt=1 / n))
         errors.append(2 * (vx**2 + vy**2 - 2 * c**2) - exact)
-    assert errors[0] / errors[1] == pytest.approx(2, rel=0.02)
+    assert errors[0] / errors[1] == relative(2, 0.02)
 
 
 def test_discrete_covariance_is_the_recursion():
@@ -126,9 +127,9 @@ def test_discrete_covariance_is_the_recursion():
     for n in range(1, 500):
         covariance = a * b * covariance + 2 * 0.3 * 0.1
         found = T.em_crn_covariance(n, curvature=-0.2, other_curvature=0.3, diffusion=0.3, dt=0.1)
-        assert found == pytest.approx(covariance, rel=1e-12)
+        assert found == relative(covariance, 1e-12)
 
 
 def test_covariance_of_the_sde():
     found = T.crn_covariance(2.0, curvature=-0.7, other_curvature=0.2, diffusion=0.3)
-    assert found == pytest.approx(float(0.6 * 2 * mp.expm1(1.0)), rel=1e-14)
+    assert found == relative(float(0.6 * 2 * mp.expm1(1.0)), 1e-14)
