@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ class Traced:
     wide: bool
     new: dict[str, Any]  # state name -> Vector, Wide or Expr after the step
     features: list[Any]
+    remembered: list[bool]  # for each feature: it is made of the observer's memory alone, and outlasts the state
     params: dict[str, Any]  # name -> symbol or vector of symbols
     draws: int  # numbers per step
     kind: str
@@ -64,7 +65,11 @@ def _one_number(name: str, value: Any) -> T.Expr:
 
 
 def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[str], wide: bool) -> Traced:
-    """Call the loss, the rule and the observer once, on symbols."""
+    """Call the loss, the rule and the observer once, on symbols.
+
+    The observer watches the state before each step, and before each record: so it sees time 0 too. The rows of its memory
+    therefore lag one step behind the state, and the features are those of the memory after the present state.
+    """
     dim = loss.dim
     sizes = {
         **{k: dim if k in loss.vectors else 0 for k in loss.params},
@@ -75,6 +80,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     vectors, y, draws, kind, noise = _noise(loss, rule, wide)
     w = symbol("w", "state", dim, wide)
     v = [symbol(f"v{s}", "state", dim, wide) for s in range(rule.slots)]
+    state_leaves = [e for x in (w, *v) for e in flat([x])]
     memory = T.Vector(T.var(f"m_{i}") for i in range(len(observer.memory)))
     p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", {**params, "step_count": T.var("step", "time")})
     oracle = Oracle(lambda u: loss.trace(u, p, y))
@@ -97,18 +103,18 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
             flag = T.where(condition, 1.0, flag)
         new["alarm"] = flag
 
-    def seen(w: Any, v: Any, t: T.Expr) -> Seen:
-        return Seen(w, v, p, Oracle(lambda u: loss.trace(u, p, y)), memory, t)
-
+    now = Seen(w, velocity, p, Oracle(lambda u: loss.trace(u, p, y)), memory, T.var("step", "time"))
+    watched: Sequence[Any] = ()
     if observer.memory:
-        watched = observer.watch(seen(w1, v1 if rule.slots else v, T.var("after", "time"))) if observer.watch else memory
+        watched = observer.watch(now) if observer.watch else memory
         check(
             len(watched) == len(memory),
             f"observer {observer.name!r}: watch must return {len(memory)} numbers, one for each of memory",
             T.TraceError,
         )
-        new["m"] = T.Vector(_one_number(f"observer {observer.name!r}: watch", x) for x in watched)
-    features = list(observer.features(seen(w, velocity, T.var("step", "time"))))
+        watched = [_one_number(f"observer {observer.name!r}: watch", x) for x in watched]
+        new["m"] = T.Vector(watched)
+    features = list(observer.features(now))
     check(
         len(features) == len(observer.labels),
         f"observer {observer.name!r}: features returned {len(features)} values "
@@ -116,13 +122,24 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         T.TraceError,
     )
     features = [f if isinstance(f, T.Vector) else T.lift(f) for f in features]
+    remembered = [not _mentions([f], state_leaves) for f in features]
+    features = _with_memory(features, dict(zip((m.key for m in memory), watched, strict=True)))
     check(
         not loss.samples or not _mentions(features, y),
         f"observer {observer.name!r} looks at the loss {loss.name!r}, "
         "which has random samples: observe the mean loss by an observer of your own",
         T.TraceError,
     )
-    return Traced(wide, new, features, params, draws, kind, noise)
+    return Traced(wide, new, features, remembered, params, draws, kind, noise)
+
+
+def _with_memory(features: Iterable[Any], memory: dict[bytes, T.Expr]) -> list[Any]:
+    """The features with the memory as it is once the present state has been watched."""
+    out: list[Any] = []
+    for f in features:
+        new = T.substitute(flat([f]), memory)
+        out.append(T.Wide(new[0]) if isinstance(f, T.Wide) else T.Vector(new) if isinstance(f, T.Vector) else new[0])
+    return out
 
 
 def flat(values: Iterable[Any]) -> list[T.Expr]:

@@ -77,8 +77,11 @@ class ModuleWriter(ABC):
         dim = self.layout.dim
         w = symbol("w", "state", dim, self.traced.wide)
         out, labels = [], []
-        for label, f in zip(self.spec.observer.labels, self.traced.features, strict=True):
-            if isinstance(f, T.Vector):
+        for label, f, remembered in zip(self.spec.observer.labels, self.traced.features, self.traced.remembered, strict=True):
+            if remembered:  # stays what it is when the path runs away later
+                out += flat([f])
+                labels += [f"{label}{i}" for i in range(len(f))] if isinstance(f, T.Vector) else [label]
+            elif isinstance(f, T.Vector):
                 out += [tainted(e, w) for e in flat([f])]
                 labels += [f"{label}{i}" for i in range(dim if isinstance(f, T.Wide) else len(f))]
             else:

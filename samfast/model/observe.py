@@ -41,9 +41,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-LARGE = 1e30  # beyond every feature, and finite in float32
-
-
 def position() -> Observer:
     """The coordinates w_0, ..., w_(dim-1)."""
     return Observer("position", lambda s: [s.w], ("w",))
@@ -114,9 +111,11 @@ def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
 
 
 def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Numbers) -> Observer:
-    """The number of updates after which condition(seen) first holds; -1 as long as it has not.
+    """The number of updates after which condition(seen) first holds, 0 if it does at the start; -1 as long as it has not.
 
-    first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
+    What was seen stays when the path runs away later. The condition is a comparison of numbers:
+
+        first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
     for key, value in params.items():
         parameter(key, value)
@@ -128,7 +127,7 @@ def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Nu
 
 
 def escape(*, level: Numbers) -> Observer:
-    """The number of updates after which the loss first exceeds `level`; -1 as long as it has not."""
+    """The number of updates after which the loss first exceeds `level`, 0 if it does at the start; -1 as long as it has not."""
     return first(lambda s: s.grad.value(s.w) > s.p.level, name="escape", level=level)
 
 
@@ -145,16 +144,17 @@ def exit_time(*, radius: Numbers) -> Observer:
 
 
 def running_max(observer: Observer, *, dim: int = 1) -> Observer:
-    """The largest value so far of what an observer without memory records, over the updates done (at time 0: its value).
+    """The largest value so far, the start included, of what an observer without memory records.
 
-    dim: the length of the features, 1 for numbers. Labels get the prefix "max_".
+    Values that are not finite do not count, so that the maximum stays when the path runs away. dim: the length of the
+    features, 1 for numbers. Labels get the prefix "max_".
     """
-    return _extreme(observer, dim, "max_", T.maximum, -LARGE)
+    return _extreme(observer, dim, "max_", lambda x, m: T.where(x > m, T.where(x < np.inf, x, m), m), -np.inf)
 
 
 def running_min(observer: Observer, *, dim: int = 1) -> Observer:
     """The smallest value so far; see `running_max`."""
-    return _extreme(observer, dim, "min_", T.minimum, LARGE)
+    return _extreme(observer, dim, "min_", lambda x, m: T.where(x < m, T.where(x > -np.inf, x, m), m), np.inf)
 
 
 def _extreme(observer: Observer, dim: int, prefix: str, better: Callable[[Any, Any], Any], worst: float) -> Observer:
@@ -175,7 +175,7 @@ def _extreme(observer: Observer, dim: int, prefix: str, better: Callable[[Any, A
         return [better(x, m) for x, m in zip(flat, s.m, strict=True)]
 
     def features(s: Seen) -> list[Any]:
-        values = best(s)
+        values = list(s.m)
         return values if n == 1 else [T.Vector(values[i : i + n]) for i in range(0, len(values), n)]
 
     labels = tuple(prefix + label for label in observer.labels)

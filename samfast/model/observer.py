@@ -27,8 +27,10 @@ class Seen:
 class Observer:
     """features(seen) -> numbers (or vectors) recorded at each recorded time.
 
-    memory: initial values of the observer's own numbers, carried along each path; watch(seen) -> their new values, run
-    after every step. labels name the features; a vector feature "w" of dimension 2 becomes w0, w1.
+    memory: initial values of the observer's own numbers, carried along each path; watch(seen) -> their new values, called
+    at time 0 and after every step. labels name the features; a vector feature "w" of dimension 2 becomes w0, w1.
+
+    A feature that is made of memory alone stays when the path runs away later; one that needs w or v is then not a number.
     """
 
     name: str

@@ -76,18 +76,67 @@ def test_what_is_followed_at_every_step():
     loss, moved = BEALE.value(path), np.linalg.norm(path - path[0], axis=-1)
 
     def first(flags, until):
-        """Step 0 does not count."""
-        flags = flags[1 : until + 1]
-        return np.where(flags.any(0), flags.argmax(0) + 1, -1)
+        flags = flags[: until + 1]
+        return np.where(flags.any(0), flags.argmax(0), -1)
 
-    for row, until in zip(seen[1:], (25, steps), strict=True):
+    for row, until in zip(seen, (0, 25, steps), strict=True):
         np.testing.assert_array_equal(row[:, 0], first(path[..., 0] > 0.05, until))
-        np.testing.assert_allclose(row[:, 1], loss[1 : until + 1].max(0), rtol=1e-13)
-        np.testing.assert_array_equal(row[:, 2:4], path[1 : until + 1].min(0))
+        np.testing.assert_allclose(row[:, 1], loss[: until + 1].max(0), rtol=1e-13)
+        np.testing.assert_array_equal(row[:, 2:4], path[: until + 1].min(0))
         np.testing.assert_array_equal(row[:, 4], first(loss > 25.0, until))
         np.testing.assert_array_equal(row[:, 5], first(moved > 0.4, until))
-    assert {-1} < set(seen[2, :, 0]) and len(set(seen[2, :, 5])) > 1
-    np.testing.assert_allclose(seen[0], np.column_stack([[-1] * 3, loss[0], path[0], [-1] * 3, [-1] * 3]), rtol=1e-13)
+    assert {-1, 0} < set(seen[2, :, 0]) and len(set(seen[2, :, 5])) > 1
+    assert (loss.max(0) > loss[1:].max(0)).any() and (path.min(0) < path[1:].min(0)).any(), "a start that is the extreme"
+
+
+@pytest.mark.parametrize("record", [[0, 3], [3], [0, 1, 2, 3]])
+@pytest.mark.parametrize("dim", [1, 12], ids=["narrow", "wide"])
+def test_the_start_counts(record, dim):
+    """What holds at time 0 is seen at time 0; the largest value does not fall below the first, whatever is recorded."""
+    observe = O.several(
+        O.first(lambda s: sf.dot(s.w, s.w) > 0.5, name="out"),
+        O.escape(level=0.25),
+        O.running_max(O.loss_value()),
+        O.running_min(O.loss_value()),
+        Counter,
+    )
+    start = np.zeros((2, dim))
+    start[:, 0] = 1.0, 0.5
+    seen = plain.values(sf.losses.quadratic(np.ones(dim)), sf.gd(lr=0.5), start, record, observe=observe)
+    fall = 0.5 * start[:, 0] ** 2 * 0.25 ** np.array(record)[:, None]
+    expected = [np.tile([0, -1], (len(record), 1))] * 2 + [np.tile([0.5, 0.125], (len(record), 1)), fall]
+    np.testing.assert_allclose(seen[..., :4], np.stack(expected, -1), rtol=1e-14)
+    np.testing.assert_array_equal(seen[..., 4], np.tile(np.array(record)[:, None] + 1.0, (1, 2)))
+
+
+Counter = O.Observer("counter", lambda s: [s.m[0]], ("times",), (0.0,), lambda s: [s.m[0] + 1])
+
+
+@pytest.mark.parametrize("momentum, lr, last", [(None, 0.1, 10_000), (0.9, 0.01, 20_000)])
+@pytest.mark.parametrize("policy", ["keep", "mask"])
+def test_an_exit_that_was_seen_stays(policy, momentum, lr, last):
+    """On w'' = w the path overflows long after it has left; what was recorded of it remains, and nothing has diverged."""
+    loss, rule = sf.losses.quadratic([-1.0]), sf.gd(lr=lr, momentum=momentum)
+    observe = O.several(O.exit_time(radius=0.2), O.first(lambda s: s.w[0] > 1.0, name="beyond"))
+    options = {"observe": observe, "on_divergence": policy, "values": True, "seed": 3}
+    early, late = (sf.simulate(loss, rule, [1e-3], record=[0, n], **options) for n in (600, last))
+    assert np.isinf(sf.simulate(loss, rule, [1e-3], record=[last], on_divergence="keep", values=True).values).all()
+    np.testing.assert_array_equal(late.values, early.values)
+    np.testing.assert_array_equal(late.mean, early.mean)
+    assert (late.mean[-1] > 0).all() and late.count.tolist() == [1, 1] and len(late.diverged) == 0
+    if momentum is None:
+        assert late.mean[-1].tolist() == [np.ceil(np.log(201) / np.log(1.1)), np.ceil(np.log(1000) / np.log(1.1))]
+
+
+def test_an_extreme_that_was_seen_stays():
+    """The largest loss of a path on -w^2/2 is that of its start; the smallest one is where float64 ended."""
+    loss, rule = sf.losses.quadratic([-1.0]), sf.gd(lr=0.5)
+    observe = O.several(O.running_max(O.loss_value()), O.running_max(O.side(lambda w: w[0])))
+    run = sf.simulate(loss, rule, [1.0], record=[0, 10, 10_000], observe=observe, on_divergence="mask")
+    assert run.mean.tolist() == [[-0.5, 1.0]] * 3 and len(run.diverged) == 0
+    with pytest.warns(sf.DivergenceWarning, match="1 of 1 paths"):
+        run = sf.simulate(loss, rule, [1.0], record=[10_000], observe=O.several(O.loss_value(), O.running_max(O.loss_value())))
+    assert run.count.tolist() == [0], "one count serves all features of a time"
 
 
 @pytest.mark.parametrize(
