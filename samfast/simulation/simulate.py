@@ -51,7 +51,8 @@ def simulate(
     the final state (then the run cannot be resumed).
     on_divergence: "mask" leaves a path out of the statistics at the recorded times at which a feature is not a number
     or farther than 1e75 from its start, or a coordinate is not finite, and warns; "raise" raises FloatingPointError;
-    "keep" leaves it in.
+    "keep" leaves it in. What an observer has stored along the way (exit times, running extremes) does not need the
+    coordinates any more and stays; beside a feature that does need them, one count serves both.
     executor: any concurrent.futures executor (default: threads); the result is bitwise the same under all of them.
     progress: True for a bar, or a function (paths done, paths).
     """
