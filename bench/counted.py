@@ -113,7 +113,7 @@ def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[
     code = nvidia.compile(program, module, HOPPER)
     inner, around = steps_loops(*disassembled(code.cubin))
     if program.calls and not any(PHILOX in x for x in inner):  # several turns of the loop of steps use one draw
-        inner = around + inner * (program.served // module.CHAIN - 1)
+        inner = around + inner * (program.served // module.UNROLL - 1)
     units = Counter(pipe(x) for x in inner)
     steps = program.served * program.group
     total = sum(units.values())

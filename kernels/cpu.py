@@ -3,27 +3,29 @@
 Every lane loop has a constant trip count, constant row strides and no branch, so LLVM turns each into full-width vector
 code; one element width per loop (64 bit for Philox and float64 states, 32 bit for float32 normals).
 """
-from samfast.kernels.example import *  # linked: everything above this line is replaced at render time
+
+from samfast.kernels.stubs import *  # linked: everything above this line is replaced at render time
 
 
-@block
+@outline
 def words(H, D, call, high, k0, k1):
     """Rows 0 .. 3 of D: the words of one Philox call. Paths 2l and 2l+1 go together: a 64-bit store of two words."""
     P = paired(D)
-    d, e, f = middle(u64(call), high, k0, k1)
+    d, e, f = rounds_of_call(u64(call), high, k0, k1)
     for l in range(HALF):
-        P[l], P[HALF + l], P[W + l], P[W + HALF + l] = tails(
-            H[l], H[W + l], H[2 * W + l], H[HALF + l], H[W + HALF + l], H[2 * W + HALF + l], d, e, f, k0, k1)
+        P[l], P[HALF + l], P[W + l], P[W + HALF + l] = last_rounds_of_two(
+            H[l], H[W + l], H[2 * W + l], H[HALF + l], H[W + HALF + l], H[2 * W + HALF + l], d, e, f, k0, k1
+        )
 
 
-@stage
+@inline
 def signs(H, D, call, high, k0, k1):
     """Rows 4m .. 4m+3 of D: the words of Philox calls call+m, for the paths whose heads are in H."""
     for m in range(CALLS):
         words(H, rest(D, 4 * m * W), call + m, high, k0, k1)
 
 
-@block
+@outline
 def normals(H, D, call, high, k0, k1):
     """The same rows, as normals. Radius and angle have loops of their own: AVX2 has 16 registers for 22 constants."""
     X, R = scratch(4, u32), scratch(1, B)
@@ -37,54 +39,54 @@ def normals(H, D, call, high, k0, k1):
                 Dp[l], Dp[W + l] = turned(R[l], Xp[W + l])
 
 
-@block
-def widened(H, D, call, high, k0, k1):
-    """The same normals, converted once for all configurations."""
+@outline
+def as_float64(H, D, call, high, k0, k1):
+    """The same normals, converted once for all settings."""
     Y = scratch(ROWS, f32)
     normals(H, Y, call, high, k0, k1)
     for l in range(ROWS * W):
         D[l] = Y[l]
 
 
-@stage
+@inline
 def silent(H, D, call, high, k0, k1):
     pass
 
 
-@stage
+@inline
 def one_step(S, D, j, k, params, c):
-    """Step k of configuration c; it is step j of the numbers at hand."""
-    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), values(params, c), u32(j * STRIDE % PACK)
+    """Step k of setting c; it is step j of the numbers at hand."""
+    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), parameters(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
         store(Sc, 0, l, advance(load(Sc, 0, l), one(R, l, shift), k, p))
 
 
-@stage
+@inline
 def many_steps(S, D, j, k, params, c):
-    """CHAIN steps of configuration c, the state in registers."""
-    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), values(params, c), u32(j * STRIDE % PACK)
+    """UNROLL steps of setting c, the state in registers."""
+    R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), parameters(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
-        store(Sc, 0, l, chain(load(Sc, 0, l), many(R, l, shift), k, p))
+        store(Sc, 0, l, unrolled(load(Sc, 0, l), many(R, l, shift), k, p))
 
 
-@stage
+@inline
 def look(S, G, k, params, c):
-    """The features of configuration c after k steps."""
-    Sc, p = rest(S, c * NS * W), values(params, c)
+    """The features of setting c after k steps."""
+    Sc, p = rest(S, c * NS * W), parameters(params, c)
     for l in range(W):
         keep(G, l, observe(load(Sc, 0, l), k, p))
 
 
-@stage
+@inline
 def steps_alone(S, D, j, k, params, C):
-    """CHAIN steps of every configuration."""
+    """UNROLL steps of every setting."""
     for c in range(C):
         many_steps(S, D, j, k, params, c)
 
 
-@stage
+@inline
 def steps_grouped(S, D, j, k, params, C):
-    """The same; GROUP configurations share each load of the numbers."""
+    """The same; GROUP settings share each load of the numbers."""
     c = 0
     while c + GROUP <= C:
         many_steps_of_group(S, D, j, k, params, c)
@@ -94,14 +96,14 @@ def steps_grouped(S, D, j, k, params, C):
         c += 1
 
 
-@stage
+@inline
 def first_two(G, about, l):
     """Of lanes l and HALF + l: the sum of the features about the shift, and of their squares."""
     x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
     return x + y, x * x + y * y
 
 
-@stage
+@inline
 def next_two(G, about, l):
     """The same of their third and fourth powers."""
     x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
@@ -109,8 +111,8 @@ def next_two(G, about, l):
     return x * xx + y * yy, xx * xx + yy * yy
 
 
-@stage
-def halved(two, G, about, A):
+@inline
+def first_levels(two, G, about, A):
     """Rows 0 and 1 of A: the first level of the tree of two sums, or the first three if HALF = 128, where 32 are left."""
     if HALF == 128:
         for l in range(32):
@@ -124,10 +126,10 @@ def halved(two, G, about, A):
             A[l], A[HALF + l] = two(G, about, l)
 
 
-@stage
-def total(a, b):
+@inline
+def tree_sum(a, b):
     """Sum of what is left of HALF sums (HALF = 128, or at most 32), going on in one fixed tree; b: what comes between."""
-    if HALF == 128:                             # 32 are left: two levels at a time, into another row, for full vectors
+    if HALF == 128:  # 32 are left: two levels at a time, into another row, for full vectors
         for l in range(8):
             b[l] = (a[l] + a[16 + l]) + (a[8 + l] + a[24 + l])
         return ((b[0] + b[4]) + (b[2] + b[6])) + ((b[1] + b[5]) + (b[3] + b[7]))
@@ -143,7 +145,7 @@ def total(a, b):
     return (a[0] + a[2]) + (a[1] + a[3])
 
 
-@block
+@outline
 def moments(G, shift, c, live, sums, at):
     """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). True if all is within the limit."""
     A, B = scratch(2, f64), scratch(1, f64)
@@ -152,18 +154,18 @@ def moments(G, shift, c, live, sums, at):
         Gf, about = rest(G, f * W), shift[c * NF + f]
         for l in range(live, W):
             Gf[l] = T(about)
-        halved(first_two, Gf, about, A)
-        sums[at + f * NM], sums[at + f * NM + 1] = total(A, B), total(rest(A, HALF), B)
+        first_levels(first_two, Gf, about, A)
+        sums[at + f * NM], sums[at + f * NM + 1] = tree_sum(A, B), tree_sum(rest(A, HALF), B)
         if NM > 2:
-            halved(next_two, Gf, about, A)
-            sums[at + f * NM + 2] = total(A, B)
+            first_levels(next_two, Gf, about, A)
+            sums[at + f * NM + 2] = tree_sum(A, B)
             if NM > 3:
-                sums[at + f * NM + 3] = total(rest(A, HALF), B)
+                sums[at + f * NM + 3] = tree_sum(rest(A, HALF), B)
         worst += sums[at + f * NM + 1]
     return worst <= LIMIT * LIMIT
 
 
-@block
+@outline
 def clean(G, shift, c, live, bad, at, k):
     """Paths that diverged get the shift as their features, so that they add nothing, and k in `bad` if they are new.
 
@@ -184,19 +186,19 @@ def clean(G, shift, c, live, bad, at, k):
 
 
 @driver
-def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, count, bad, trace, S, Z, G, stop):
-    """Advance paths first .. first+n-1 from step `start` to times[-1], for every configuration, on shared noise.
+def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, count, bad, values, S, Z, G, stop):
+    """Advance paths first .. first+n-1 from step `start` to record[-1], for every setting, on shared noise.
 
     Arrays are flat, of the shapes: state (C, NS, n) is read and updated | params (1 or R, C, columns), not flat: one
-    table, or one for the steps up to each recorded time | shift (C, NF) float64 | times (R,) ascending
+    table, or one for the steps up to each recorded time | shift (C, NF) float64 | record (R,) ascending
     sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths | count (blocks, C, R) int64: paths
     in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged; if mask, it is left out of the
-    sums | trace (C, R, NF, n) or size 0 | S (C, NS, W), Z, G scratch
+    sums | values (C, R, NF, n) or size 0 | S (C, NS, W), Z, G scratch
     first is a multiple of W, or n = 1: a block shares the high half of its path numbers
     stop (1,): set to 1 by another thread to give up. Holds no GIL, starts no threads. Returns the steps done.
     """
-    C, R = params.shape[1], times.shape[0]
-    H, D, F = scratch(3, u64), rows_of_noise(Z), rows_of_features(G)    # what Philox owes to the path; numbers; features
+    C, R = params.shape[1], record.shape[0]
+    H, D, F = scratch(3, u64), rows_of_noise(Z), rows_of_features(G)  # what Philox owes to the path; numbers; features
     s0, s1 = seed & LO, seed >> S32
     k = start
     for base in range(0, n, W):
@@ -205,7 +207,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
         for l in range(HALF):
             for odd in range(2):
                 i = l + odd * HALF
-                H[i], H[W + i], H[2 * W + i] = head(u64(first + base + 2 * l + odd), tag, s0)
+                H[i], H[W + i], H[2 * W + i] = rounds_of_path(u64(first + base + 2 * l + odd), tag, s0)
         for i in range(C * NS):
             row, Si = rest(state, i * n + base), rest(S, i * W)
             for l in range(W):
@@ -213,15 +215,15 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
         k = start
         for r in range(R):
             now = params[r if params.shape[0] > 1 else 0]
-            while k < times[r]:
-                j = k % SERVED                               # steps already served by the numbers at hand
+            while k < record[r]:
+                j = k % SERVED  # steps already served by the numbers at hand
                 if j == 0 or k == start:
                     if stop[0] != 0:
                         return k
                     draw(H, D, k // SERVED * CALLS, high, s0, s1)
-                if j % CHAIN == 0 and k + CHAIN <= times[r]:
+                if j % UNROLL == 0 and k + UNROLL <= record[r]:
                     steps(S, D, j, k, now, C)
-                    k += CHAIN
+                    k += UNROLL
                 else:
                     for c in range(C):
                         one_step(S, D, j, k, now, c)
@@ -229,9 +231,9 @@ def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, cou
             for c in range(C):
                 look(S, F, k, now, c)
                 at = (base // W * C + c) * R + r
-                if trace.size > 0:
+                if values.size > 0:
                     for f in range(NF):
-                        row, Ff = rest(trace, ((c * R + r) * NF + f) * n + base), rest(F, f * W)
+                        row, Ff = rest(values, ((c * R + r) * NF + f) * n + base), rest(F, f * W)
                         for l in range(live):
                             row[l] = Ff[l]
                 count[at] = live

@@ -2,23 +2,24 @@
 
 The steps themselves follow one another with the state in registers. All numbers and all sums have the bits of cpu.py.
 """
-from samfast.kernels.example import *  # linked: everything above this line is replaced at render time
+
+from samfast.kernels.stubs import *  # linked: everything above this line is replaced at render time
 
 
-@block
+@outline
 def words(H, D, call, high, k0, k1):
     """Rows 0 .. 3 of D: the words of the calls call, call + CALLS, ... of the path whose head is in H, one in each lane."""
     a, b, c = H[0], H[1], H[2]
     for l in range(W):
-        d, e, f = middle(u64(call + l * CALLS), high, k0, k1)
-        w0, w1, w2, w3 = tails(a, b, c, a, b, c, d, e, f, k0, k1)   # twice the same path: computed once
+        d, e, f = rounds_of_call(u64(call + l * CALLS), high, k0, k1)
+        w0, w1, w2, w3 = last_rounds_of_two(a, b, c, a, b, c, d, e, f, k0, k1)  # twice the same path: computed once
         D[l], D[W + l], D[2 * W + l], D[3 * W + l] = u32(w0), u32(w1), u32(w2), u32(w3)
 
 
-@stage
+@inline
 def walk(state, D, base, k, to, params, c):
-    """Steps k .. to-1 of configuration c; the numbers at hand begin with those of step `base`."""
-    s, p = load(state, c * NS), values(params, c)
+    """Steps k .. to-1 of setting c; the numbers at hand begin with those of step `base`."""
+    s, p = load(state, c * NS), parameters(params, c)
     while k < to:
         j = (k - base) % SERVED * STRIDE
         s = advance(s, one(rest(D, j // PACK * W), (k - base) // SERVED, u32(j % PACK)), k, p)
@@ -26,7 +27,7 @@ def walk(state, D, base, k, to, params, c):
     store(state, c * NS, s)
 
 
-@stage
+@inline
 def moments(F, shift, c, sums, at):
     """As in cpu.py, where zeros are added in the other lanes: -0 becomes 0."""
     worst = 0.0
@@ -42,7 +43,7 @@ def moments(F, shift, c, sums, at):
     return worst <= LIMIT * LIMIT
 
 
-@stage
+@inline
 def left(F, shift, c):
     """Whether the path is still within the limit; if not, it gets the shift as its features, so that it adds nothing."""
     ok = True
@@ -55,36 +56,36 @@ def left(F, shift, c):
 
 
 @driver
-def run(first, start, n, seed, tag, state, params, shift, mask, times, sums, count, bad, trace, S, Z, G, stop):
-    """Advance path `first` from step `start` to times[-1], for every configuration, on shared noise.
+def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, count, bad, values, S, Z, G, stop):
+    """Advance path `first` from step `start` to record[-1], for every setting, on shared noise.
 
     Arrays as in cpu.py, with n = 1; S, Z and G are not used. Returns the steps done.
     """
-    C, R = params.shape[1], times.shape[0]
+    C, R = params.shape[1], record.shape[0]
     H, D, F = scratch(3, u64), scratch(ROWS, N), scratch(NF, T)
     s0, s1, high = seed & LO, seed >> S32, u64(first) >> S32
-    H[0], H[1], H[2] = head(u64(first), tag, s0)
+    H[0], H[1], H[2] = rounds_of_path(u64(first), tag, s0)
     k = start
-    base = end = start                                       # numbers of the steps base .. end-1 are at hand
+    base = end = start  # numbers of the steps base .. end-1 are at hand
     for r in range(R):
         now = params[r if params.shape[0] > 1 else 0]
-        while k < times[r]:
+        while k < record[r]:
             if k >= end:
                 if stop[0] != 0:
                     return k
                 draw(H, D, k // SERVED * CALLS, high, s0, s1)
                 base = k // SERVED * SERVED
                 end = base + W * SERVED
-            to = times[r] if times[r] < end else end
+            to = record[r] if record[r] < end else end
             for c in range(C):
                 walk(state, D, base, k, to, now, c)
             k = to
         for c in range(C):
             at = c * R + r
-            keep(F, observe(load(state, c * NS), k, values(now, c)))
-            if trace.size > 0:
+            keep(F, observe(load(state, c * NS), k, parameters(now, c)))
+            if values.size > 0:
                 for f in range(NF):
-                    trace[at * NF + f] = F[f]
+                    values[at * NF + f] = F[f]
             count[at] = 1
             if not moments(F, shift, c, sums, at * NF * NM) and mask and not left(F, shift, c):
                 count[at] = 0

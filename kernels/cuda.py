@@ -1,16 +1,17 @@
 """CUDA driver: one thread per path, W threads per block; a thread keeps its state, parameters and numbers in registers.
 
-GROUP configurations of a sweep share each draw. Features are summed in the tree of the CPU driver, in shared memory,
+GROUP settings of a sweep share each draw. Features are summed in the tree of the CPU driver, in shared memory,
 without atomics: the same bits on every device.
 """
-from samfast.kernels.example_cuda import *  # linked: everything above this line is replaced at render time
+
+from samfast.kernels.stubs_cuda import *  # linked: everything above this line is replaced at render time
 
 
 @device
 def words(h, call, high, seed, keys):
     """The four words of one Philox call of one path."""
-    d, e, f = middle(call, high, seed & LO, seed >> S32)
-    return tail(h[0], h[1], h[2], d, e, f, keys)
+    d, e, f = rounds_of_call(call, high, seed & LO, seed >> S32)
+    return last_rounds(h[0], h[1], h[2], d, e, f, keys)
 
 
 @device
@@ -23,7 +24,7 @@ def normals(h, call, high, seed, keys):
 
 
 @device
-def sums_of(A, t):
+def tree_sums(A, t):
     """The sums of both rows of A, in one fixed tree; A is used up."""
     half = HALF // 2
     while half > 2:
@@ -36,8 +37,8 @@ def sums_of(A, t):
 
 
 @device
-def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
-    """The moments of one configuration's features at recorded time r, as the CPU driver's `moments` and `clean`."""
+def moments(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
+    """The moments of one setting's features at recorded time r, as the CPU driver's `moments` and `clean`."""
     t, at = i64(cuda.threadIdx.x), (block * C + c) * R + r
     X = cuda.shared.array(W, f64)
     A = cuda.shared.array(W, f64)
@@ -64,7 +65,7 @@ def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, v
                 else:
                     A[t], A[HALF + t] = a * aa + b * bb, aa * aa + bb * bb
             cuda.syncthreads()
-            one, two = sums_of(A, t)
+            one, two = tree_sums(A, t)
             if t == 0:
                 sums[(at * NF + f) * NM + m] = one
                 if m + 1 < NM:
@@ -73,47 +74,70 @@ def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, v
 
 
 @driver
-def run(first, start, end, n, C, R, r0, r1, tables, seed, tag, keys, mask, keep, state, params, shift, times, sums, count, bad,
-        values, G):
-    """Advance paths first .. first+n-1 from step `start` to step `end`, for every configuration, on shared noise.
+def run(
+    first,
+    start,
+    end,
+    n,
+    C,
+    R,
+    r0,
+    r1,
+    tables,
+    seed,
+    tag,
+    keys,
+    mask,
+    keep,
+    state,
+    params,
+    shift,
+    record,
+    sums,
+    count,
+    bad,
+    values,
+    G,
+):
+    """Advance paths first .. first+n-1 from step `start` to step `end`, for every setting, on shared noise.
 
     keys: round keys 3 to 10 of the seed, 16 numbers. Flat arrays:
     state (C, NS, n) is read and updated | params (tables, C, COLUMNS): one table, or one for the steps up to each recorded
-    time | shift (C, NF) float64 | times (R,) ascending; r0 .. r1-1 are those from start to end
+    time | shift (C, NF) float64 | record (R,) ascending; r0 .. r1-1 are those from start to end
     sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths | count (blocks, C, R) int64: paths
     in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged; if mask, it is left out of the
     sums | values (C, R, NF, n), written if keep | G not used
-    Grid: any number of blocks of W threads, (paths, configurations).
+    Grid: any number of blocks of W threads, (paths, settings).
     """
     block = i64(cuda.blockIdx.x)
     while block * W < n:
         x = block * W + i64(cuda.threadIdx.x)
         live = x < n
         path = u64(first + (x if live else n - 1))
-        high, h = path >> S32, head(path, tag, seed & LO)
+        high, h = path >> S32, rounds_of_path(path, tag, seed & LO)
         c = i64(cuda.blockIdx.y) * GROUP
         while c < C:
             s, d = begin(state, c, C, n, x if live else n - 1), blank()
-            k, j, call = start, start % SERVED, u64(start // SERVED * CALLS)     # j: steps that d has served
+            k, j, call = start, start % SERVED, u64(start // SERVED * CALLS)  # j: steps that d has served
             for r in range(r0, r1 + 1):
-                until = times[r] if r < r1 else end
+                until = record[r] if r < r1 else end
                 p = settings(params, (r if r < R else R - 1) if tables > 1 else 0, c, C)
                 while k < until:
-                    while j == 0 and k + SERVED <= until:           # a loop of its own: nearly all time goes by here
+                    while j == 0 and k + SERVED <= until:  # a loop of its own: nearly all time goes by here
                         d = draw(h, call, high, seed, keys)
-                        for m in range(0, SERVED, CHAIN):
-                            s = chains(s, many(d, m), k + m, p)
+                        for m in range(0, SERVED, UNROLL):
+                            s = unrolled_all(s, many(d, m), k + m, p)
                         k += SERVED
                         call += u64(CALLS)
                     if k < until:
                         if j == 0 or k == start:
                             d = draw(h, call, high, seed, keys)
                             call += u64(CALLS)
-                        s = advances(s, one(d, j), k, p)
+                        s = advance_all(s, one(d, j), k, p)
                         k += 1
                         j = j + 1 if j + 1 < SERVED else 0
                 if r < r1:
-                    records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)
+                    moments_of_all(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)
             if live:
                 finish(state, c, C, n, x, s)
             c += i64(cuda.gridDim.y) * GROUP

@@ -1,22 +1,46 @@
 """CUDA driver of programs of many coordinates: one thread per path, the state in the device's memory."""
-from samfast.kernels.example_cuda import *  # linked: everything above this line is replaced at render time
+
+from samfast.kernels.stubs_cuda import *  # linked: everything above this line is replaced at render time
 
 
 @driver
-def run(first, start, end, n, C, R, r0, r1, tables, seed, tag, keys, mask, keep, state, params, shift, times, sums, count, bad,
-        values, G):
+def run(
+    first,
+    start,
+    end,
+    n,
+    C,
+    R,
+    r0,
+    r1,
+    tables,
+    seed,
+    tag,
+    keys,
+    mask,
+    keep,
+    state,
+    params,
+    shift,
+    record,
+    sums,
+    count,
+    bad,
+    values,
+    G,
+):
     """As the driver of short programs; G (C, NF, n) is scratch for the features."""
     block = i64(cuda.blockIdx.x)
     while block * W < n:
         x = block * W + i64(cuda.threadIdx.x)
         live = x < n
         path = u64(first + (x if live else n - 1))
-        high, h = path >> S32, head(path, tag, seed & LO)
+        high, h = path >> S32, rounds_of_path(path, tag, seed & LO)
         c = i64(cuda.blockIdx.y)
         while c < C:
             k, o, g = start, c * NS * n + x, c * NF * n + x
             for r in range(r0, r1 + 1):
-                until = times[r] if r < r1 else end
+                until = record[r] if r < r1 else end
                 q = (((r if r < R else R - 1) if tables > 1 else 0) * C + c) * COLUMNS
                 while k < until:
                     if live:
@@ -25,6 +49,6 @@ def run(first, start, end, n, C, R, r0, r1, tables, seed, tag, keys, mask, keep,
                 if r < r1:
                     if live:
                         look(state, params, k, o, n, q, G, g)
-                    record((G, g, n), live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep)
+                    moments((G, g, n), live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep)
             c += i64(cuda.gridDim.y)
         block += i64(cuda.gridDim.x)

@@ -12,8 +12,9 @@ Largest error in units in the last place (ulp), over all 2^32 arguments:
 nan -> nan; exp(-inf) = 0, exp(inf) = log(inf) = inf, sin and cos of +-inf are nan, tanh(+-inf) = +-1;
 sin(-0) = tanh(-0) = -0.
 """
+
 import numpy as np
-from samfast.kernels.plain import device, fma  # linked: everything above this line is replaced at render time
+from samfast.kernels.target_python import device, fma  # linked: everything above this line is replaced at render time
 
 # No product feeds a sum except through `fma`: a compiler has nothing left to contract, so the bits agree.
 # Integers are cast back to 32 bits after each operation: Numba widens them, and would halve the lanes.
@@ -34,8 +35,9 @@ X32_EXP_TOP, X32_EXP_END = np.float32(89.0), np.float32(-104.5)  # inf above, 0 
 X32_TANH_SHIFT = np.float32(12582912.0 + 127.0)
 X32_TANH_TOP = np.float32(10.0)  # 1 above
 # (exp(r) - 1 - r - r^2/2)/r^3 on abs(r) <= 0.3467; relative to r the error is 2^-31.1.
-(X32_E0, X32_E1, X32_E2, X32_E3, X32_E4) = (np.float32(v) for v in (
-    1.6666667e-01, 4.166649e-02, 8.333208e-03, 1.3932671e-03, 1.9944267e-04))
+(X32_E0, X32_E1, X32_E2, X32_E3, X32_E4) = (
+    np.float32(v) for v in (1.6666667e-01, 4.166649e-02, 8.333208e-03, 1.3932671e-03, 1.9944267e-04)
+)
 
 # log. log(2) = the first 16 bits (exact times any exponent) + the rest.
 X32_LOG_LN2, X32_LOG_LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606765330187e-06)
@@ -43,18 +45,27 @@ X32_LOG_ROOT = np.int32(0x3F3504F3)  # the bits of sqrt(1/2)
 X32_LOG_TINY, X32_LOG_SCALE, X32_LOG_TINY_BIAS = np.float32(2.0**-126), np.float32(2.0**23), np.float32(23.0)
 X32_MAX, X32_INF, X32_NAN = np.float32(3.4028234663852886e38), np.float32(np.inf), np.float32(np.nan)
 # (log(1 + f) - f + f^2/2)/f^3 on -0.293 <= f <= 0.4143; relative to f the error is 2^-30.3.
-(X32_L0, X32_L1, X32_L2, X32_L3, X32_L4, X32_L5, X32_L6, X32_L7, X32_L8) = (np.float32(v) for v in (
-    3.333331e-01, -2.4999987e-01, 2.0002225e-01, -1.6669251e-01, 1.4218669e-01, -1.23843275e-01, 1.187299e-01,
-    -1.17901064e-01, 6.9156155e-02))
+(X32_L0, X32_L1, X32_L2, X32_L3, X32_L4, X32_L5, X32_L6, X32_L7, X32_L8) = (
+    np.float32(v)
+    for v in (
+        3.333331e-01,
+        -2.4999987e-01,
+        2.0002225e-01,
+        -1.6669251e-01,
+        1.4218669e-01,
+        -1.23843275e-01,
+        1.187299e-01,
+        -1.17901064e-01,
+        6.9156155e-02,
+    )
+)
 
 # sin and cos. pi/2 in three parts of 24 bits; the first rounded down, since -0 needs a positive second part.
 X32_TRIG_TOP, X32_TRIG_SHIFT = np.float32(2.0**22), np.float32(12582912.0)
 X32_TRIG_INV = np.float32(0.63661977)
-(X32_PI0, X32_PI1, X32_PI2) = (np.float32(v) for v in (
-    1.570796251296997, 7.549790126404332e-08, -1.7151245100058819e-15))
+(X32_PI0, X32_PI1, X32_PI2) = (np.float32(v) for v in (1.570796251296997, 7.549790126404332e-08, -1.7151245100058819e-15))
 # (r - sin(r))/r^3 in r^2 on abs(r) <= 0.787; relative to sin(r) the error is 2^-32.5.
-(X32_S0, X32_S1, X32_S2, X32_S3) = (np.float32(v) for v in (
-    1.6666667e-01, -8.333379e-03, 1.9853064e-04, -2.83251e-06))
+(X32_S0, X32_S1, X32_S2, X32_S3) = (np.float32(v) for v in (1.6666667e-01, -8.333379e-03, 1.9853064e-04, -2.83251e-06))
 # (cos(r) - 1 + r^2/2)/r^4 in r^2 on abs(r) <= 0.787; relative to cos(r) the error is 2^-33.0.
 (X32_C0, X32_C1, X32_C2) = (np.float32(v) for v in (4.1666646e-02, -1.3887308e-03, 2.4432109e-05))
 

@@ -12,8 +12,9 @@ Largest error in units in the last place (ulp) against extended precision, on 10
 nan -> nan; exp(-inf) = 0, exp(inf) = log(inf) = inf, sin and cos of +-inf are nan, tanh(+-inf) = +-1;
 sin(-0) = tanh(-0) = -0.
 """
+
 import numpy as np
-from samfast.kernels.plain import device, fma  # linked: everything above this line is replaced at render time
+from samfast.kernels.target_python import device, fma  # linked: everything above this line is replaced at render time
 
 # No product feeds a sum except through `fma`: a compiler has nothing left to contract, so the bits agree.
 # Integers stay in the low bits of a float64 near 2^52: AVX2 converts no 64-bit integers.
@@ -34,10 +35,21 @@ X64_EXP_TOP, X64_EXP_END = np.float64(710.0), np.float64(-746.0)  # inf above, 0
 X64_TANH_SHIFT = np.float64(6755399441055744.0 + 1023.0)
 X64_TANH_TOP = np.float64(20.0)  # 1 above
 # (exp(r) - 1 - r - r^2/2)/r^3 on abs(r) <= 0.3467; relative to r the error is 2^-61.7.
-(X64_E0, X64_E1, X64_E2, X64_E3, X64_E4, X64_E5, X64_E6, X64_E7, X64_E8, X64_E9) = (np.float64(v) for v in (
-    0.16666666666666677, 0.04166666666666668, 0.00833333333332144, 0.0013888888888877113,
-    0.00019841269886573118, 2.4801587341761237e-05, 2.755724378575917e-06, 2.7557257937114454e-07,
-    2.5109177585821728e-08, 2.091995657970427e-09))
+(X64_E0, X64_E1, X64_E2, X64_E3, X64_E4, X64_E5, X64_E6, X64_E7, X64_E8, X64_E9) = (
+    np.float64(v)
+    for v in (
+        0.16666666666666677,
+        0.04166666666666668,
+        0.00833333333332144,
+        0.0013888888888877113,
+        0.00019841269886573118,
+        2.4801587341761237e-05,
+        2.755724378575917e-06,
+        2.7557257937114454e-07,
+        2.5109177585821728e-08,
+        2.091995657970427e-09,
+    )
+)
 
 # log. log(2) = the first 42 bits (exact times any exponent) + the rest.
 X64_LOG_LN2, X64_LOG_LN2_LOW = np.float64(0.6931471805598903), np.float64(5.497923018708371e-14)
@@ -48,23 +60,47 @@ X64_LOG_TINY, X64_LOG_SCALE = np.float64(2.0**-1022), np.float64(2.0**54)
 X64_LOG_TINY_BIAS = np.float64(2.0**52 + 1023.0 + 54.0)
 X64_MAX, X64_INF, X64_NAN = np.float64(1.7976931348623157e308), np.float64(np.inf), np.float64(np.nan)
 # (2 atanh(s)/s - 2)/s^2 in s^2 on abs(s) <= 0.1717; relative to s the error is 2^-58.5.
-(X64_L0, X64_L1, X64_L2, X64_L3, X64_L4, X64_L5, X64_L6) = (np.float64(v) for v in (
-    0.6666666666666735, 0.3999999999940944, 0.28571428743650984, 0.22222198433921972, 0.18183572041444976,
-    0.15313841434876826, 0.14798154966663188))
+(X64_L0, X64_L1, X64_L2, X64_L3, X64_L4, X64_L5, X64_L6) = (
+    np.float64(v)
+    for v in (
+        0.6666666666666735,
+        0.3999999999940944,
+        0.28571428743650984,
+        0.22222198433921972,
+        0.18183572041444976,
+        0.15313841434876826,
+        0.14798154966663188,
+    )
+)
 
 # sin and cos. pi/2 in three parts of 53 bits.
 X64_TRIG_TOP, X64_TRIG_SHIFT = np.float64(2.0**45), np.float64(6755399441055744.0)
 X64_TRIG_INV = np.float64(0.6366197723675814)
-(X64_PI0, X64_PI1, X64_PI2) = (np.float64(v) for v in (
-    1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33))
+(X64_PI0, X64_PI1, X64_PI2) = (np.float64(v) for v in (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33))
 # (r - sin(r))/r^3 in r^2 on abs(r) <= 0.787; relative to sin(r) the error is 2^-57.9.
-(X64_S0, X64_S1, X64_S2, X64_S3, X64_S4, X64_S5) = (np.float64(v) for v in (
-    0.1666666666666663, -0.008333333333321853, 0.00019841269829374474, -2.7557313545606157e-06,
-    2.50507356894704e-08, -1.5895517630288598e-10))
+(X64_S0, X64_S1, X64_S2, X64_S3, X64_S4, X64_S5) = (
+    np.float64(v)
+    for v in (
+        0.1666666666666663,
+        -0.008333333333321853,
+        0.00019841269829374474,
+        -2.7557313545606157e-06,
+        2.50507356894704e-08,
+        -1.5895517630288598e-10,
+    )
+)
 # (cos(r) - 1 + r^2/2)/r^4 in r^2 on abs(r) <= 0.787; relative to cos(r) the error is 2^-63.8.
-(X64_C0, X64_C1, X64_C2, X64_C3, X64_C4, X64_C5) = (np.float64(v) for v in (
-    0.04166666666666659, -0.0013888888888872238, 2.4801587288357836e-05, -2.755731404085352e-07,
-    2.0875682506009367e-09, -1.1357608004568904e-11))
+(X64_C0, X64_C1, X64_C2, X64_C3, X64_C4, X64_C5) = (
+    np.float64(v)
+    for v in (
+        0.04166666666666659,
+        -0.0013888888888872238,
+        2.4801587288357836e-05,
+        -2.755731404085352e-07,
+        2.0875682506009367e-09,
+        -1.1357608004568904e-11,
+    )
+)
 
 
 @device

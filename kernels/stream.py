@@ -15,8 +15,14 @@ Steps.    A step that draws n numbers owns the numbers stride*k .. stride*k + n-
 The stream is frozen: a change gets a new name. The radius takes 31 bits and a sign, so that the conversion to floating
 point is the signed one, a single instruction on every vector unit (AVX2 has no unsigned conversion).
 """
+
 import numpy as np
-from samfast.kernels.plain import device, fma, root, wide  # linked: everything above this line is replaced at render time
+from samfast.kernels.target_python import (
+    device,
+    fma,
+    root,
+    product64,
+)  # linked: everything above this line is replaced at render time
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 M0, M1, S32, LO = u64(0xD2511F53), u64(0xCD9E8D57), u64(32), u64(0xFFFFFFFF)
@@ -27,31 +33,31 @@ ROUNDS = 10
 
 
 @device
-def head(path, tag, k0):
+def rounds_of_path(path, tag, k0):
     """What rounds 1 and 2 owe to the path alone."""
-    p = wide(M1, path)
-    q = wide(M0, (p >> S32) ^ tag ^ k0)
+    p = product64(M1, path)
+    q = product64(M0, (p >> S32) ^ tag ^ k0)
     return p & LO, q >> S32, q & LO
 
 
 @device
-def middle(call, high, k0, k1):
+def rounds_of_call(call, high, k0, k1):
     """What rounds 1 and 2 owe to the call alone."""
-    p = wide(M0, call)
-    q = wide(M1, (p >> S32) ^ high ^ k1)
+    p = product64(M0, call)
+    q = product64(M1, (p >> S32) ^ high ^ k1)
     return (q >> S32) ^ ((k0 + W0) & LO), (p & LO) ^ ((k1 + W1) & LO), q & LO
 
 
 @device
-def turn(c0, c1, c2, c3, k0, k1):
+def philox_round(c0, c1, c2, c3, k0, k1):
     """One round."""
-    p, q = wide(M0, c0), wide(M1, c2)
+    p, q = product64(M0, c0), product64(M1, c2)
     return (q >> S32) ^ c1 ^ k0, q & LO, (p >> S32) ^ c3 ^ k1, p & LO
 
 
 @device
-def tails(a, b, c, a_, b_, c_, d, e, f, k0, k1):
-    """Rounds 3 to 10 of two paths; a, b, c and a_, b_, c_ from head, d, e, f from middle.
+def last_rounds_of_two(a, b, c, a_, b_, c_, d, e, f, k0, k1):
+    """Rounds 3 to 10 of two paths; a, b, c and a_, b_, c_ from rounds_of_path, d, e, f from rounds_of_call.
 
     Returns the four words of both, the second path's above the first's. Round by round: each waits for the other's
     multiplications.
@@ -61,17 +67,17 @@ def tails(a, b, c, a_, b_, c_, d, e, f, k0, k1):
     k0, k1 = (k0 + W0) & LO, (k1 + W1) & LO
     for _ in range(ROUNDS - 2):
         k0, k1 = (k0 + W0) & LO, (k1 + W1) & LO
-        c0, c1, c2, c3 = turn(c0, c1, c2, c3, k0, k1)
-        d0, d1, d2, d3 = turn(d0, d1, d2, d3, k0, k1)
+        c0, c1, c2, c3 = philox_round(c0, c1, c2, c3, k0, k1)
+        d0, d1, d2, d3 = philox_round(d0, d1, d2, d3, k0, k1)
     return (c0 & LO) | (d0 << S32), c1 | (d1 << S32), (c2 & LO) | (d2 << S32), c3 | (d3 << S32)
 
 
 @device
-def tail(a, b, c, d, e, f, keys):
+def last_rounds(a, b, c, d, e, f, keys):
     """The same of one path; keys: of rounds 3 to 10, in pairs."""
     c0, c1, c2, c3 = a ^ d, f, b ^ e, c
     for i in range(ROUNDS - 2):
-        c0, c1, c2, c3 = turn(c0, c1, c2, c3, u64(keys[2 * i]), u64(keys[2 * i + 1]))
+        c0, c1, c2, c3 = philox_round(c0, c1, c2, c3, u64(keys[2 * i]), u64(keys[2 * i + 1]))
     return u32(c0 & LO), u32(c1), u32(c2 & LO), u32(c3)
 
 
@@ -79,13 +85,24 @@ def tail(a, b, c, d, e, f, keys):
 # cos(pi t/2) as (1-t^2)*Q(t^2) on |t| <= 1.
 A1, A2, A3 = f32(2.0**-31), f32(2.0**-32), f32(-1.3862943611198906)
 A0, A4, A5, A6, A7, A8 = i32(0), i32(0x3F3504F3), i32(23), i32(0x7FFFFF), i32(-2147483648), i32(0x7FFFFFFF)
-L0, L1, L2, L3, L4, L5, L6, L7 = (f32(v) for v in (
-    0.20213528628053548, -0.324450489306088, 0.3450169633846033, -0.39800346387693714,
-    0.49939816553920879, -0.66670117357308745, 1.0000073026642764, -1.9999998906458434))
-P0, P1, P2, P3, P4 = (f32(v) for v in (
-    0.00015148512897354376, -0.0046737666087941941, 0.07968967894545817, -0.64596371059933533, 1.5707963184476774))
-Q0, Q1, Q2, Q3 = (f32(v) for v in (
-    -0.00084564689871526521, 0.019938066009270557, -0.23369421095892251, 0.9999997921734991))
+L0, L1, L2, L3, L4, L5, L6, L7 = (
+    f32(v)
+    for v in (
+        0.20213528628053548,
+        -0.324450489306088,
+        0.3450169633846033,
+        -0.39800346387693714,
+        0.49939816553920879,
+        -0.66670117357308745,
+        1.0000073026642764,
+        -1.9999998906458434,
+    )
+)
+P0, P1, P2, P3, P4 = (
+    f32(v)
+    for v in (0.00015148512897354376, -0.0046737666087941941, 0.07968967894545817, -0.64596371059933533, 1.5707963184476774)
+)
+Q0, Q1, Q2, Q3 = (f32(v) for v in (-0.00084564689871526521, 0.019938066009270557, -0.23369421095892251, 0.9999997921734991))
 
 
 @device
@@ -126,12 +143,13 @@ def radius64(a):
     n = i64(f64(u).view(i64) - B2)
     e = i64(i64(u64(i64(n + B8)) >> B4) | B0).view(f64) - B9
     f = i64(i64(n & B3) + B2).view(f64) - 1.0
-    q = fma(fma(fma(fma(-0.10725671961328216, f, 0.19801632612901668), f, -0.20066412702536812),
-                f, 0.19845723739858076), f, -0.22010168537879682)
-    q = fma(fma(fma(fma(q, f, 0.24994968557706065), f, -0.28581973695967366), f, 0.33333886841236943),
-            f, -0.39999762296062641)
-    q = fma(fma(fma(fma(q, f, 0.4999998816046225), f, -0.66666668667382334), f, 1.0000000005882301),
-            f, -1.9999999999719145)
+    q = fma(
+        fma(fma(fma(-0.10725671961328216, f, 0.19801632612901668), f, -0.20066412702536812), f, 0.19845723739858076),
+        f,
+        -0.22010168537879682,
+    )
+    q = fma(fma(fma(fma(q, f, 0.24994968557706065), f, -0.28581973695967366), f, 0.33333886841236943), f, -0.39999762296062641)
+    q = fma(fma(fma(fma(q, f, 0.4999998816046225), f, -0.66666668667382334), f, 1.0000000005882301), f, -1.9999999999719145)
     r = root(fma(q, f, e * -1.3862943611198906))
     return i64(f64(r).view(i64) ^ i64(i64(w << B7) & B6)).view(f64)
 
@@ -140,10 +158,30 @@ def radius64(a):
 def turned64(r, b):
     t = fma(i64(i64(b) ^ B1).view(f64), U1, T0)
     v = t * t
-    s = fma(fma(fma(fma(fma(-3.4287904613701501e-06, v, 0.00016024702815792702), v, -0.0046816510157511454),
-                    v, 0.079692601259675158), v, -0.64596409526444243), v, 1.5707963267616722)
-    c = fma(fma(fma(fma(fma(-4.4598728773202942e-07, v, 2.4716036597684209e-05), v, -0.00089451185648342234),
-                    v, 0.019968955108215114), v, -0.23370054990287362), v, 0.99999999999664457)
+    s = fma(
+        fma(
+            fma(
+                fma(fma(-3.4287904613701501e-06, v, 0.00016024702815792702), v, -0.0046816510157511454), v, 0.079692601259675158
+            ),
+            v,
+            -0.64596409526444243,
+        ),
+        v,
+        1.5707963267616722,
+    )
+    c = fma(
+        fma(
+            fma(
+                fma(fma(-4.4598728773202942e-07, v, 2.4716036597684209e-05), v, -0.00089451185648342234),
+                v,
+                0.019968955108215114,
+            ),
+            v,
+            -0.23370054990287362,
+        ),
+        v,
+        0.99999999999664457,
+    )
     return fma(-r, v, r) * c, r * t * s
 
 

@@ -1,6 +1,6 @@
 """The GPU compiler: from the text of a program to machine code for one compute capability. Needs no GPU and no driver.
 
-Nothing else knows numba-cuda: another compiler would replace this file and the header `kernels/numba_cuda.py`.
+Nothing else knows numba-cuda: another compiler would replace this file and the header `kernels/target_cuda.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from .program import Program
 from .wide import WideWriter
 from .writer import ModuleWriter, StepText
 
-CHAIN = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
+UNROLL = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
 GROUP = {
     512: 96,
     256: 1,
@@ -23,7 +23,7 @@ DRAWS = {
     "silent": ["silent"],
     "signs": ["words", "signs"],
     "normals": ["words", "normals"],
-    "widened": ["words", "normals", "widened"],
+    "as_float64": ["words", "normals", "as_float64"],
 }  # the driver's blocks that draw numbers
 
 
@@ -43,7 +43,7 @@ def vector_bits() -> int:
 class CpuWriter(ModuleWriter):
     """Lanes of paths, on the host."""
 
-    targets: ClassVar = {"cpu": "numba_cpu", "plain": "plain"}
+    targets: ClassVar = {"cpu": "target_cpu", "plain": "target_python"}
     driver = "cpu"
 
     @property
@@ -53,7 +53,7 @@ class CpuWriter(ModuleWriter):
 
     def values(self, count: int) -> str:
         """The parameters of setting c."""
-        return function("stage", "values(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
+        return function("inline", "parameters(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
 
     def numbers_at(self, n: int) -> list[str]:
         """Numbers 0 .. n-1 of lane l, from the rows of D."""
@@ -68,44 +68,44 @@ class CpuWriter(ModuleWriter):
     def _narrow(self) -> tuple[list[str], int, int, int]:
         t, step = self.traced, self.step()
         size, names, changed = step.size, step.names, step.changed
-        chain = 1  # steps of one pass: a power of two that divides `served`
+        unroll = 1  # steps of one pass: a power of two that divides `served`
         most = 32 if self.sign else 4 * self.calls
-        limit = CHAIN[vector_bits()]
-        while chain < self.served and 2 * chain * size <= limit and (2 * chain * self.stride <= most or not t.draws):
-            chain *= 2
+        limit = UNROLL[vector_bits()]
+        while unroll < self.served and 2 * unroll * size <= limit and (2 * unroll * self.stride <= most or not t.draws):
+            unroll *= 2
         group = 1
-        while self.spec.shared and group < 4 and 2 * group * chain * size <= GROUP[vector_bits()]:
+        while self.spec.shared and group < 4 and 2 * group * unroll * size <= GROUP[vector_bits()]:
             group *= 2
         own = max(1, self.stride // self.pack)
-        rows = max(1, chain * self.stride // self.pack)
+        rows = max(1, unroll * self.stride // self.pack)
         hand = [
             row([f"d[0] << B({q * self.stride})"] if self.half else [f"d[{q * own + i}]" for i in range(own)])
             if t.draws
             else "()"
-            for q in range(chain)
+            for q in range(unroll)
         ]
         blocks = self._passes(step) if size > PASS[vector_bits()] else []
         blocks += [
             *step.functions,
             function(
-                "stage",
-                "chain(s, d, k, p)",
-                "CHAIN steps, the state in registers.",
-                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"],
+                "inline",
+                "unrolled(s, d, k, p)",
+                "UNROLL steps, the state in registers.",
+                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(unroll)], "return s"],
             ),
             self.values(len(step.params)),
-            function("stage", "load(S, o, l)", "", ["return " + taken("S", "o + l", self.lanes, len(names))]),
+            function("inline", "load(S, o, l)", "", ["return " + taken("S", "o + l", self.lanes, len(names))]),
             function(
-                "stage", "store(S, o, l, s)", "", [f"put(S, o + {i * self.lanes} + l, s[{i}])" for i in changed] or ["pass"]
+                "inline", "store(S, o, l, s)", "", [f"put(S, o + {i * self.lanes} + l, s[{i}])" for i in changed] or ["pass"]
             ),
-            function("stage", "keep(G, l, g)", "", [f"put(G, {i * self.lanes} + l, g[{i}])" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", self.numbers_at(own)),
-            function("stage", "many(D, l, shift)", "", self.numbers_at(rows)),
-            function("stage", "rows_of_noise(Z)", "", ["return scratch(ROWS, N)"]),
-            function("stage", "rows_of_features(G)", "", ["return scratch(NF, T)"]),
-            *([function("stage", "many_steps_of_group(S, D, j, k, params, c)", "", self._group(group))] if group > 1 else []),
+            function("inline", "keep(G, l, g)", "", [f"put(G, {i * self.lanes} + l, g[{i}])" for i in range(step.shown)]),
+            function("inline", "one(D, l, shift)", "", self.numbers_at(own)),
+            function("inline", "many(D, l, shift)", "", self.numbers_at(rows)),
+            function("inline", "rows_of_noise(Z)", "", ["return scratch(ROWS, N)"]),
+            function("inline", "rows_of_features(G)", "", ["return scratch(NF, T)"]),
+            *([function("inline", "many_steps_of_group(S, D, j, k, params, c)", "", self._group(group))] if group > 1 else []),
         ]
-        return blocks, chain, group, size
+        return blocks, unroll, group, size
 
     def _passes(self, step: StepText) -> list[str]:
         """A step in several loops over the lanes."""
@@ -121,22 +121,22 @@ class CpuWriter(ModuleWriter):
         body, rows = loops(step.roots, writes, PASS[vector_bits()], PRICE, self.printer, load)
         head = [
             "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
-            *([f"{row(step.params)} = values(params, c)"] if step.params else []),
+            *([f"{row(step.params)} = parameters(params, c)"] if step.params else []),
             "step, after = T(k), T(k + 1)",
             *([f"A = scratch({rows}, T)"] if rows else []),
         ]
         return [
-            function("stage", "one_step(S, D, j, k, params, c)", "One step of one configuration.", [*head, *body]),
-            function("stage", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"]),
+            function("inline", "one_step(S, D, j, k, params, c)", "One step of one setting.", [*head, *body]),
+            function("inline", "many_steps(S, D, j, k, params, c)", "", ["one_step(S, D, j, k, params, c)"]),
         ]
 
     def _group(self, group: int) -> list[str]:
         return [
             "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
-            *(f"p{g} = values(params, c + {g})" for g in range(group)),
+            *(f"p{g} = parameters(params, c + {g})" for g in range(group)),
             "for l in range(W):",
             "    d = many(R, l, shift)",
-            *(f"    store(Sc, {g} * NS * W, l, chain(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group)),
+            *(f"    store(Sc, {g} * NS * W, l, unrolled(load(Sc, {g} * NS * W, l), d, k, p{g}))" for g in range(group)),
         ]
 
     # programs of many coordinates -----------------------------------------------------------------------------------
@@ -152,20 +152,20 @@ class CpuWriter(ModuleWriter):
 
         blocks = [
             function(
-                "stage",
+                "inline",
                 "one_step(S, Z, j, k, params, c)",
-                "One step of one configuration.",
+                "One step of one setting.",
                 [*head, "at = j * STRIDE", scratch(step), *body],
             ),
-            function("stage", "many_steps(S, Z, j, k, params, c)", "", ["one_step(S, Z, j, k, params, c)"]),
+            function("inline", "many_steps(S, Z, j, k, params, c)", "", ["one_step(S, Z, j, k, params, c)"]),
             function(
-                "stage",
+                "inline",
                 "look(S, G, k, params, c)",
-                "The features of configuration c after k steps.",
+                "The features of setting c after k steps.",
                 [*head, scratch(watch), *shown],
             ),
-            function("stage", "rows_of_noise(Z)", "", ["return Z"]),
-            function("stage", "rows_of_features(G)", "", ["return G"]),
+            function("inline", "rows_of_noise(Z)", "", ["return Z"]),
+            function("inline", "rows_of_features(G)", "", ["return G"]),
         ]
         return blocks, len(body)
 
@@ -174,21 +174,21 @@ class CpuWriter(ModuleWriter):
         t = self.traced
         if t.wide:
             blocks, size = self._wide()
-            chain, group = 1, 1
+            unroll, group = 1, 1
         else:
-            blocks, chain, group, size = self._narrow()
+            blocks, unroll, group, size = self._narrow()
         noise_type = "uint32" if self.sign else self.dtype if self.spec.shared else self.normal
         widen = self.spec.shared and self.dtype != self.normal
-        draw = "silent" if not t.draws else "signs" if self.sign else "widened" if widen else "normals"
-        constants = [f"N, CHAIN, GROUP = np.{noise_type}, {chain}, {group}"]
+        draw = "silent" if not t.draws else "signs" if self.sign else "as_float64" if widen else "normals"
+        constants = [f"N, UNROLL, GROUP = np.{noise_type}, {unroll}, {group}"]
         steps = "steps_grouped" if group > 1 else "steps_alone"
         used = [
             *DRAWS[draw],
             steps,
             "first_two",
             "next_two",
-            "halved",
-            "total",
+            "first_levels",
+            "tree_sum",
             "moments",
             "clean",
             "run",

@@ -23,10 +23,10 @@ class SinglePathWriter(CpuWriter):
         blocks = [
             *step.functions,
             self.values(len(step.params)),
-            function("stage", "load(S, o)", "", ["return " + taken("S", "o", 1, len(step.names))]),
-            function("stage", "store(S, o, s)", "", [f"put(S, o + {i}, s[{i}])" for i in step.changed] or ["pass"]),
-            function("stage", "keep(F, g)", "", [f"put(F, {i}, g[{i}])" for i in range(step.shown)]),
-            function("stage", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack))),
+            function("inline", "load(S, o)", "", ["return " + taken("S", "o", 1, len(step.names))]),
+            function("inline", "store(S, o, s)", "", [f"put(S, o + {i}, s[{i}])" for i in step.changed] or ["pass"]),
+            function("inline", "keep(F, g)", "", [f"put(F, {i}, g[{i}])" for i in range(step.shown)]),
+            function("inline", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack))),
         ]
         own = blocks_of(self.driver)[1]
         shared = [b for b in blocks_of("cpu")[1] if defines(b) == draw]

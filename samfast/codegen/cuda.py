@@ -20,19 +20,19 @@ SHORT = 40  # statements of one step of them all: of a longer one the numbers ar
 class CudaWriter(ModuleWriter):
     """One thread per path."""
 
-    targets: ClassVar = {"cuda": "numba_cuda", "simulator": "cuda_simulator", "emulator": "emulator"}
-    driver, rounds = "cuda", "tail"
+    targets: ClassVar = {"cuda": "target_cuda", "simulator": "target_simulator", "emulator": "target_emulator"}
+    driver, rounds = "cuda", "last_rounds"
 
-    def _chain(self, size: int) -> int:
+    def _unroll(self, size: int) -> int:
         """Steps of one pass: a power of two that divides `served`; signs come from one word."""
-        chain, most = 1, 32 if self.sign else 4 * self.calls
+        unroll, most = 1, 32 if self.sign else 4 * self.calls
         while (
-            chain < self.served
-            and 2 * chain * size <= STATEMENTS
-            and (2 * chain * self.stride <= most or not self.traced.draws)
+            unroll < self.served
+            and 2 * unroll * size <= STATEMENTS
+            and (2 * unroll * self.stride <= most or not self.traced.draws)
         ):
-            chain *= 2
-        return chain
+            unroll *= 2
+        return unroll
 
     def _groups(self, step: StepText) -> int:
         own = (len(step.names) + len(step.params)) * (2 if self.dtype == "float64" else 1)
@@ -47,7 +47,7 @@ class CudaWriter(ModuleWriter):
             group *= 2
         return group
 
-    def _numbers(self, step: StepText, chain: int) -> list[str]:
+    def _numbers(self, step: StepText, unroll: int) -> list[str]:
         """Drawing, and picking what a step needs from what was drawn."""
         if not self.traced.draws:
             return [
@@ -62,7 +62,7 @@ class CudaWriter(ModuleWriter):
             for m in range(self.calls)
         ]
         half = self.sign and self.stride < self.pack
-        own, rows = (max(1, n * self.stride // self.pack) for n in (1, chain))
+        own, rows = (max(1, n * self.stride // self.pack) for n in (1, unroll))
 
         def pick(start: Callable[[int], str], count: int, choices: int, shift: str) -> list[str]:
             """`count` numbers, those from start(q) on where the q-th choice holds."""
@@ -89,8 +89,8 @@ class CudaWriter(ModuleWriter):
             function(
                 "device",
                 "many(d, m)",
-                "The numbers of CHAIN steps from step m of a draw.",
-                pick(lambda q: f"m == {q * chain}", rows, total // rows, ""),
+                "The numbers of UNROLL steps from step m of a draw.",
+                pick(lambda q: f"m == {q * unroll}", rows, total // rows, ""),
             ),
         ]
 
@@ -105,12 +105,16 @@ class CudaWriter(ModuleWriter):
         loaded = [[f"state[({at(g)} * NS + {i}) * n + x]" for i in range(len(step.names))] for g in each]
         store = [[f"state[((c + {g}) * NS + {i}) * n + x] = s[{g}][{i}]" for i in step.changed] for g in each]
         rest = "R, C, x, n, block, shift, sums, count, bad, values, keep"
-        seen = [f"record(observe(s[{g}], k, p[{g}]), live, mask, k, c + {g}, r, {rest})" for g in each]
+        seen = [f"moments(observe(s[{g}], k, p[{g}]), live, mask, k, c + {g}, r, {rest})" for g in each]
         return [
             function("device", "begin(state, c, C, n, x)", "", [f"return {row([row(x) for x in loaded])}"]),
             function("device", "settings(params, q, c, C)", "", [f"return {row([row(x) for x in columns])}"]),
-            function("device", "advances(s, d, k, p)", "", [f"return {row([f'advance(s[{g}], d, k, p[{g}])' for g in each])}"]),
-            function("device", "chains(s, d, k, p)", "", [f"return {row([f'chain(s[{g}], d, k, p[{g}])' for g in each])}"]),
+            function(
+                "device", "advance_all(s, d, k, p)", "", [f"return {row([f'advance(s[{g}], d, k, p[{g}])' for g in each])}"]
+            ),
+            function(
+                "device", "unrolled_all(s, d, k, p)", "", [f"return {row([f'unrolled(s[{g}], d, k, p[{g}])' for g in each])}"]
+            ),
             function(
                 "device",
                 "finish(state, c, C, n, x, s)",
@@ -122,7 +126,7 @@ class CudaWriter(ModuleWriter):
             ),
             function(
                 "device",
-                "records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)",
+                "moments_of_all(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)",
                 "",
                 [line for g in each for line in ([f"if c + {g} < C:", "    " + seen[g]] if g else [seen[g]])],
             ),
@@ -155,21 +159,21 @@ class CudaWriter(ModuleWriter):
         ]
         of_driver = self._kernels()
         draw = [] if not self.traced.draws else ["words"] if self.sign else ["words", "normals"]
-        functions = [of_driver[name] for name in (*draw, "sums_of", "record")]
+        functions = [of_driver[name] for name in (*draw, "tree_sums", "moments")]
         noise = "uint32" if self.sign else self.normal
         constants = [f"N, GROUP, COLUMNS = np.{noise}, 1, {sum(n for _, n in self.layout.columns)}"]
         return self.module(constants, [], [*functions, *blocks, *blocks_of("cuda_wide")[1]], len(body), noise)
 
     def _narrow(self) -> Program:
         step = self.step()
-        chain, group = self._chain(step.size), self._groups(step)
+        unroll, group = self._unroll(step.size), self._groups(step)
         own = max(1, self.stride // self.pack)
         half = self.sign and self.stride < self.pack
         hand = [
             row([f"d[0] << B({q * self.stride})"] if half else [f"d[{q * own + i}]" for i in range(own)])
             if self.traced.draws
             else "()"
-            for q in range(chain)
+            for q in range(unroll)
         ]
         shown = f"g[{step.shown - 1}]"
         for f in range(step.shown - 2, -1, -1):
@@ -178,18 +182,18 @@ class CudaWriter(ModuleWriter):
             *step.functions,
             function(
                 "device",
-                "chain(s, d, k, p)",
-                "CHAIN steps.",
-                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(chain)], "return s"],
+                "unrolled(s, d, k, p)",
+                "UNROLL steps.",
+                [*[f"s = advance(s, {hand[q]}, k + {q}, p)" for q in range(unroll)], "return s"],
             ),
             function("device", "pick(g, f)", "", [f"return {shown}"]),
-            *self._numbers(step, chain),
+            *self._numbers(step, unroll),
         ]
         draw = [] if not self.traced.draws else ["words"] if self.sign else ["words", "normals"]
         of_driver = self._kernels()
         noise = "uint32" if self.sign else self.normal
-        driver = [of_driver[name] for name in (*draw, "sums_of", "record")]
-        constants = [f"N, CHAIN, GROUP, COLUMNS = np.{noise}, {chain}, {group}, {len(step.params)}"]
+        driver = [of_driver[name] for name in (*draw, "tree_sums", "moments")]
+        constants = [f"N, UNROLL, GROUP, COLUMNS = np.{noise}, {unroll}, {group}, {len(step.params)}"]
         at = next(i for i, b in enumerate(blocks) if defines(b) == "blank")
         blocks, after = blocks[:at], blocks[at:]
         return self.module(

@@ -29,7 +29,7 @@ from .cuda import CudaWriter
 from .program import LIMIT, MODES, Program
 from .writer import ModuleSpec
 
-UNROLLED = 8  # above this dim a program that can be traced wide is
+WIDE_ABOVE = 8  # above this dim a program that can be traced wide is
 WRITERS = {"cpu": CpuWriter, "plain": CpuWriter, "cuda": CudaWriter, "emulator": CudaWriter, "simulator": CudaWriter}
 
 REMEMBERED = 100
@@ -62,7 +62,7 @@ def render(
     if start_per_path and ORIGIN in observer.params:
         per_path |= {ORIGIN}
     traced = None
-    if wide or (wide is None and loss.dim > UNROLLED and not loss.samples):
+    if wide or (wide is None and loss.dim > WIDE_ABOVE and not loss.samples):
         try:
             traced = trace_model(loss, rule, observer, per_path, True)
         except NeedsCoordinatesError:

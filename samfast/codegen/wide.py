@@ -14,7 +14,7 @@ from .fusion import fuse, product
 from .layout import Layout
 from .printing import Printer
 
-UNROLL = 4  # coordinates of one pass: saves loads and stores of the running sums
+TOGETHER = 4  # coordinates of one pass: saves loads and stores of the running sums
 
 
 @dataclass
@@ -74,7 +74,7 @@ class WideWriter:
 
     def coordinates(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]]) -> None:
         """One pass over the coordinates. sums: reduce nodes; writes: (value, array, place within a coordinate)."""
-        dim, step = self.layout.dim, min(UNROLL, self.layout.dim)
+        dim, step = self.layout.dim, min(TOGETHER, self.layout.dim)
         full = dim - dim % step
         self.body += [f"for i in range(0, {full}, {step}):", *("    " + s for s in self._group(sums, writes, step))]
         if dim % step:

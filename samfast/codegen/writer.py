@@ -58,7 +58,7 @@ class ModuleWriter(ABC):
 
     targets: ClassVar[Mapping[str, str]]  # device -> kernel file with its header
     driver = ""  # kernel file
-    rounds = "tails"  # of the stream: the rounds as this driver runs them
+    rounds = "last_rounds_of_two"  # of the stream: the rounds as this driver runs them
 
     def __init__(self, spec: ModuleSpec) -> None:
         self.spec, self.traced, self.lanes = spec, spec.traced, spec.lanes
@@ -189,7 +189,7 @@ class ModuleWriter(ABC):
         t, spec, at = self.traced, self.spec, self.layout
         normals = [f"{name}{self.normal[-2:]}" for name in ("radius", "turned")]
         numbers = [f"bits{self.bits}", f"flip{self.bits}"] if self.sign else normals
-        stream = ["head", "middle", self.rounds, *(numbers if t.draws else [])]
+        stream = ["rounds_of_path", "rounds_of_call", self.rounds, *(numbers if t.draws else [])]
         imports, header = blocks_of(self.targets[spec.device])
         maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
         names = ", ".join((spec.loss.name, spec.rule.name, spec.observer.name, spec.mode, spec.device))

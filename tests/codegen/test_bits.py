@@ -93,7 +93,7 @@ def test_any_number_of_configurations(count, monkeypatch):
     case = CASES["linear"]
     lr = np.linspace(0.01, 0.05, count).tolist()
     shard, job = shard_of(type(case)(case.loss, case.rule, case.observer, {"lr": lr}))
-    assert count == 1 or "CHAIN, GROUP = np.float64, 4, 4" in job.program.text
+    assert count == 1 or "UNROLL, GROUP = np.float64, 4, 4" in job.program.text
     many = cpu.run_shard(shard)
     one = type(case)(case.loss, case.rule.replace(lr=lr[-1]), case.observer, {})
     same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last configuration")
@@ -104,7 +104,7 @@ def test_wide_layout_equals_unrolled_text(dim, monkeypatch):
     """The two layouts of a program of a few coordinates give the same bits."""
     results = []
     for limit in (dim, dim - 1):
-        monkeypatch.setattr("samfast.codegen.pipeline.UNROLLED", limit)
+        monkeypatch.setattr("samfast.codegen.pipeline.WIDE_ABOVE", limit)
         rule = sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, momentum=0.9), sigma=0.1, minibatch="same")
         case = Case(quadratic(dim), rule, sf.observe.several(sf.observe.msd(), sf.observe.position()))
         shard, job = shard_of(case, paths=1000)

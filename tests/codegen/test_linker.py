@@ -9,7 +9,7 @@ from samfast.codegen import linker
 
 FILE = '''"""A kernel file."""
 import numpy as np
-from samfast.kernels.plain import (
+from samfast.kernels.target_python import (
     device,
     fma,
 )
@@ -73,7 +73,7 @@ def test_a_file_is_cut_by_its_syntax(own):
     """One empty line, none, or two inside a function: the blocks are the same, and nothing is lost."""
     own(FILE)
     imports, blocks = linker.kernel("own")
-    assert imports == "import numpy as np\nfrom samfast.kernels.plain import (\n    device,\n    fma,\n)"
+    assert imports == "import numpy as np\nfrom samfast.kernels.target_python import (\n    device,\n    fma,\n)"
     assert [b.name for b in blocks] == [None, "twice", "four_times", None, "unused"]
     assert blocks[0].text == "ONE = np.float64(1.0)\n\nTWO = np.float64(2.0)"
     assert blocks[1].text.startswith("# belongs to `twice`\n@device\ndef twice(x):") and blocks[1].text.endswith("TWO * x")

@@ -126,7 +126,7 @@ def install(monkeypatch, free=2**34):
 
     def emulated(program, cc):
         assert cc == (9, 0)
-        imports, blocks = blocks_of("emulator")
+        imports, blocks = blocks_of("target_emulator")
         behind = program.text.index("u32, u64, i32, i64, f32, f64 =")  # the stream comes first after the target's header
         return replace(program, device="emulator", text="\n\n\n".join([imports, *blocks, program.text[behind:]]))
 

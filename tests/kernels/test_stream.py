@@ -31,9 +31,11 @@ def words(call, tag, path, seed):
     """The four words of every Philox call, by the kernel's own text on NumPy arrays."""
     u64 = np.uint64
     call, path, k0, k1 = u64(call), u64(path), u64(seed & 0xFFFFFFFF), u64(seed >> 32)
-    front = stream.head(path, u64(tag), k0)
-    other = stream.head(path ^ u64(1), u64(tag), k0)  # its words are above those that are asked for
-    both = np.stack(stream.tails(*front, *other, *stream.middle(call, path >> u64(32), k0, k1), k0, k1), -1)
+    front = stream.rounds_of_path(path, u64(tag), k0)
+    other = stream.rounds_of_path(path ^ u64(1), u64(tag), k0)  # its words are above those that are asked for
+    both = np.stack(
+        stream.last_rounds_of_two(*front, *other, *stream.rounds_of_call(call, path >> u64(32), k0, k1), k0, k1), -1
+    )
     return both.astype(np.uint32)
 
 

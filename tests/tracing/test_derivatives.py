@@ -254,7 +254,7 @@ def test_wide_gradient_equals_unrolled_and_jax(monkeypatch, jax):
     want = by_jax(jax, "whole")[1]
     close(whole.gradient(w), want)
     got, wide = one_step(whole, w)
-    monkeypatch.setattr("samfast.codegen.pipeline.UNROLLED", 11)
+    monkeypatch.setattr("samfast.codegen.pipeline.WIDE_ABOVE", 11)
     unrolled, narrow = one_step(whole, w)
     assert wide and not narrow
     close(got, want, 1e-12)

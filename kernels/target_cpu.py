@@ -1,4 +1,5 @@
 """Target "cpu": Numba on the host's processor. Three kinds of helper decide whether LLVM vectorises."""
+
 import math
 
 import numpy as np
@@ -12,18 +13,20 @@ from numba.np.arrayobj import make_array, populate_array
 
 _inner = dict(_nrt=False, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 device = njit(**_inner, forceinline=True)  # arithmetic; no loops, they would be vectorised before the caller is known
-stage = njit(**_inner, inline="always")    # part of its caller from the start
-block = njit(**_inner)                     # a real call: its loops have the registers to themselves
+inline = njit(**_inner, inline="always")  # part of its caller from the start
+outline = njit(**_inner)  # a real call: its loops have the registers to themselves
 driver = njit(_nrt=False, error_model="numpy", nogil=True, no_cfunc_wrapper=True, cache=True)
 
 
 @intrinsic
 def fma(context, a, b, c):
     """a*b + c with one rounding, never left to a compiler's choice."""
+
     def code(target, builder, signature, args):
         t = target.get_value_type(a)
         call = builder.module.declare_intrinsic("llvm.fma", [t], ir.FunctionType(t, [t, t, t]))
         return builder.call(call, args)
+
     return a(a, a, a), code
 
 
@@ -39,6 +42,7 @@ def scratch(context, rows, dtype):
             memory = builder.alloca(ir.ArrayType(element, n))
             memory.align = 64
         return _array(target, builder, kind, builder.bitcast(memory, element.as_pointer()), target.get_constant(types.intp, n))
+
     return kind(rows, dtype), code
 
 
@@ -53,10 +57,12 @@ def _array(target, builder, kind, data, size):
 @intrinsic
 def rest(context, a, first):
     """a[first:], first at least 0: a slice without its checks, which take long to compile."""
+
     def code(target, builder, signature, args):
         array = make_array(a)(target, builder, args[0])
         at = target.cast(builder, args[1], signature.args[1], types.intp)
         return _array(target, builder, a, builder.gep(array.data, [at]), builder.sub(array.nitems, at))
+
     return a(a, first), code
 
 
@@ -70,16 +76,19 @@ def take(context, a, first, step, count):
         at = target.cast(builder, args[1], signature.args[1], types.intp)
         places = [builder.gep(data, [builder.add(at, target.get_constant(types.intp, i * by))]) for i in range(n)]
         return target.make_tuple(builder, kind, [builder.load(place) for place in places])
+
     return kind(a, types.intp, step, count), code
 
 
 @intrinsic
 def put(context, a, at, x):
     """a[at] = x"""
+
     def code(target, builder, signature, args):
         place = builder.gep(make_array(a)(target, builder, args[0]).data, [args[1]])
         builder.store(target.cast(builder, args[2], x, a.dtype), place)
         return target.get_dummy_value()
+
     return types.none(a, types.intp, x), code
 
 
@@ -92,6 +101,7 @@ def paired(context, a):
         array = make_array(a)(target, builder, args[0])
         data = builder.bitcast(array.data, target.get_data_type(types.uint64).as_pointer())
         return _array(target, builder, kind, data, builder.lshr(array.nitems, target.get_constant(types.intp, 1)))
+
     return kind(a), code
 
 
@@ -102,6 +112,6 @@ def root(x):
 
 
 @device
-def wide(a, b):
+def product64(a, b):
     """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
     return a * (b & np.uint64(0xFFFFFFFF))

@@ -1,9 +1,10 @@
 """The names that a rendered program supplies, as the program x' = a x + s z, so that a driver imports and lints alone."""
-from samfast.kernels.plain import *
+
+from samfast.kernels.target_python import *
 from samfast.kernels.stream import *
 
 T, N, B, W, HALF, NS, NF, NM = np.float64, np.float32, np.float32, 256, 128, 1, 1, 2
-STRIDE, PACK, CALLS, ROWS, SERVED, CHAIN, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
+STRIDE, PACK, CALLS, ROWS, SERVED, UNROLL, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
 
 
 @device
@@ -21,9 +22,9 @@ def advance(s, d, k, p):
     return (fma(p[0], s[0], p[1] * d[0]),)
 
 
-@stage
-def chain(s, d, k, p):
-    for q in range(CHAIN):
+@inline
+def unrolled(s, d, k, p):
+    for q in range(UNROLL):
         s = advance(s, d[q:], k + q, p)
     return s
 
@@ -33,71 +34,71 @@ def observe(s, k, p):
     return (s[0],)
 
 
-@stage
-def values(params, c):
+@inline
+def parameters(params, c):
     return (params[c, 0], params[c, 1])
 
 
-@stage
+@inline
 def load(S, o, l):
     return (S[o + l],)
 
 
-@stage
+@inline
 def store(S, o, l, s):
     S[o + l] = s[0]
 
 
-@stage
+@inline
 def keep(G, l, g):
     G[l] = g[0]
 
 
-@stage
+@inline
 def one(D, l, shift):
     return (T(D[l]),)
 
 
-@stage
+@inline
 def many(D, l, shift):
     return (T(D[l]), T(D[W + l]), T(D[2 * W + l]), T(D[3 * W + l]))
 
 
-@stage
+@inline
 def draw(H, D, call, high, k0, k1):
     pass
 
 
-@stage
+@inline
 def rows_of_noise(Z):
     return Z
 
 
-@stage
+@inline
 def rows_of_features(G):
     return G
 
 
-@stage
+@inline
 def one_step(S, D, j, k, params, c):
     pass
 
 
-@stage
+@inline
 def many_steps(S, D, j, k, params, c):
     pass
 
 
-@stage
+@inline
 def many_steps_of_group(S, D, j, k, params, c):
     pass
 
 
-@stage
+@inline
 def steps(S, D, j, k, params, C):
     pass
 
 
-@stage
+@inline
 def look(S, G, k, params, c):
     pass

@@ -1,4 +1,5 @@
 """Target "cuda": numba-cuda."""
+
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from numba.cuda.extending import intrinsic
 
 # --- target
 
-device = stage = cuda.jit(device=True, forceinline=True)
+device = inline = cuda.jit(device=True, forceinline=True)
 driver = cuda.jit
 
 
@@ -26,10 +27,12 @@ def root(x):
 
 
 @intrinsic
-def wide(context, a, b):
+def product64(context, a, b):
     """The product of two 32-bit words, in 64 bits; the lower halves count. NVVM would multiply 64 bits by 64."""
+
     def code(target, builder, signature, args):
         word = ir.IntType(32)
         text = ir.InlineAsm(ir.FunctionType(ir.IntType(64), [word, word]), "mul.wide.u32 $0, $1, $2;", "=l,r,r")
         return builder.call(text, [builder.trunc(x, word) for x in args])
+
     return types.uint64(types.uint64, types.uint64), code

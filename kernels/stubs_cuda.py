@@ -1,6 +1,7 @@
 """The names that a rendered program supplies to the CUDA drivers, so that they import and lint alone; see `example`."""
-from samfast.kernels.emulator import *
-from samfast.kernels.example import *
+
+from samfast.kernels.target_emulator import *
+from samfast.kernels.stubs import *
 
 COLUMNS = 2
 
@@ -16,7 +17,7 @@ def look(state, params, k, o, n, q, G, g):
 
 
 @device
-def record(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
+def moments(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
     pass
 
 
@@ -56,14 +57,14 @@ def many(d, m):
 
 
 @device
-def advances(s, d, k, p):
+def advance_all(s, d, k, p):
     return (advance(s[0], d, k, p[0]),)
 
 
 @device
-def chains(s, d, k, p):
-    for q in range(CHAIN):
-        s = advances(s, d[q:], k + q, p)
+def unrolled_all(s, d, k, p):
+    for q in range(UNROLL):
+        s = advance_all(s, d[q:], k + q, p)
     return s
 
 
@@ -73,5 +74,5 @@ def pick(g, f):
 
 
 @device
-def records(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep):
+def moments_of_all(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep):
     pass

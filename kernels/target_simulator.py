@@ -1,9 +1,10 @@
 """Target "simulator": numba-cuda's own simulator (NUMBA_ENABLE_CUDASIM=1), a second opinion on the CUDA text; for tests."""
+
 import numpy as np
 from numba import cuda
-from samfast.kernels.plain import fma, root, wide
+from samfast.kernels.target_python import fma, root, product64
 
 # --- target
 
-device = stage = cuda.jit(device=True)
+device = inline = cuda.jit(device=True)
 driver = cuda.jit

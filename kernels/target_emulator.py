@@ -1,9 +1,10 @@
 """Target "emulator": the CUDA text as ordinary Python, a thread of Python for each thread of a block; for tests."""
+
 import sys
 import threading
 
 import numpy as np
-from samfast.kernels.plain import device, fma, root, stage, wide
+from samfast.kernels.target_python import device, fma, inline, product64, root
 
 # --- target
 
@@ -58,6 +59,7 @@ class Kernel:
             for x in range(grid[0]):
                 for y in range(grid[1]):
                     self.block(Place(*grid), Place(x, y), threads, args)
+
         return start
 
     def block(self, grid, block, threads, args):
@@ -72,6 +74,7 @@ class Kernel:
             except BaseException as error:
                 failed.append(error)
                 barrier.abort()
+
         pool = [threading.Thread(target=one, args=(t,)) for t in range(threads)]
         for thread in pool:
             thread.start()

@@ -1,4 +1,5 @@
 """Target "plain": the same kernel text as ordinary Python on NumPy scalars, for tests and for reading."""
+
 import ctypes
 import ctypes.util
 import math
@@ -12,7 +13,7 @@ def device(function):
     return function
 
 
-stage = block = device
+inline = outline = device
 
 
 def driver(function):
@@ -21,6 +22,7 @@ def driver(function):
     def quiet(*args):
         with np.errstate(all="ignore"):
             return function(*args)
+
     return quiet
 
 
@@ -36,7 +38,7 @@ def rest(a, first):
 
 def take(a, first, step, count):
     """(a[first], a[first + step], ...), `count` numbers of a contiguous array."""
-    return tuple(a.reshape(-1)[first:first + step * count:step])
+    return tuple(a.reshape(-1)[first : first + step * count : step])
 
 
 def put(a, at, x):
@@ -66,6 +68,6 @@ def root(x):
     return type(x)(np.sqrt(x)) if x >= 0 else type(x)(math.nan)
 
 
-def wide(a, b):
+def product64(a, b):
     """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
     return a * (b & np.uint64(0xFFFFFFFF))
