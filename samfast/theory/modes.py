@@ -17,15 +17,15 @@ def total_variance(variances: ArrayLike) -> Array:
 def covariance_matrix(variances: ArrayLike, *, eigenvectors: ArrayLike) -> Array:
     r"""Return :math:`Q\,\mathrm{diag}(\sigma_j^2)\,Q^T`, shape (..., dim, dim), for eigenvectors in columns.
 
-    ``variances`` has shape (..., dim).  Raises ValueError unless the eigenvectors are orthonormal.
+    ``variances`` has shape (..., dim), ``eigenvectors`` (..., dim, dim).  Raises ValueError unless they are orthonormal.
     """
     v, q = checked("variances", variances), checked("eigenvectors", eigenvectors)
-    dim = v.shape[-1] if v.ndim else 0
-    if q.shape != (dim, dim):
+    dim, turned = v.shape[-1] if v.ndim else 0, np.swapaxes(q, -1, -2) if q.ndim > 1 else q
+    if q.shape[-2:] != (dim, dim):
         raise ValueError(f"eigenvectors: shape {q.shape}, but {dim} variances; give shape ({dim}, {dim})")
-    if np.abs(q.T @ q - np.eye(dim)).max() > 1e-8:
+    if np.abs(turned @ q - np.eye(dim)).max() > 1e-8:
         raise ValueError("eigenvectors: not orthonormal columns; give them as np.linalg.eigh returns them")
-    return np.asarray((q * v[..., None, :]) @ q.T)
+    return np.asarray((q * v[..., None, :]) @ turned)
 
 
 def theorem2_total(
@@ -60,18 +60,19 @@ def theorem2_covariance(
     time: ArrayLike,
     *,
     hessian: ArrayLike,
-    lr: float,
-    rho: float = 0.0,
-    batch_size: float = 1,
+    lr: ArrayLike,
+    rho: ArrayLike = 0.0,
+    batch_size: ArrayLike = 1,
     drift: str = "chain",
     noise: str = "unit",
 ) -> Array:
-    r"""Return the covariance matrix at ``time`` from the saddle, shape time.shape + (dim, dim).
+    r"""Return the covariance matrix at ``time`` from the saddle, shape (..., dim, dim).
 
+    time, lr, rho and batch_size broadcast against the axes of ``hessian`` before the last two.
     Kim et al., Stability Analysis of SAM, eq. 22, with the exponent's :math:`\sigma^{-2}` where it prints
     :math:`\sigma^2`.
     """
     values, vectors = symmetric_eigen(hessian)
-    t = checked("time", time)[..., None]
-    each = theorem2(t, eigenvalue=values, lr=lr, rho=rho, batch_size=batch_size, drift=drift, noise=noise)
+    t, eta, radius, b = (np.asarray(x, dtype=np.float64)[..., None] for x in (time, lr, rho, batch_size))
+    each = theorem2(t, eigenvalue=values, lr=eta, rho=radius, batch_size=b, drift=drift, noise=noise)
     return covariance_matrix(each, eigenvectors=vectors)

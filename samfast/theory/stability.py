@@ -3,35 +3,46 @@ r"""Linear stability of a critical point under SAM: Theorem 1 for the flow, the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 
+VERDICTS = ("attractor", "neutral", "unstable")
 BOUNDARY = 4 * float(np.finfo(np.float64).eps)  # rho = 1/|lambda| in float64 is this close to the boundary
 
 
 @dataclass(frozen=True)
 class Stability:
-    """The verdict of :func:`theorem1`, one entry per eigenvalue in the arrays; prints itself in one line."""
+    """The verdict of :func:`theorem1`, for one setting or for many; prints itself in one line.
 
-    verdict: str
-    verdicts: tuple[str, ...]
+    For one setting ``verdict`` is a string, ``verdicts`` a tuple with one string for each eigenvalue, ``spectral_radius`` a
+    number and ``window`` two numbers.  For many these are arrays: ``verdict``, ``spectral_radius`` and both ends of
+    ``window`` with one entry for each setting, and ``verdicts``, ``eigenvalues`` and ``curvatures`` with the eigenvalues as
+    one more axis, the last.  ``multipliers`` has two roots for each of them where there is momentum.
+    """
+
+    verdict: Any
+    verdicts: Any
     eigenvalues: Array
     curvatures: Array
     multipliers: Array
-    spectral_radius: float
-    window: tuple[float, float]
-    rho: float
+    spectral_radius: Any
+    window: tuple[Any, Any]
+    rho: Any
     model: str
 
     @property
-    def attractor(self) -> bool:
-        """Whether the critical point attracts (strictly)."""
+    def attractor(self) -> Any:
+        """Whether the critical point attracts (strictly); an array for many settings."""
         return self.verdict == "attractor"
 
     def __str__(self) -> str:
+        if np.ndim(self.verdict):
+            counts = ", ".join(f"{int((self.verdict == kind).sum()):,} {kind}" for kind in VERDICTS)
+            return f"{np.size(self.verdict):,} settings: {counts} ({self.model})"
         more = ", ..." if len(self.eigenvalues) > 4 else ""
         values = ", ".join(f"{v:.6g}" for v in self.eigenvalues[:4]) + more
         low, high = self.window
@@ -98,23 +109,23 @@ def rho_window(
     return scalar(np.where(none, np.nan, low)), scalar(np.where(none, np.nan, high))
 
 
-def _sides(e: Array, rho: float, drift: str, lr: float | None, gain: float, damped: float) -> Array:
+@quiet
+def _sides(e: Array, rho: Array, drift: str, step: Array | None, gain: Array) -> Array:
     """Return signed dimensionless distances into the window: positive attracts, 0 is the edge."""
-    kappa = np.atleast_1d(coefficients.curvature(e, rho=rho, drift=drift))
     factor = np.ones_like(e) if drift == "sgd" else 1 + rho * e
     lower = np.sign(e) * (np.abs(factor) if drift == "chain" else factor)
-    if lr is None:
-        return lower
-    return np.minimum(lower, 1 - lr * damped * kappa / (2 * gain))
+    if step is None:
+        return np.asarray(lower)
+    return np.minimum(lower, 1 - step * coefficients.curvature(e, rho=rho, drift=drift) / (2 * gain))
 
 
 def theorem1(
     eigenvalues: ArrayLike,
     *,
-    rho: float,
-    lr: float | None = None,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
+    rho: ArrayLike,
+    lr: ArrayLike | None = None,
+    momentum: ArrayLike = 0.0,
+    dampening: ArrayLike = 0.0,
     drift: str = "plain",
 ) -> Stability:
     r"""Decide whether a critical point with these Hessian eigenvalues is an attractor of SAM.
@@ -125,64 +136,75 @@ def theorem1(
     prints :math:`\ge`: on the boundary the linearisation decides nothing and the verdict is ``"neutral"``.
     Otherwise ``"attractor"`` or ``"unstable"``.
 
+    The eigenvalues of one point are the last axis of ``eigenvalues``; rho, lr, momentum and dampening broadcast against
+    the axes before it.
+
     Raises ValueError for rho < 0, lr <= 0, momentum outside [0, 1), no eigenvalue or an unknown drift.
     """
-    e = np.atleast_1d(checked("eigenvalues", eigenvalues)).ravel()
-    if e.size == 0:
+    e = np.atleast_1d(checked("eigenvalues", eigenvalues))
+    if e.shape[-1] == 0:
         raise ValueError("eigenvalues=[]: give at least one eigenvalue, e.g. eigenvalues=[2.0, -1.0]")
-    radius = float(checked("rho", rho))
-    g, tau = float(checked("momentum", momentum, "momentum_below_1")), float(checked("dampening", dampening))
-    step = None if lr is None else float(checked("lr", lr))
-    side = _sides(e, radius, chosen("drift", drift, coefficients.DRIFTS), step, 1 + g, 1 - tau)
-    each = tuple(_verdict(x) for x in side)
-    kappa = np.atleast_1d(coefficients.curvature(e, rho=radius, drift=drift))
-    roots, model = _roots(kappa, step, g, tau)
-    low, high = rho_window(e, lr=step, momentum=g, dampening=tau, drift=drift)
-    window = (max(0.0, float(np.max(low))), float(np.min(high)))
-    if np.isnan(window).any() or np.isnan(low).any() or window[1] <= window[0]:
-        window = (float("nan"), float("nan"))
-    radius_z = float(np.abs(roots).max()) if step is not None else float("nan")
-    total = "unstable" if "unstable" in each else "neutral" if "neutral" in each else "attractor"
-    return Stability(total, each, e, kappa, roots, radius_z, window, radius, f"{model}, drift={drift}")
+    kind = chosen("drift", drift, coefficients.DRIFTS)
+    given = {"rho": checked("rho", rho), "momentum": checked("momentum", momentum, "momentum_below_1")}
+    given |= {"dampening": checked("dampening", dampening)} | ({} if lr is None else {"lr": checked("lr", lr)})
+    shape = np.broadcast_shapes(e.shape[:-1], *(x.shape for x in given.values()))
+    e = np.broadcast_to(e, (*shape, e.shape[-1]))
+    r, g, tau = (np.asarray(given[k])[..., None] for k in ("rho", "momentum", "dampening"))
+    eta = None if lr is None else np.asarray(given["lr"])[..., None]
+    step = None if eta is None else eta * (1 - tau)
+    kappa = np.broadcast_to(coefficients.curvature(e, rho=r, drift=kind), e.shape)
+    roots = -kappa if eta is None else multipliers(kappa, lr=eta, momentum=g, dampening=tau)
+    size = np.full(shape, np.nan) if eta is None else np.abs(roots).max((-2, -1))
+    low, high = rho_window(e, lr=eta, momentum=g, dampening=tau, drift=kind)
+    bottom, top = np.maximum(0.0, low.max(-1)), high.min(-1)
+    none = np.isnan(bottom) | np.isnan(top) | (top <= bottom)
+    window = (scalar(np.where(none, np.nan, bottom)), scalar(np.where(none, np.nan, top)))
+    side = _sides(e, r, kind, step, 1 + g)
+    kinds = np.where(np.abs(side) <= BOUNDARY, 1, np.where(side > 0, 0, 2))  # places in VERDICTS: the last one decides
+    each, total = np.array(VERDICTS)[kinds], np.array(VERDICTS)[kinds.max(-1)]
+    if eta is not None and not g.any():
+        roots = roots[..., 0].real
+    about = f"{_model(given)}, drift={kind}"
+    if not shape:
+        ends, verdicts = (float(window[0]), float(window[1])), tuple(str(v) for v in each)
+        return Stability(str(total), verdicts, e, kappa, roots, float(size), ends, float(given["rho"]), about)
+    return Stability(total, each, e, kappa, roots, size, window, given["rho"], about)
 
 
-def _verdict(side: float) -> str:
-    if abs(side) <= BOUNDARY:
-        return "neutral"
-    return "attractor" if side > 0 else "unstable"
+def _model(given: dict[str, Array]) -> str:
+    """Name the flow, or the algorithm by its numbers; of an array its ends."""
+    if "lr" not in given:
+        return "flow"
+    names = ["lr", *(k for k in ("momentum", "dampening") if given["momentum"].any() and (k == "momentum" or given[k].any()))]
+    return ", ".join(f"{k}={_span(given[k])}" for k in names)
 
 
-def _roots(kappa: Array, lr: float | None, momentum: float, dampening: float) -> tuple[Array, str]:
-    """The multipliers of the map, or the growth rates -kappa of the flow, and a name for the model."""
-    if lr is None:
-        return -kappa, "flow"
-    roots = multipliers(kappa, lr=lr, momentum=momentum, dampening=dampening)
-    if momentum == 0:
-        return roots[..., 0].real, f"lr={lr:.6g}"
-    damped = f", dampening={dampening:.6g}" if dampening else ""
-    return roots, f"lr={lr:.6g}, momentum={momentum:.6g}{damped}"
+def _span(x: Array) -> str:
+    low, high = float(np.min(x)), float(np.max(x))
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
 def theorem1_hessian(
     hessian: ArrayLike,
     *,
-    rho: float,
-    lr: float | None = None,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
+    rho: ArrayLike,
+    lr: ArrayLike | None = None,
+    momentum: ArrayLike = 0.0,
+    dampening: ArrayLike = 0.0,
     drift: str = "plain",
 ) -> Stability:
-    """Return :func:`theorem1` for the eigenvalues of a symmetric Hessian."""
+    """Return :func:`theorem1` for the eigenvalues of a symmetric Hessian, or of many, shape (..., dim, dim)."""
     values = symmetric_eigen(hessian)[0]
     return theorem1(values, rho=rho, lr=lr, momentum=momentum, dampening=dampening, drift=drift)
 
 
 def symmetric_eigen(hessian: ArrayLike) -> tuple[Array, Array]:
-    """Return (eigenvalues, eigenvectors in columns), or raise a ValueError if the matrix is not symmetric."""
+    """Return (eigenvalues, eigenvectors in columns) of (..., dim, dim), or raise a ValueError if one is not symmetric."""
     h = checked("hessian", hessian)
-    if h.ndim != 2 or h.shape[0] != h.shape[1] or h.size == 0:
+    if h.ndim < 2 or h.shape[-1] != h.shape[-2] or h.size == 0:
         raise ValueError(f"hessian: shape {h.shape} is not square; give a symmetric (dim, dim) matrix")
-    if np.abs(h - h.T).max() > 1e-10 * np.abs(h).max():
+    turned = np.swapaxes(h, -1, -2)
+    if (np.abs(h - turned).max((-2, -1)) > 1e-10 * np.abs(h).max((-2, -1))).any():
         raise ValueError("hessian: not symmetric; give a symmetric matrix, e.g. (h + h.T)/2")
-    values, vectors = np.linalg.eigh((h + h.T) / 2)
+    values, vectors = np.linalg.eigh((h + turned) / 2)
     return values, vectors

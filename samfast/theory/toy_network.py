@@ -49,7 +49,7 @@ def _log_factor(change: Array) -> Array:
 
 @quiet
 def toy_network_exponent(
-    weight: ArrayLike, *, lr: ArrayLike, rho: ArrayLike = 0.0, batch_size: float = 1, minibatch: str = "same"
+    weight: ArrayLike, *, lr: ArrayLike, rho: ArrayLike = 0.0, batch_size: ArrayLike = 1, minibatch: str = "same"
 ) -> Array:
     r"""Return the growth rate of :math:`\ln|w_0|` per update beside the ridge, constant rho: it attracts iff negative.
 
@@ -59,12 +59,21 @@ def toy_network_exponent(
     to lr = 1e-12.
     """
     chosen("minibatch", minibatch, MINIBATCH)
-    w, eta, r = (np.asarray(x)[..., None] for x in (checked("weight", weight), checked("lr", lr), checked("rho", rho)))
+    given = (checked("weight", weight), checked("lr", lr), checked("rho", rho), np.asarray(batch_size, float))
+    w, eta, r, sizes = np.broadcast_arrays(*given)
+    rate = np.empty(w.shape)
+    for size in np.unique(sizes):
+        at = sizes == size
+        rate[at] = _exponent(w[at][:, None], eta[at][:, None], r[at][:, None], float(size), minibatch)
+    return scalar(rate)
+
+
+def _exponent(w: Array, eta: Array, r: Array, batch_size: float, minibatch: str) -> Array:
     y, chance = _labels(batch_size)
     if minibatch == "same":
-        return scalar((_log_factor(4 * eta * w * y * (1 - 4 * r * w * y)) * chance).sum(-1))
+        return np.asarray((_log_factor(4 * eta * w * y * (1 - 4 * r * w * y)) * chance).sum(-1))
     change = 4 * (eta * w)[..., None] * y * (1 - 4 * (r * w)[..., None] * y[:, None])
-    return scalar((_log_factor(change) * chance * chance[:, None]).sum((-2, -1)))
+    return np.asarray((_log_factor(change) * chance * chance[:, None]).sum((-2, -1)))
 
 
 @quiet

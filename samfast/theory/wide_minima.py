@@ -69,20 +69,24 @@ def ravine_multiplier(*, lr: ArrayLike, rho: ArrayLike) -> Array:
     return scalar(1 - eta * (1 + r * (1 - a * a) / (2 * a)) * (1 - (a + r) ** 2))
 
 
-def ravine_two_cycle(*, lr: float, rho: float) -> tuple[float, float]:
+def ravine_two_cycle(*, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (x, y) >= 0 of the two-cycle (x, y), (-x, y) of normalised SAM on the ravine that drift ends at.
 
     :math:`x=\eta`, and y such that the perturbed point p obeys :math:`p_x=1+p_y^2/2`, where the gradient has no y
-    component; (a, 0) for :math:`\rho\le1-\eta`.  Derived in this library.
+    component; (a, 0) for :math:`\rho\le1-\eta`.  Elementwise, one root of one equation each.  Derived in this library.
 
     Raises ValueError for lr >= 1 or rho <= 0.
     """
-    from scipy.optimize import brentq
+    eta, r = np.broadcast_arrays(checked("lr", lr), checked("rho", rho, "rho_positive"))
+    x, y = np.array(two_cycle_amplitude(2.0, lr=eta, rho=r)), np.zeros(eta.shape)
+    for at in np.ndindex(eta.shape):
+        if r[at] > 1 - eta[at]:
+            x[at], y[at] = eta[at], _height(float(eta[at]), float(r[at]))
+    return scalar(x), scalar(y)
 
-    checked("rho", rho, "rho_positive")
-    straight = float(two_cycle_amplitude(2.0, lr=lr, rho=rho))
-    if rho <= 1 - lr:
-        return straight, 0.0
+
+def _height(lr: float, rho: float) -> float:
+    from scipy.optimize import brentq
 
     def excess(y: float) -> float:
         q = 1 + y * y / 2
@@ -90,4 +94,4 @@ def ravine_two_cycle(*, lr: float, rho: float) -> tuple[float, float]:
         p = np.array([lr, y]) + rho * g / np.linalg.norm(g)
         return float(p[0] - 1 - p[1] ** 2 / 2)
 
-    return float(lr), float(brentq(excess, 0.0, 10.0 * (1 + rho), xtol=1e-15, rtol=1e-14))
+    return float(brentq(excess, 0.0, 10.0 * (1 + rho), xtol=1e-15, rtol=1e-14))
