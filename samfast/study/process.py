@@ -14,12 +14,12 @@ from ..model import rules
 from ..model.noise import Minibatches
 from ..model.parameters import Drift, NoiseKind
 from ..model.rule import Rule
+from ..theory.momentum import USEFUL
 
 DRIFTS = ("plain", "chain")  # of what is simulated; theory also knows "sgd", which here is rho = 0
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}  # names in theory
 THEOREMS = ("corrected", "printed")
 quiet = np.errstate(all="ignore")  # inf is the answer where a saddle has thrown the paths beyond float64
-USEFUL = 0.15  # a formula within this relative error of the exact value counts as valid
 WITHIN = f"within {100 * USEFUL:.3g} %"
 Values = Mapping[str, Any]  # parameter name -> number or array
 

@@ -13,7 +13,7 @@ from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
 from .stability import BOUNDARY
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
     """SGD beside SAM: time, diffusion of SGD, both curvatures, their difference and 1 - s^2."""
 
     time: Array
@@ -24,7 +24,7 @@ class _Pair(NamedTuple):
     deficit: Array
 
 
-def _pair(
+def sgd_and_sam(
     time: ArrayLike,
     eigenvalue: ArrayLike,
     lr: ArrayLike,
@@ -32,13 +32,14 @@ def _pair(
     batch_size: ArrayLike,
     drift: str,
     noise: str = "unit",
-) -> _Pair:
+) -> Pair:
+    """Return the pair at one setting; every field has the shape of all arguments together."""
     d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size)
     k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
     shift = coefficients.curvature_shift(eigenvalue, rho=rho, drift=drift)
     deficit = coefficients.noise_deficit(eigenvalue, rho=rho, drift=drift, noise=noise)
     values = (checked("time", time), d, checked("eigenvalue", eigenvalue), k, shift, deficit)
-    return _Pair(*np.broadcast_arrays(*values))
+    return Pair(*np.broadcast_arrays(*values))
 
 
 def corollary1(time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
@@ -71,7 +72,7 @@ def corollary1_exact(
     first order in t and dominates at short times.  For positive eigenvalues and other noise the same number is
     rearranged where that cancels less.  Checked to 20 eps (1 + condition) for every drift and noise.  Derived in this library.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift, noise)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift, noise)
     drifted = 4 * q.diffusion * q.time**2 * q.shift * delta_phi1(-2 * q.sgd * q.time, -2 * q.sam * q.time)
     drifted = np.where((q.shift == 0) | (q.diffusion == 0), 0.0, drifted)
     damped = 2 * q.diffusion * q.time * q.deficit * phi1(-2 * q.sam * q.time)
@@ -82,7 +83,7 @@ def corollary1_exact(
     return scalar(np.where((q.sgd > 0) & (q.deficit != 0) & smaller, levelled[0] + levelled[1], drifted + damped))
 
 
-def _levelled(q: _Pair, r: Array, drift: str, noise: str) -> tuple[Array, Array]:
+def _levelled(q: Pair, r: Array, drift: str, noise: str) -> tuple[Array, Array]:
     r"""Return the two terms of the difference arranged by what remains of it at late times.
 
     :math:`2Dt\,[(1-\frac{s^2\lambda}\kappa)\frac\kappa\lambda\varphi_1(-2\kappa t)
@@ -113,7 +114,7 @@ def log_corollary1_exact(
 
     The sign is :func:`corollary1_sign`.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     x, y = -2 * q.sgd * q.time, -2 * q.sam * q.time
     scaled = np.log(scaled_delta_phi1(x, y)) + np.maximum(np.maximum(x, y), 0.0)
     return scalar(np.log(4 * q.diffusion * q.time**2 * np.abs(q.shift)) + scaled)
@@ -144,7 +145,7 @@ def corollary1_bounds(
 
     :math:`4Dt^2(\kappa-\lambda)\psi(z)` at :math:`z=-2\kappa t` and :math:`z=-2\lambda t`, in order of size.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     scale = 4 * q.diffusion * q.time**2 * q.shift
     ends = [np.where(scale == 0, 0.0, scale * psi(-2 * k * q.time)) for k in (q.sam, q.sgd)]
     return scalar(np.minimum(*ends)), scalar(np.maximum(*ends))
@@ -167,7 +168,7 @@ def corollary1_expansion(
     """
     if terms < 1:
         raise ValueError(f"terms={terms}: give at least 1, e.g. terms=3")
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     x, y = -2 * q.sam * q.time, -2 * q.sgd * q.time
     total, complete, power = np.full(x.shape, 0.5), np.ones(x.shape), np.ones(x.shape)
     for k in range(2, terms + 1):
@@ -193,7 +194,7 @@ def corollary1_remainder(
     chain: :math:`4Dt^2\rho\lambda^2[\frac12\rho\lambda+(2+\rho\lambda)(\delta\varphi_1-\frac12)]`; plain:
     :math:`4Dt^2\rho\lambda^2[-\frac12+(\delta\varphi_1-\frac12)]`; plus the noise term of the exact form.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift, noise)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift, noise)
     r = checked("rho", rho) * q.sgd
     excess = delta_phi1_excess(-2 * q.sgd * q.time, -2 * q.sam * q.time)
     if drift == "chain":

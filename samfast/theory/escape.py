@@ -32,7 +32,7 @@ def _far_excess(x: Array) -> Array:
     return -total
 
 
-def _dawson_integral(low: Array, high: Array) -> Array:
+def dawson_integral(low: Array, high: Array) -> Array:
     r"""Return :math:`\int_{low}^{high}Daw`, 0 <= low <= high, positive and without cancellation."""
     near = (high < FAR) | (high < 8 * low)
     left = np.where(near, low, 0.0)
@@ -75,7 +75,7 @@ def _exit_parts(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike, st
     # below this X the exponentials differ from 1 by less than eps and T is (L^2-x^2)/2D
     flat = high < 1e-8
     free = (size - inside) * (size + inside) / (2 * d)
-    down, up = _dawson_integral(low, high), _growth_integral(low, high)
+    down, up = dawson_integral(low, high), _growth_integral(low, high)
     with_sign = np.where(k < 0, down, up) * 2 / np.where(flat, 1.0, np.abs(k))
     # not high * high, whose rounded root would cost the exponential twice its exponent in eps
     exponent = np.where((k > 0) & ~flat, k * size * size / (2 * d), 0.0)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import dawsn, erf, erfcx
 
 from ._domain import Array, ArrayLike, checked, quiet, scalar
-from .escape import _dawson_integral
+from .escape import dawson_integral
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 SERIES_SWITCH = 1.0  # c above which the backward recursion replaces the closed form, which cancels as c^4
@@ -94,7 +94,7 @@ def _exit_parts(
     barrier = beta * np.where(inside, size * (2 * r - size), r * r)
     tops = np.where(inside, erfcx(gap) - np.exp(-barrier) * erfcx(c), erf(gap) + erf(c))
     sign = np.where(gap < c, -1.0, 1.0)
-    level = sign * _dawson_integral(np.minimum(gap, c), np.maximum(gap, c))
+    level = sign * dawson_integral(np.minimum(gap, c), np.maximum(gap, c))
     tall = dawsn(c) * np.sqrt(np.pi) / 2 * tops + np.exp(-barrier) * level
     narrow = width * np.maximum(width, 2 * c) < 4
     small = _exit_small(np.where(narrow, width, 0.0), np.where(narrow, c, 0.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._domain import Array, ArrayLike, checked, quiet, scalar
-from .corollary import _Pair, _pair
+from .corollary import Pair, sgd_and_sam
 from .diffusion import log_sde_variance, sde_variance
 from .special import geometric_sum, phi1, scaled_delta_chc, scaled_delta_phi1
 
@@ -33,7 +33,7 @@ def em_crn_covariance(
     return scalar(2 * d * h * geometric_sum(n, x * y - x - y))
 
 
-def _overlap(q: _Pair) -> Array:
+def _overlap(q: Pair) -> Array:
     r"""Return :math:`g/d^2`, g = sigma_X^2 sigma_Y^2 - c^2 and d = sigma_X^2 - sigma_Y^2; 1/12 for t -> 0.
 
     Both grow like exponentials; their ratio is formed from scaled factors and the exponent that remains.
@@ -45,7 +45,7 @@ def _overlap(q: _Pair) -> Array:
     return np.asarray(np.exp(left) * scaled_delta_chc(middle, half) / (2 * scaled_delta_phi1(x, y) ** 2))
 
 
-def _difference(q: _Pair) -> Array:
+def _difference(q: Pair) -> Array:
     x, y = -2 * q.sgd * q.time, -2 * q.sam * q.time
     top = np.maximum(np.maximum(x, y), 0.0)
     size = 4 * q.diffusion * q.time**2 * q.shift * scaled_delta_phi1(x, y)
@@ -68,7 +68,7 @@ def paired_difference_variance(
     Same noise: :math:`2(\sigma_X^4+\sigma_Y^4-2c^2)=2d^2+4g`; independent streams
     (``paired=False``): :math:`2(\sigma_X^4+\sigma_Y^4)`.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     if paired:
         d = _difference(q)
         return scalar(np.where(d == 0, 0.0, d * d * (2 + 4 * _overlap(q))))
@@ -91,7 +91,7 @@ def paths_to_resolve(
     Paired: :math:`z^2(2+4g/d^2)`, tending to :math:`\frac73z^2` for :math:`t,\rho\to0`.  Independent of lr
     and batch size.  inf where SGD and SAM have the same variance (t = 0, rho = 0, eigenvalue 0).
     """
-    q = _pair(time, eigenvalue, 1.0, rho, 1, drift)
+    q = sgd_and_sam(time, eigenvalue, 1.0, rho, 1, drift)
     level = checked("z", z) ** 2
     nothing = (q.shift == 0) | (q.time == 0)
     if paired:
@@ -120,7 +120,7 @@ def control_variate(
     :math:`\beta=c^2/\sigma_X^4`; residual :math:`2\sigma_Y^4(1-r^4)`, :math:`r=c/(\sigma_X\sigma_Y)`, with
     :math:`1-r^2=g/(\sigma_X^2\sigma_Y^2)` so that it does not cancel.  At rho = 0 SAM is SGD, and (1, 0) is returned.
     """
-    q = _pair(time, eigenvalue, lr, rho, batch_size, drift)
+    q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     x, y, half = -2 * q.sgd * q.time, -2 * q.sam * q.time, q.shift * q.time
     middle = -(q.sgd + q.sam) * q.time
     # every phi1 as exp(max(v, 0)) phi1(-|v|): the exponents cancel in r, and to -half or less in c/sigma_X^2
