@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from . import functions
-from .expr import BINARY, COMPARE, Expr, const, constant, join, lift, multiply, parts, reduce_sum, topological, unary
+from .expr import BINARY, COMPARE, Expr, const, constant, join, lift, multiply, parts, reduce_sum, tiny, topological, unary
 from .functions import cos, sin, where
 
 
@@ -69,14 +70,140 @@ def _sum(terms: Sequence[Expr]) -> Expr:
     return result
 
 
-def _power(e: Expr) -> tuple[Expr, int]:
-    """(base, n) if the product e is base**n, else n = 1."""
-    factors = _factors(e)
-    same = constant(e.args[0]) is None and all(f.key == factors[0].key for f in factors)
-    return (factors[0], len(factors)) if same else (e, 1)
+def _power(e: Expr) -> tuple[Expr, float, float]:
+    """(base, n, c) if e is c*base**n for a whole or half n, in whatever order its factors stand; else (e, 1, 1).
+
+    Constants and signs are not among the factors; they are in c, and only beside a root: 2*x*x is a product.
+    """
+    if e.op == "sqrt":
+        return e.args[0], 0.5, 1.0
+    factors = _factors(e) if e.op == "mul" else [e]
+    roots = [f.args[0] for f in factors if f.op == "sqrt"]
+    rest = sorted(f.key for f in factors if f.op != "sqrt")
+    base = roots[0] if roots else e if not factors or parts(e)[0] != 1 else factors[0]
+    inner = sorted(f.key for f in _factors(base)) if roots else [base.key]
+    times = len(rest) // max(1, len(inner))
+    if base is e or any(r.key != base.key for r in roots) or rest != sorted(inner * times):
+        return e, 1, 1.0
+    return base, times + len(roots) / 2, parts(e)[0] / parts(base)[0] ** times
 
 
-def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
+SMALL = 200  # An adjoint of more operations is not written once more for the sake of one point.
+
+
+def _root(g: Expr, e: Expr, signs: Mapping[bytes, int]) -> Expr:
+    """g times the derivative of the root e; where e is 0, the limit for e -> 0 of the whole adjoint if there is one.
+
+    The limit is taken by writing the smallest normal number for e, in g too: then g/e is 0 for x*sqrt(x), -1/2 for
+    cos(sqrt(x)), and stays finite for sqrt(x*x + y*y), whose argument contributes a factor 0 (so that the derivative of
+    a length at 0 is 0, the least of its subgradients). A root that reaches 0 with a slope has the derivative inf.
+    """
+    a = e.args[0]
+    plain = 0.5 * g / e
+    if signs[a.key] > 0:
+        return plain
+    steep = _steep(a)
+    if steep and g.uniform:
+        return plain if constant(g) is not None else where(abs(g) <= 0, 0.0, plain)
+    below = _below(g)
+    smallest = e + where(e <= 0, tiny(), 0.0) if steep else where(e <= 0, tiny(), e)
+    if steep and (below is None or _never_zero(g, below) or _unknown(e, smallest, below, signs)):
+        return plain
+    [at] = substitute([g], {e.key: smallest}) if below and e.key in below else [g]
+    return 0.5 * at / smallest
+
+
+def _below(g: Expr) -> dict[bytes, Expr] | None:
+    """The expressions that g is made of, itself included; None if they are many."""
+    found = {g.key: g}
+    stack = [g]
+    while stack:
+        for x in stack.pop().args:
+            if isinstance(x, Expr) and x.key not in found:
+                found[x.key] = x
+                stack.append(x)
+        if len(found) > SMALL:
+            return None
+    return found
+
+
+def _unknown(e: Expr, smallest: Expr, below: Mapping[bytes, Expr], signs: Mapping[bytes, int]) -> bool:
+    """Whether g/e may be 0/0 with a limit that is not found by a small e: then it stays nan.
+
+    Two roots may vanish together at a ratio that nobody knows, and a second derivative is no longer a ratio g/e.
+    """
+    others = (x for x in below.values() if x.op == "sqrt" and x.key != e.key)
+    return smallest.key in below or any(signs.get(x.args[0].key, 0) <= 0 for x in others)
+
+
+def _steep(a: Expr) -> bool:
+    """Whether a is built so that it has a slope wherever it is 0: coordinates, their sums, absolute values, multiples."""
+    stack = [a]
+    while stack:
+        x = stack.pop()
+        if x.uniform or x.op == "var":
+            continue
+        if x.op not in ("add", "sub", "neg", "abs") and not (x.op == "mul" and x.args[0].uniform):
+            return False
+        stack.extend(x.args)
+    return True
+
+
+def _never_zero(g: Expr, below: Mapping[bytes, Expr]) -> bool:
+    """Whether g is a constant other than 0 on every combination of its branches."""
+    conditions = {x.args[0].key for x in below.values() if x.op == "where"}
+    if len(conditions) > 3:
+        return False
+    for choice in product((True, False), repeat=len(conditions)):
+        value: dict[bytes, float] = dict(zip(conditions, choice, strict=True))
+        for x in topological([g]):
+            a = [value.get(y.key) for y in x.args if isinstance(y, Expr)]
+            if x.op == "const":
+                value[x.key] = x.args[0]
+            elif x.op in _ARITHMETIC and None not in a:
+                value[x.key] = _ARITHMETIC[x.op](*a)
+        if value.get(g.key, 0.0) == 0:
+            return False
+    return True
+
+
+_ARITHMETIC: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "neg": lambda a: -a,
+    "where": lambda c, a, b: a if c else b,
+}
+
+
+def _signs(order: Sequence[Expr]) -> dict[bytes, int]:
+    """What each expression is by the way it is built: 1 if it is positive, 0 if it is not negative, -1 if nobody knows."""
+    sign: dict[bytes, int] = {}
+    for e in order:
+        a = [sign[x.key] for x in e.args if isinstance(x, Expr)]
+        s = -1
+        match e.op:
+            case "const":
+                s = (e.args[0] > 0) - (e.args[0] < 0)
+            case "tiny":
+                s = 1
+            case "abs" | "sqrt" | "exp":  # exp may underflow
+                s = 0
+            case "add":
+                s = max(a) if min(a) >= 0 else -1
+            case "mul" if e.args[0].key == e.args[1].key:
+                s = max(a[0], 0)
+            case "mul" | "div":  # a product of small numbers may underflow
+                s = min(a) if e.args[0].op == "const" or min(a) < 0 else 0
+            case "where":
+                s = min(a[1:])
+            case "reduce":
+                s = a[0]
+        sign[e.key] = s
+    return sign
+
+
+def _local(e: Expr, g: Expr, signs: Mapping[bytes, int]) -> list[tuple[Expr, Expr]]:
     """(argument, its share of the adjoint g) for one node."""
     a = e.args
     match e.op:
@@ -85,11 +212,15 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
         case "sub":
             return [(a[0], g), (a[1], -g)]
         case "mul":
-            base, n = _power(e)
-            if n > 2:  # not by way of the products that it is made of: they would wait for each other
-                return [(base, g * (n * base ** (n - 1)))]
+            base, n, c = _power(e)
+            if base is not e and (n > 2 or n % 1 or base.key not in (a[0].key, a[1].key)):
+                # Not by way of the products that it is made of: they would wait for each other, and x*sqrt(x) is nan at 0.
+                return [(base, g * (c * n * base ** (n - 1)))]
             return [(a[0], g * a[1]), (a[1], g * a[0])]
         case "div":
+            base, n, _ = _power(a[1])
+            if a[0].uniform and n != 1 and signs[base.key] <= 0:  # a multiple of base**-n: at infinity base**(n - 1) is inf
+                return [(a[0], g / a[1]), (base, -(n * (g * e)) / base)]
             q = g / a[1]
             return [(a[0], q), (a[1], -(q * e))]
         case "flip":
@@ -99,11 +230,12 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
         case "reduce":
             return [(a[0], g)]
         case "sqrt":
-            return [(a[0], 0.5 * g / e)]
+            return [(a[0], _root(g, e, signs))]
         case "exp":
             return [(a[0], g * e)]
         case "log":
-            return [(a[0], g / a[0])]
+            inside = any(f.key == a[0].key for f in _factors(g))  # x*log(x): no x/x, which is nan at 0 and at infinity
+            return [(a[0], _without(g, [a[0].key]) if inside else g / a[0])]
         case "sin":
             return [(a[0], g * cos(a[0]))]
         case "cos":
@@ -113,8 +245,42 @@ def _local(e: Expr, g: Expr) -> list[tuple[Expr, Expr]]:
         case "abs":
             return [(a[0], where(a[0] < 0, -g, g))]
         case "where":
-            return [(a[1], where(a[0], g, 0.0)), (a[2], where(a[0], 0.0, g))]
+            return [(a[1], g), (a[2], g)]  # for its own branch only: see _branches
     return []
+
+
+Guards = frozenset[tuple[bytes, int]]  # (condition, which argument of where): an expression matters only where they hold
+
+
+def _guarded(e: Expr, i: int, guards: Guards, conditions: Mapping[bytes, Expr]) -> Guards:
+    """The guards of argument i of e, given those of e. A condition for each coordinate does not outlast a sum over them."""
+    if e.op == "where":
+        guards |= {(e.args[0].key, i)}
+    if not e.args[i].wide:
+        guards = frozenset(g for g in guards if not conditions[g[0]].wide)
+    return guards
+
+
+def _branches(order: Sequence[Expr], conditions: Mapping[bytes, Expr], signs: Mapping[bytes, int]) -> dict[bytes, Guards]:
+    """The guards under which adjoints are kept: the choice of a branch is made as late as a singular function needs it.
+
+    In where(x > 0, log(x), 0) the adjoint of log(x) must not be 0 where the branch is not taken: 0/x is nan at x = 0. So
+    the branch is differentiated as if it stood alone, and where() chooses what leaves it.
+    """
+    needed: dict[bytes, Guards] = {order[-1].key: frozenset()}
+    for e in reversed(order):
+        if e.key in needed and e.op not in COMPARE:
+            for i, x in enumerate(e.args):
+                if isinstance(x, Expr) and not (e.op == "where" and i == 0):
+                    guards = _guarded(e, i, needed[e.key], conditions)
+                    needed[x.key] = needed[x.key] & guards if x.key in needed else guards
+    kept: dict[bytes, Guards] = {}
+    for e in order:
+        mine = needed.get(e.key, frozenset())
+        inside = frozenset[tuple[bytes, int]]().union(*(kept[x.key] for x in e.args if isinstance(x, Expr)))
+        singular = e.op == "exp" or (e.op in ("sqrt", "log", "div") and signs[e.args[-1].key] <= 0)
+        kept[e.key] = mine if singular else mine & inside
+    return kept
 
 
 REMEMBERED = 100
@@ -140,13 +306,21 @@ def gradient(out: Any, wrt: Sequence[Expr]) -> list[Expr]:
 def _gradient(out: Expr, wrt: Sequence[Expr]) -> list[Expr]:
     adjoint: dict[bytes, list[Expr]] = {out.key: [const(1)]}
     final: dict[bytes, Expr] = {}
-    for e in reversed(topological([out])):
+    order = topological([out])
+    signs = _signs(order)
+    conditions = {e.args[0].key: e.args[0] for e in order if e.op == "where"}
+    kept = _branches(order, conditions, signs) if conditions else {}
+    nothing: Guards = frozenset()
+    for e in reversed(order):
         if e.key not in adjoint or e.op in COMPARE:
             continue
         g = final[e.key] = _sum(adjoint[e.key])
         if constant(g) == 0:
             continue
-        for arg, share in _local(e, g):
+        for i, (arg, share) in enumerate(_local(e, g, signs)):
+            guards = kept.get(e.key, nothing) | ({(e.args[0].key, i + 1)} if e.op == "where" else nothing)
+            for key, side in sorted(guards - kept.get(arg.key, nothing)):
+                share = where(conditions[key], share, 0.0) if side == 1 else where(conditions[key], 0.0, share)
             if share.wide and not arg.wide:
                 share = reduce_sum(share)
             adjoint.setdefault(arg.key, []).append(share)

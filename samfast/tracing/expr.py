@@ -133,7 +133,16 @@ class Expr(Symbolic):
             "np.exp, np.sqrt, ... (samfast has exp, log, sin, cos, tanh, sqrt, abs, where)"
         )
 
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+    __complex__ = __float__  # type: ignore[assignment]
+
+    def __index__(self) -> int:
+        raise TraceError(
+            f"{self!r:.60} is a symbol, and range(), int(), an index or a repetition needs a number: the function is called "
+            "once, before any parameter or coordinate has a value, so none can decide how the program is made; write a "
+            "constant of Python (for _ in range(3)), or make the rule or loss in a function of it, def my_rule(k): ..."
+        )
+
+    __int__ = __round__ = __trunc__ = __floor__ = __ceil__ = __index__
 
     def __getitem__(self, index: Any) -> Any:
         raise TraceError(f"one number has no item [{index!r}]: index the vector (w[0]), not a coordinate")
