@@ -65,6 +65,7 @@ _PUBLIC = {
     "total": "tracing",
     "dot": "tracing",
     "norm": "tracing",
+    "normalized": "tracing",
 }
 _MODULES = {
     "losses": "model.losses",

@@ -54,6 +54,7 @@ from .tracing import log as log
 from .tracing import maximum as maximum
 from .tracing import minimum as minimum
 from .tracing import norm as norm
+from .tracing import normalized as normalized
 from .tracing import sin as sin
 from .tracing import sqrt as sqrt
 from .tracing import tanh as tanh

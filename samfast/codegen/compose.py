@@ -70,6 +70,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     The observer watches the state before each step, and before each record: so it sees time 0 too. The rows of its memory
     therefore lag one step behind the state, and the features are those of the memory after the present state.
     """
+    loss.need_same_function()
     dim = loss.dim
     sizes = {
         **{k: dim if k in loss.vectors else 0 for k in loss.params},

@@ -185,6 +185,15 @@ class Loss:
         self.need_one_function()
         return finder.critical_points(self, box, starts=starts, seed=seed)
 
+    def need_same_function(self) -> None:
+        """Raise if the function says something else than when the loss was made, and its derivatives were taken."""
+        w, p, y = self.symbols()
+        check(
+            self.trace(w, Parameters(f"loss {self.name!r}", p), y).key == self.symbolic[3].key,
+            f"loss {self.name!r}: its function has changed since it was made, as a variable of Python that it uses has another "
+            "value now; make the loss again, or make the variable a parameter, e.g. @sf.loss(dim=2, a=1.0)",
+        )
+
     def need_one_function(self) -> None:
         """Raise where there are several functions of w: random samples, or several values of a parameter."""
         check(not self.samples, f"loss {self.name!r} has random samples: give the mean loss, e.g. sf.losses.toy_network()")

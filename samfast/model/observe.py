@@ -13,7 +13,6 @@ from ..checks import check, integer, numbers
 from .observer import ORIGIN, Observer, Seen, several
 from .parameters import Numbers, parameter
 from .rule import Rule
-from .rules import length
 
 __all__ = [
     "Observer",
@@ -83,7 +82,7 @@ def cosine(rule: Rule) -> Observer:
 
     def features(s: Seen) -> list[Any]:
         g, h = s.grad(s.w), s.grad(ascend(s.w, s.grad, s.p))
-        return [T.dot(g, h) / (length(g) * length(h))]
+        return [T.dot(g, h) / (T.length(g) * T.length(h))]
 
     return Observer("cosine", features, ("cosine",))
 

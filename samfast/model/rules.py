@@ -113,7 +113,7 @@ def sam(
             grad.alarm(T.dot(g, g) <= 0)
         if epsilon is not None:
             return p.rho / (T.norm(g) + epsilon)
-        return p.rho / length(g)
+        return p.rho / T.length(g)
 
     def perturbed(w: Any, grad: Oracle, p: Any) -> Any:
         g = grad(w)
@@ -136,16 +136,6 @@ def sam(
         dampen_first=dampen_first,
     )
     return replace(made, perturbed=perturbed)
-
-
-def length(g: Any) -> Any:
-    """|g| for a division: the smallest normal number under the root makes rho/|g| finite, so that (rho/|g|)*g = 0 at 0."""
-    if isinstance(g, T.Wide):
-        return T.sqrt(T.dot(g, g) + T.tiny())
-    result: Any = T.tiny()
-    for x in g:
-        result = result + x * x
-    return T.sqrt(result)
 
 
 def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_first: bool = True) -> Rule:

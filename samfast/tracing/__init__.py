@@ -3,7 +3,7 @@
 from .calculus import evaluate, gradient, substitute
 from .dispatch import TraceError
 from .expr import Expr, const, lift, sign, tiny, topological, var
-from .functions import absolute, cos, dot, exp, log, maximum, minimum, norm, sin, sqrt, tanh, total, where
+from .functions import absolute, cos, dot, exp, length, log, maximum, minimum, norm, normalized, sin, sqrt, tanh, total, where
 from .vector import NeedsCoordinatesError, Vector, Wide
 
 __all__ = [
@@ -19,11 +19,13 @@ __all__ = [
     "evaluate",
     "exp",
     "gradient",
+    "length",
     "lift",
     "log",
     "maximum",
     "minimum",
     "norm",
+    "normalized",
     "sign",
     "sin",
     "sqrt",

@@ -137,7 +137,7 @@ class Expr(Symbolic):
 
     def __index__(self) -> int:
         raise TraceError(
-            f"{self!r:.60} is a symbol, and range(), int(), an index or a repetition needs a number: the function is called "
+            f"{self!r:.60} is a symbol, and range(), int() or an index needs a number: the function is called "
             "once, before any parameter or coordinate has a value, so none can decide how the program is made; write a "
             "constant of Python (for _ in range(3)), or make the rule or loss in a function of it, def my_rule(k): ..."
         )

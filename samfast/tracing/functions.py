@@ -1,4 +1,15 @@
-"""The functions a traced loss or rule may call. Each also works on NumPy, CuPy and JAX arrays (coordinates first)."""
+"""The functions a traced loss or rule may call. Each also works on NumPy, CuPy and JAX arrays (coordinates first).
+
+Each says what its derivative is where the mathematics has none or has a limit. What holds for all of them:
+
+* A function that is not linear has the derivative nan at nan, but for `where`, `minimum`, `maximum` and `absolute`. These
+  compare, a comparison with nan does not hold, and so they follow their second branch.
+* At 0, at infinity and at its branch points each function of one coordinate, and each of its whole and half powers, has the
+  first and second derivative that is the limit from where it is defined, infinite ones included.
+* In compositions a finite limit of the first derivative is found where one root vanishes; where two vanish together the
+  derivative may be nan. An infinite derivative of a root of a product shows as a number near the largest one.
+* What a branch of `where` that is not taken does, even nan or infinity, does not reach value or derivatives.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .dispatch import FUNCTIONS, QUESTIONS, UFUNCS, TraceError
-from .expr import Expr, add, divide, lift, multiply, power, reduce_sum, subtract, unary
+from .expr import Expr, add, divide, lift, multiply, power, reduce_sum, subtract, tiny, unary
 from .vector import NeedsCoordinatesError, Vector, Wide
 
 
@@ -20,32 +31,46 @@ def namespace(*values: Any) -> Any:
     return np
 
 
-def _function(name: str, equation: str) -> Callable[[Any], Any]:
+def _function(name: str, text: str) -> Callable[[Any], Any]:
     def f(x: Any) -> Any:
         if isinstance(x, Vector):
             return x.apply(f)
         return unary(name, x) if isinstance(x, Expr) else getattr(namespace(x), name)(x)
 
     f.__name__ = f.__qualname__ = name
-    f.__doc__ = f"{equation}, on symbols, numbers and arrays."
+    f.__doc__ = text
     return f
 
 
-sqrt = _function("sqrt", "Square root")
-exp = _function("exp", "Exponential")
-log = _function("log", "Natural logarithm")
-sin = _function("sin", "Sine")
-cos = _function("cos", "Cosine")
-tanh = _function("tanh", "Hyperbolic tangent")
+sqrt = _function(
+    "sqrt",
+    """Square root, on symbols, numbers and arrays; nan below 0.
+
+    The derivative at 0 is inf. Where x is a sum of squares that is 0 (a squared length), that of sqrt(x) is 0; in
+    x*sqrt(x), cos(sqrt(x)) and the like it is the limit, 0 and -1/2.
+    """,
+)
+exp = _function("exp", """Exponential, on symbols, numbers and arrays; its derivatives are 0 at -inf and inf at inf.""")
+log = _function(
+    "log",
+    """Natural logarithm, on symbols, numbers and arrays; -inf at 0, nan below. The derivative 1/x is inf at 0 and 0 at inf.""",
+)
+sin = _function("sin", """Sine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.""")
+cos = _function("cos", """Cosine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.""")
+tanh = _function("tanh", """Hyperbolic tangent, on symbols, numbers and arrays; its derivatives are 0 at infinity.""")
 
 
 def absolute(x: Any) -> Any:
-    """|x|, on symbols, numbers and arrays."""
+    """|x|, on symbols, numbers and arrays. The derivative is -1 for x < 0, else 1: 1 at 0, at -0 and for nan."""
     return abs(x)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b; both are evaluated."""
+    """a where the condition holds, else b (also where the condition compares with nan).
+
+    The derivative is that of the branch which is taken, at the boundary too: the condition itself has none. Both branches
+    are evaluated, but where(x > 0, sqrt(x), 0) has the derivative 0 for x <= 0, not nan.
+    """
     values = (condition, a, b)
     if any(isinstance(v, Vector) for v in values):
         return _elementwise(where, values)
@@ -57,14 +82,20 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of a and b."""
+    """The smaller of a and b. On symbols it is where(a < b, a, b): at a tie, or for nan, value and derivative are those of b.
+
+    On arrays it is the array library's, in which nan wins on either side.
+    """
     if isinstance(a, Vector | Expr) or isinstance(b, Vector | Expr):
         return _elementwise(lambda x, y: where(x < y, x, y), (a, b))
     return namespace(a, b).minimum(a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of a and b."""
+    """The larger of a and b. On symbols it is where(a > b, a, b): at a tie, or for nan, value and derivative are those of b.
+
+    So maximum(x, 0) has the derivative 0 at 0 and maximum(0, x) has 1. On arrays it is the array library's.
+    """
     if isinstance(a, Vector | Expr) or isinstance(b, Vector | Expr):
         return _elementwise(lambda x, y: where(x > y, x, y), (a, b))
     return namespace(a, b).maximum(a, b)
@@ -85,17 +116,45 @@ def total(v: Any) -> Any:
 def dot(a: Any, b: Any) -> Any:
     """Inner product over the coordinates."""
     if isinstance(a, Vector) or isinstance(b, Vector):
-        return total(_elementwise(multiply_any, (a, b)))
+        return total(_elementwise(lambda x, y: x * y, (a, b)))
     return total(a * b)
 
 
 def norm(v: Any) -> Any:
-    """Euclidean length over the coordinates."""
+    """Euclidean length |v| over the coordinates.
+
+    The derivative v/|v| is 0 at v = 0, the least of the subgradients there; whole powers of a length, |v|*v[0] and
+    cos(norm(v)) have the derivative at 0 that they have in mathematics. For a direction use `normalized`: v/norm(v) is
+    0/0 = nan at v = 0.
+    """
     return sqrt(dot(v, v))
 
 
-def multiply_any(x: Any, y: Any) -> Any:
-    return x * y
+def length(v: Any) -> Any:
+    """sqrt(|v|^2 + t), t the smallest normal number: |v| for a division, since 1/length(v) is finite and v/length(v) 0 at 0."""
+    if isinstance(v, Wide):
+        return sqrt(dot(v, v) + tiny())
+    if isinstance(v, Vector):
+        result: Any = tiny()
+        for x in v:
+            result = result + x * x
+        return sqrt(result)
+    squares = namespace(v).sum(v * v * 1.0, axis=0)
+    return sqrt(squares + namespace(squares).finfo(squares.dtype).tiny)
+
+
+def normalized(v: Any) -> Any:
+    """The direction v/|v|, and 0 at v = 0: v/sqrt(|v|^2 + t), t the smallest normal number of the precision.
+
+    For rules of your own, so that a saddle or minimum is a fixed point as it is for sf.sam(normalize=True), where the same
+    formula is used: `lambda w, grad, p: grad(w + p.rho*sf.normalized(grad(w)))`. v: a vector of a traced function, or an
+    array of shape (dim, ...). Lengths below some 1e-146 (float64; float32: 1e-15) give a vector shorter than 1.
+
+    The derivative is that of this formula, (I - n n^T)/|v| with n = v/|v|. At v = 0 it is I/sqrt(t), finite and about 7e153
+    (float32: 9e18), so that its product with a vector that is 0 there is 0.
+    """
+    v = v if isinstance(v, Vector) or hasattr(v, "dtype") else np.asarray(v)
+    return (1.0 / length(v)) * v
 
 
 def _not_wide() -> Any:
