@@ -7,7 +7,7 @@ import pytest
 
 import samfast as sf
 from samfast.backends import cpu
-from samfast.simulation.prepare import prepare
+from samfast.simulation.prepare import prepared_job
 
 INF, NAN = np.inf, np.nan
 mp.mp.dps = 300
@@ -175,7 +175,7 @@ def test_programs_have_the_same_derivatives_in_every_precision(mode):
     """Eleven coordinates at once: one step of lr 1 from 0 and from 1."""
     loss = sf.Loss("wide", 11, lambda w, p: sf.norm(w) + sf.total(sf.where(w > 0, w**1.5, sf.log(1 - w))))
     for at, want in ((0.0, -1.0), (1.0, 1.5 + 1 / np.sqrt(11))):
-        job = prepare(loss, sf.gd(lr=1.0), np.full(11, at), dtype=mode, device="plain", values=True, on_divergence="keep")
+        job = prepared_job(loss, sf.gd(lr=1.0), np.full(11, at), dtype=mode, device="plain", values=True, on_divergence="keep")
         [shard] = job.shards(0, np.array([1]), None)
         state = cpu.run_shard(shard).state[0]
         assert job.program.wide
