@@ -1,4 +1,8 @@
-"""Run a Python function once on symbols; get its derivatives and straight-line code. Knows nothing of optimisers."""
+"""Run a Python function once on symbols, and derive what it computed. This package knows nothing of optimisers.
+
+Read `expr` first (one number), then `vector` (several), `functions` (what may be called), `calculus` (derivatives). How NumPy
+finds its way to them stands in `dispatch`.
+"""
 
 from .calculus import evaluate, gradient, substitute
 from .dispatch import TraceError

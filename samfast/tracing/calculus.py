@@ -22,7 +22,7 @@ def _factors(e: Expr) -> list[Expr]:
 
 
 def _without(e: Expr, keys: list[bytes]) -> Expr:
-    """e divided by the factors named in `keys`, which it has; each is crossed off the list."""
+    """e divided by those of its factors whose keys are in the list `keys`, from which each one found is removed."""
     if e.op == "neg":
         return unary("neg", _without(e.args[0], keys))
     if e.op == "mul":
@@ -34,7 +34,7 @@ def _without(e: Expr, keys: list[bytes]) -> Expr:
 
 
 def _plus(a: Expr, b: Expr) -> Expr:
-    """Sum with a constant taken out that divides both, 2*a + 6*b -> 2*(a + 3*b): it may meet others outside."""
+    """a + b with a constant taken out that divides both, 2*a + 6*b -> 2*(a + 3*b): it may meet other constants outside."""
     (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
     c = min(ca, cb, key=abs)
     if c == 0 or abs(c) == 1 or not (ca / c).is_integer() or not (cb / c).is_integer():
@@ -43,9 +43,10 @@ def _plus(a: Expr, b: Expr) -> Expr:
 
 
 def _sum(terms: Sequence[Expr]) -> Expr:
-    """Sum with common factors taken out, x*a + b + x*c -> x*(a + c) + b: only adjoints are rearranged like this.
+    """The sum with common factors taken out, x*a + b + x*c -> x*(a + c) + b.
 
-    What the state reaches last is added last, so that it waits for nothing else.
+    This is for adjoints only: what the user wrote keeps his factoring. The term that depends on the state by the longest chain
+    of operations is added last, so that nothing else waits for it.
     """
     groups: list[Expr] = []
     for t in sorted(terms, key=lambda t: t.depth):
@@ -284,14 +285,15 @@ def _branches(order: Sequence[Expr], conditions: Mapping[bytes, Expr], signs: Ma
 
 
 REMEMBERED = 100
-_gradients: dict[tuple[bytes, ...], list[Expr]] = {}  # by content: the same expressions have the same derivatives
+# The last gradients, by the keys of what was differentiated: these digest the whole formula, so an edited one is another.
+_gradients: dict[tuple[bytes, ...], list[Expr]] = {}
 
 
 def gradient(out: Any, wrt: Sequence[Expr]) -> list[Expr]:
-    """Reverse mode: the derivatives of one number by each symbol of `wrt`.
+    """The derivatives of one number by each symbol of `wrt`, by reverse accumulation.
 
-    A symbol with one value per coordinate gets the derivative by its own coordinate; where a number that is common to
-    all coordinates fans out to them, its adjoint is the sum over the coordinates.
+    A wide symbol gets the derivative by its own coordinate. A number that all coordinates use has an adjoint which is the
+    sum over them. Limits and choices at 0, at ties and for nan are those of the docstrings in functions.py.
     """
     out = lift(out)
     name = (out.key, *(w.key for w in wrt))
@@ -328,7 +330,7 @@ def _gradient(out: Expr, wrt: Sequence[Expr]) -> list[Expr]:
 
 
 def rebuild(e: Expr, args: Sequence[Any]) -> Expr:
-    """The node e with other arguments, simplified as if it were written anew."""
+    """The operation e on other arguments, simplified as if the user had written it."""
     if e.op == "add":
         return args[0] + args[1]
     if e.op == "sub":
@@ -345,7 +347,7 @@ def rebuild(e: Expr, args: Sequence[Any]) -> Expr:
 
 
 def substitute(outs: Sequence[Expr], env: Mapping[bytes, Expr]) -> list[Expr]:
-    """Replace symbols, given by key, by expressions."""
+    """The expressions `outs` with others in place of those whose keys are in env; symbols, as a rule."""
     memo = dict(env)
     for e in topological(list(outs)):
         if e.key not in memo:
@@ -354,7 +356,7 @@ def substitute(outs: Sequence[Expr], env: Mapping[bytes, Expr]) -> list[Expr]:
 
 
 def evaluate(outs: Sequence[Any], env: Mapping[str, Any]) -> list[Any]:
-    """Numbers or arrays from expressions without sums over coordinates; env names the value of every symbol."""
+    """The values of expressions without sums over coordinates, as numbers or arrays; env has the value of every symbol by name."""
     values: dict[bytes, Any] = {}
     lifted = [lift(o) for o in outs]
     for e in topological(lifted):

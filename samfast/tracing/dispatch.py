@@ -1,4 +1,7 @@
-"""What NumPy's functions mean on symbols: tables that functions.py fills, and the class that looks there."""
+"""What NumPy's functions mean on symbols.
+
+The tables stand here and are filled by functions.py, so that symbols and vectors need not import the functions of them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class TraceError(TypeError):
 
 
 class Symbolic:
-    """What NumPy asks when it meets a symbol or a vector of symbols."""
+    """The two methods that NumPy calls instead of its own function when an argument is a symbol or a vector of them."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """Symbols: immutable expressions that record the arithmetic of a function which is called once.
 
-Nothing in this package knows of optimisers, Numba or CUDA. Two rules shape every product and sum: constants come first
-and parameters next, so that what is the same for every path is multiplied once; and the user's own factoring is kept.
+Two rules shape every product and sum. Constants come first and parameters next, so that factors which all paths share are
+multiplied once for all of them. Apart from that the user's own factoring is kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,14 @@ NUMERIC = (int, float, np.integer, np.floating)
 
 
 class Expr(Symbolic):
-    """One node. `uniform`: the same for every path. `wide`: one value per coordinate. `depth`: operations since the
-    state. `level`: sums over coordinates that come before it."""
+    """One operation on other expressions, or a leaf.
+
+    op, args: the operation and what it is applied to; a leaf has its number, or its name and role.
+    key: a digest of op and args, so that equal expressions have equal keys and are computed once.
+    uniform: whether all paths share its value. wide: whether it has one value for each coordinate.
+    depth: the length of the longest chain of operations from the state to it.
+    level: how many sums over the coordinates must be finished, one after another, before it can be computed.
+    """
 
     __slots__ = ("args", "depth", "key", "level", "op", "uniform", "wide")
     __array_priority__ = 1000
@@ -155,27 +161,31 @@ def const(value: float) -> Expr:
 
 @lru_cache(4096)
 def _number(text: str) -> Expr:
-    return Expr("const", float(text))  # by its text: 0.0 and -0.0 are equal numbers
+    return Expr("const", float(text))  # Kept by the text of the number, since 0.0 == -0.0.
 
 
 @lru_cache(4096)
 def var(name: str, role: str = "state", wide: bool = False) -> Expr:
-    """A leaf. role: "state", "param" and "time" (uniform), "path" (a parameter of its own for every path), "noise"."""
+    """A leaf with a name.
+
+    role: "state"; "param" or "time", which all paths share; "path", a parameter with one value for each path; "noise".
+    wide: whether it has one value for each coordinate.
+    """
     return Expr("var", name, role, wide)
 
 
 def sign(name: str, wide: bool = False) -> Expr:
-    """A random sign; products with it become an exclusive-or of the sign bit."""
+    """A random sign, -1 or 1. A product with it costs an exclusive-or of the sign bit instead of a multiplication."""
     return Expr("sign", name, "noise", wide)
 
 
 def tiny() -> Expr:
-    """The smallest normal number of the program's precision: added under a root it changes nothing but 0."""
+    """The smallest normal number of the program's precision. Added to a number it changes 0 and nothing else of any size."""
     return Expr("tiny")
 
 
 def lift(value: Any) -> Expr:
-    """An expression from a number."""
+    """An expression from a number; an expression is returned as it is."""
     if isinstance(value, Expr):
         return value
     odd = isinstance(value, bool | str | bytes | tuple | list | complex) or value is None
@@ -185,11 +195,12 @@ def lift(value: Any) -> Expr:
 
 
 def constant(e: Expr) -> float | None:
+    """The number that e is, or None."""
     return e.args[0] if e.op == "const" else None
 
 
 def parts(e: Expr) -> tuple[float, Expr | None, Expr | None]:
-    """(c, u, v) with e = c*u*v: a constant, an expression of the parameters, the rest; None for an absent part."""
+    """(c, u, v) with e = c*u*v: a constant, a factor that all paths share, and the rest; None for a part that is absent."""
     if e.op == "const":
         return e.args[0], None, None
     if e.op == "neg":
@@ -205,7 +216,7 @@ def parts(e: Expr) -> tuple[float, Expr | None, Expr | None]:
 
 
 def join(c: float, u: Expr | None, v: Expr | None) -> Expr:
-    """The product c*u*v, written the one way that all of this package writes it."""
+    """The product c*u*v of `parts`, in the one form that equal products have everywhere in this package."""
     if c == 0:
         return const(0)
     s = u if c == 1 else const(c) if u is None else Expr("neg", u) if c == -1 else Expr("mul", const(c), u)
@@ -221,6 +232,7 @@ def join(c: float, u: Expr | None, v: Expr | None) -> Expr:
 
 
 def _times(a: Expr | None, b: Expr | None) -> Expr | None:
+    """The product of two factors of one kind, either of which may be absent."""
     if a is None or b is None:
         return b if a is None else a
     if b.op == "sign":
@@ -232,7 +244,7 @@ REMEMBERED = 10_000
 
 
 def _remembered(f: Callable[[Expr, Expr], Expr]) -> Callable[[Any, Any], Expr]:
-    """Operations are functions of what an expression says, so equal expressions have equal results."""
+    """f, computed once for each pair of keys: equal arguments have equal results, and sums in a gradient repeat often."""
     known: dict[tuple[bytes, bytes], Expr] = {}
 
     def g(a: Any, b: Any) -> Expr:
@@ -249,12 +261,14 @@ def _remembered(f: Callable[[Expr, Expr], Expr]) -> Callable[[Any, Any], Expr]:
 
 @_remembered
 def multiply(a: Expr, b: Expr) -> Expr:
+    """a*b with its constants and its shared factors put together."""
     (ca, ua, va), (cb, ub, vb) = parts(a), parts(b)
     return join(ca * cb, _times(ua, ub), _times(va, vb))
 
 
 @_remembered
 def add(a: Expr, b: Expr) -> Expr:
+    """a + b; a common constant is taken out, and a negative term is subtracted."""
     x, y = constant(a), constant(b)
     if x is not None and y is not None:
         return const(x + y)
@@ -271,13 +285,15 @@ def add(a: Expr, b: Expr) -> Expr:
 
 
 def subtract(a: Any, b: Any) -> Expr:
+    """a - b."""
     a, b = lift(a), lift(b)
     if b.op == "sub" and constant(a) != 0:
-        return Expr("sub", a, b)  # not a + (y - x): x - y may be needed elsewhere
+        return Expr("sub", a, b)  # Not a + (y - x), since b = x - y may be needed elsewhere too.
     return add(a, unary("neg", b))
 
 
 def divide(a: Any, b: Any) -> Expr:
+    """a/b; a power of two is multiplied by its inverse, which is exact."""
     a, b = lift(a), lift(b)
     x, y = constant(a), constant(b)
     if y == 0:
@@ -285,12 +301,13 @@ def divide(a: Any, b: Any) -> Expr:
     if y is not None:
         if x is not None:
             return const(x / y)
-        if math.frexp(y)[0] in (0.5, -0.5) and math.isfinite(1 / y):  # exact: a power of two
+        if math.frexp(y)[0] in (0.5, -0.5) and math.isfinite(1 / y):
             return multiply(a, const(1 / y))
     return const(0) if x == 0 else Expr("div", a, b)
 
 
 def unary(op: str, a: Any) -> Expr:
+    """A function of one number, such as "sqrt" or "neg"; of a constant it is a constant."""
     a = lift(a)
     c = constant(a)
     if op == "neg":
@@ -303,7 +320,7 @@ def unary(op: str, a: Any) -> Expr:
 
 
 def power(base: Any, n: Any) -> Expr:
-    """base**n for an integer or half-integer n, by repeated squaring."""
+    """base**n for an integer or half-integer n, by repeated squaring. base**0 is 1, at 0 too, and has the derivative 0."""
     if isinstance(n, Expr) or not isinstance(n, NUMERIC) or not float(2 * n).is_integer():
         raise TraceError(
             f"x**{n!r} in a traced function: the exponent must be an integer or a half, e.g. x**2 or "
@@ -328,7 +345,7 @@ def reduce_sum(e: Expr) -> Expr:
 
 
 def topological(outs: list[Expr]) -> list[Expr]:
-    """Every node below `outs`, children first, each once."""
+    """Every expression that `outs` are made of, once each, after those that it is made of itself."""
     seen: set[bytes] = set()
     order: list[Expr] = []
     stack = [(o, False) for o in reversed(outs)]

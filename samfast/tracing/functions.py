@@ -102,7 +102,7 @@ def maximum(a: Any, b: Any) -> Any:
 
 
 def total(v: Any) -> Any:
-    """Sum over the coordinates (the first axis of an array), one after another."""
+    """Sum over the coordinates (the first axis of an array), added one after another from the first to the last."""
     if isinstance(v, Wide):
         return reduce_sum(v.one) if v.one.wide else _not_wide()
     if isinstance(v, tuple | list):
@@ -162,7 +162,7 @@ def _not_wide() -> Any:
 
 
 def _elementwise(f: Callable[..., Any], values: tuple[Any, ...]) -> Any:
-    """f over the coordinates of vectors; scalars are repeated."""
+    """f of each coordinate of the vectors among the values; numbers are repeated."""
     vectors = [v for v in values if isinstance(v, Vector)]
     if not vectors:
         return f(*values)
@@ -181,7 +181,7 @@ def _elementwise(f: Callable[..., Any], values: tuple[Any, ...]) -> Any:
 
 
 def _elementwise_of(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy's ufunc on symbols."""
+    """What NumPy's ufunc of that name does when it meets symbols."""
 
     def apply(*inputs: Any) -> Any:
         if any(isinstance(x, np.ndarray) and x.ndim > 0 for x in inputs) and not any(isinstance(x, Vector) for x in inputs):

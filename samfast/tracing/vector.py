@@ -1,4 +1,4 @@
-"""Short vectors of symbols, so that losses and rules read like mathematics."""
+"""Vectors of symbols, so that losses and rules read like mathematics: coordinate by coordinate, or all at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Vector(Symbolic, tuple):
         return self._map(other, lambda x, y: x + y)
 
     def __radd__(self, other: Any) -> Any:
-        if isinstance(other, int) and other == 0:  # sum(vectors) starts at 0
+        if isinstance(other, int) and other == 0:  # Python's sum(vectors) starts at 0.
             return self
         return self._map(other, lambda x, y: y + x)
 
@@ -90,11 +90,16 @@ class Vector(Symbolic, tuple):
         return Vector(item) if isinstance(index, slice) else item
 
     def apply(self, f: Callable[[Any], Any]) -> Any:
+        """f of each coordinate."""
         return Vector(f(x) for x in self)
 
 
 class Wide(Vector):
-    """All coordinates at once, by one representative: what a program for large dim is traced with."""
+    """All coordinates at once, by one symbol that stands for each of them.
+
+    With it a program of many coordinates is traced in the time of one. What asks for a single coordinate, or how many there
+    are, raises NeedsCoordinatesError, and the function is traced with every coordinate instead.
+    """
 
     __slots__ = ()
 
@@ -103,6 +108,7 @@ class Wide(Vector):
 
     @property
     def one(self) -> Expr:
+        """The symbol that stands for each coordinate."""
         return tuple.__getitem__(self, 0)
 
     def _map(self, other: Any, f: Callable[[Any, Any], Any]) -> Any:
