@@ -356,7 +356,7 @@ def substitute(outs: Sequence[Expr], env: Mapping[bytes, Expr]) -> list[Expr]:
 
 
 def evaluate(outs: Sequence[Any], env: Mapping[str, Any]) -> list[Any]:
-    """The values of expressions without sums over coordinates, as numbers or arrays; env has the value of every symbol by name."""
+    """The values of expressions without sums over coordinates; env has that of every symbol, a number or an array, by name."""
     values: dict[bytes, Any] = {}
     lifted = [lift(o) for o in outs]
     for e in topological(lifted):
