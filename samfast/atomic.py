@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
+
+TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-\w+\.tmp$")  # (machine, process) that writes it
 
 
 def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
     """Write a file beside and rename it. private: readable by the owner alone.
 
-    The temporary file's name begins with that of the file, so that who clears away the one finds the other.
+    The temporary file's name begins with that of the file, so that who clears away the one finds the other, and tells who
+    writes it: what processes of this machine left behind in this folder when they were killed is removed.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path={str(path)!r}: folder {path.parent} does not exist; create it first")
-    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    remove_leftovers(path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.{_machine()}-{os.getpid()}-", suffix=".tmp", dir=path.parent)
     try:
         with open(handle, "wb") as file:
             write(file)
@@ -28,6 +36,35 @@ def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = Fal
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes of this machine that have ended; files of other machines stay."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            found = TEMPORARY.search(name)
+            if found and found[1] == _machine() and not _alive(int(found[2])):
+                with suppress(OSError):
+                    os.unlink(folder / name)
+
+
+@cache
+def _machine() -> str:
+    """Eight hex digits for this machine: processes of two that share a folder may have the same number."""
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+def _alive(process: int) -> bool:
+    """Whether a process runs here; where a signal cannot ask (Windows: it would end the process), it is taken to."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _umask() -> int:

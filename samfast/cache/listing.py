@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import remove_leftovers
 from .files import directory, read, scan, unlink
 
 
@@ -61,8 +62,9 @@ def _evict(max_bytes: int | None, oldest: float | None) -> list[Entry]:
 
 
 def _listing() -> list[tuple[Entry, list[Path]]]:
-    listing = []
-    for stem, files in scan(folder := directory()).items():
+    listing, folder = [], directory()
+    remove_leftovers(folder)
+    for stem, files in scan(folder).items():
         stats = []
         for file in files:
             with suppress(OSError):  # removed by another process meanwhile

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..signals import termination_raises
 from .bench import bench_options
 from .cache import cache_options
 from .msd import msd_options, show_options
-from .options import FAILED, INTERRUPTED
+from .options import FAILED, interrupted
 from .reproduce import reproduce_options
 
 DESCRIPTION = """\
@@ -30,10 +31,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 2 for an error (one line on stderr), 130 for Ctrl-C."""
+    """Run one command; the exit status: 0, 2 for an error (one line on stderr), 130 for Ctrl-C, 143 for SIGTERM."""
     args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
-        with warnings.catch_warnings():
+        with termination_raises(), warnings.catch_warnings():
             warnings.simplefilter("default")
             warnings.showwarning = _warn
             status: int = args.run(args) or 0
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         print("samfast: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupted()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..simulation.progress import command_bar
-from .options import INTERRUPTED, count, joined, numbers, one_of, option
+from .options import count, interrupted, joined, numbers, one_of, option
 from .session import FOLDER, remove_if_empty, workers, writing_to
 
 STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
@@ -129,7 +129,7 @@ def _run(given: dict[str, Any]) -> tuple[Any, int]:
         return displacement.msd(**given), 0
     except StudyInterrupted as stop:
         print(f"samfast: interrupted; {stop.study.dataset.attrs['paths']:,} paths were finished", file=sys.stderr)
-        return stop.study, INTERRUPTED
+        return stop.study, interrupted()
 
 
 def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:

@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-INTERRUPTED, FAILED = 130, 2
+from ..signals import terminated
+
+INTERRUPTED, TERMINATED, FAILED = 130, 143, 2
+
+
+def interrupted() -> int:
+    """The exit status after Ctrl-C, or after SIGTERM."""
+    return TERMINATED if terminated() else INTERRUPTED
 
 
 def option(name: str) -> str:

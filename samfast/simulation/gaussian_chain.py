@@ -78,7 +78,7 @@ def gaussian_chain(
     given = {name: x for name, x in job.given.items() if name not in names}
     job = replace(job, params=_coefficients(job, names, times), given=given)
     record = np.arange(1, times + 1)
-    return complete(ready(job, record), record, None, executor, progress, {})
+    return complete(ready(job, record, executor), record, None, executor, progress, {})
 
 
 def _flat(w: Any, p: Any) -> Any:

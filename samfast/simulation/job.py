@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..backends.shard import Shard
 from ..checks import check
 from ..codegen.program import BLOCK, Program
 from ..machine import threads, versions
+from .schedule import outstanding
 
 GPU_STEPS = 1e12  # path-steps of one shard on a GPU: some seconds
 SHARDS_PER_GPU = 4  # at least, if there are several
@@ -117,8 +119,8 @@ class Job:
         return out
 
 
-def check_size(job: Job, record: np.ndarray) -> None:
-    """Refuse what does not fit, before anything is allocated."""
+def check_size(job: Job, record: np.ndarray, executor: Executor | None = None) -> None:
+    """Refuse what does not fit, before anything is allocated. executor: its workers give their results to the host."""
     p = job.program
     check(
         int(record[-1]) // p.served * p.calls < 2**32,
@@ -126,15 +128,20 @@ def check_size(job: Job, record: np.ndarray) -> None:
         f"Philox calls, here {2**32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run",
     )
     settings, features = job.settings, len(p.labels)
-    shards = -(-job.paths // job.chunk(int(record[-1]), len(record)))
-    need = {
-        "values": 2 * settings * len(record) * features * job.paths * p.dtype.itemsize if job.values else 0,
-        "state": 2 * settings * p.state_rows * job.paths * p.dtype.itemsize if job.state else 0,
-        "sums": settings * len(record) * features * p.moments * 8 * (shards + 2),
-    }  # 2: in parts and merged
-    if p.device == "cuda":
+    chunk = job.chunk(int(record[-1]), len(record))
+    shards = -(-job.paths // chunk)
+    per_path = {
+        "values": settings * len(record) * features * p.dtype.itemsize if job.values else 0,
+        "state": settings * p.state_rows * p.dtype.itemsize if job.state else 0,
+    }
+    need = {k: v * job.paths for k, v in per_path.items()}
+    on_gpu = p.device == "cuda" and executor is None
+    if on_gpu:
         _check_gpu(need)
-        need = {"sums": need["sums"]}
+        need = {}
+    elif shards > 1:  # their arrays are not yet in those of the result
+        need["shards on their way"] = min(shards, outstanding(executor)) * chunk * sum(per_path.values())
+    need["sums"] = settings * len(record) * features * p.moments * 8 * (shards + 2)  # one set a shard, and merged
     have = arrays.free_memory() if sum(need.values()) > LITTLE else None
     check(
         have is None or sum(need.values()) < 0.8 * have,
@@ -155,11 +162,11 @@ def _gpu_memory() -> float:
 
 def _check_gpu(need: Mapping[str, int]) -> None:
     """What stays on the GPU must leave room for a shard's own arrays."""
-    kept, have = {k: v // 2 for k, v in need.items() if k != "sums"}, _gpu_memory()
+    have = _gpu_memory()
     check(
-        sum(kept.values()) < (1 - GPU_SHARE) * have,
+        sum(need.values()) < (1 - GPU_SHARE) * have,
         "memory: this run needs "
-        + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in kept.items() if v)
+        + ", ".join(f"{v / 1e9:.3g} GB for {k}" for k, v in need.items() if v)
         + f" on the GPU, where {have / 1e9:.3g} GB "
         "are free: run fewer paths at once, or give values=False or state=False",
         MemoryError,

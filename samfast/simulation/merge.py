@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import UserDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..backends.shard import Part, Shard, merge
 from .job import Job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Merged:
     """What the shards that were run gave together."""
 
@@ -31,44 +32,68 @@ def in_order(diverged: list[list[int]]) -> np.ndarray:
     return np.array(sorted(diverged), np.int64).reshape(-1, 3)
 
 
-def collect(job: Job, record: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard]) -> Merged:
+class Parts(UserDict[tuple[int, int], Part]):
+    """The finished parts of a job by (tag, first path).
+
+    The values and the state of each part are copied to their place in the arrays of the result as soon as it comes, and
+    the part keeps views of them: they lie in memory once, beside the shards that are on their way.
+    """
+
+    def __init__(self, job: Job, records: int) -> None:
+        self._job, self._records, self._settings = job, records, dict(job.groups())
+        self.values: Any = None  # (setting, time, path, feature)
+        self.state: Any = None  # (setting, row, path)
+        super().__init__()
+
+    def __setitem__(self, key: tuple[int, int], part: Part) -> None:
+        job, which = self._job, self._settings[part.tag]
+        p, at = job.program, slice(part.first - job.first_path, part.first - job.first_path + part.paths)
+        if part.values is not None:
+            if self.values is None:
+                shape = job.settings, self._records, job.paths, len(p.labels)
+                self.values = arrays.module_of(part.values).empty(shape, p.dtype)
+            part = replace(part, values=_put(self.values[which, :, at].swapaxes(2, 3), part.values))
+        if part.state is not None:
+            if self.state is None:
+                self.state = arrays.module_of(part.state).empty((job.settings, p.state_rows, job.paths), p.dtype)
+            part = replace(part, state=_put(self.state[which, :, at], part.state))
+        super().__setitem__(key, part)
+
+
+def _put(place: Any, array: Any) -> Any:
+    """An array copied into a view of another, which may lie on the host where the first lies on a GPU, or the other way."""
+    xp = arrays.module_of(place)
+    place[...] = arrays.to_host(array) if xp is np else xp.asarray(array)
+    return place
+
+
+def collect(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard]) -> Merged:
     """Merge the shards that there are, in path order, into one result."""
     p, settings = job.program, job.settings
     missing = tuple((s.tag, s.first) for s in shards if (s.tag, s.first) not in parts)
-    kept = [s for s in shards if (s.tag, s.first) in parts]
     sums = np.zeros((settings, len(record), len(p.labels), p.moments))
     count = np.zeros((settings, len(record)), np.int64)
-    values = state = None
-    some = next((parts[s.tag, s.first] for s in kept), None)
-    if some is not None and job.values and not missing:
-        values = arrays.module_of(some.values).empty((settings, len(record), job.paths, len(p.labels)), p.dtype)
-    if some is not None and job.state and not missing:
-        state = arrays.module_of(some.state).empty((settings, p.state_rows, job.paths), p.dtype)
     diverged: list[list[int]] = []
     by_tag: dict[int, list[Part]] = {}
-    for s in kept:
-        by_tag.setdefault(s.tag, []).append(parts[s.tag, s.first])
+    for s in shards:
+        if (s.tag, s.first) in parts:
+            by_tag.setdefault(s.tag, []).append(parts[s.tag, s.first])
     for tag, which in job.groups():
         mine = by_tag.get(tag, [])
         if mine:
             sums[which] = merge([q.sums for q in mine])
         for q in mine:
-            at = slice(q.first - job.first_path, q.first - job.first_path + q.paths)
             count[which] += q.count
             diverged += (q.diverged + np.array([which.start, 0, 0])).tolist()
-            if values is not None and q.values is not None:
-                values[which, :, at] = q.values.swapaxes(2, 3)
-            if state is not None and q.state is not None:
-                state[which, :, at] = q.state
-    shape = job.sweep
+    values, state = (None, None) if missing else (parts.values, parts.state)
     if values is not None:
-        values = arrays.like(values.reshape(*shape, *values.shape[1:]), job.array_library)
+        values = arrays.like(values.reshape(*job.sweep, *values.shape[1:]), job.array_library)
     return Merged(
-        sums.reshape(*shape, *sums.shape[1:]),
-        count.reshape(*shape, *count.shape[1:]),
-        in_order(diverged),
-        sum(s.paths for s in kept if s.tag == 0),
-        values,
-        state,
-        missing,
+        sums=sums.reshape(*job.sweep, *sums.shape[1:]),
+        count=count.reshape(*job.sweep, *count.shape[1:]),
+        diverged=in_order(diverged),
+        paths=sum(q.paths for q in by_tag.get(0, [])),
+        values=values,
+        state=state,
+        missing=missing,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -83,9 +84,9 @@ def checked_job(
     return on(device)
 
 
-def ready(job: Job, record: np.ndarray) -> Job:
+def ready(job: Job, record: np.ndarray, executor: Executor | None = None) -> Job:
     """A job that may begin: it fits into memory, and sums are about the features at the start of path 0."""
-    check_size(job, record)
+    check_size(job, record, executor)
     return replace(job, shift=_shift(job))
 
 

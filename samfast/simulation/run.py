@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +14,14 @@ import numpy as np
 from .. import arrays
 from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of
+from ..signals import termination_raises
 from ..stats.moments import Moments
 from . import arguments
 from .dataset import run_dataset
 from .job import Job, check_size
-from .merge import collect, in_order
+from .merge import Parts, collect, in_order
 from .progress import Progress, bar
-from .schedule import Interrupted, execute
+from .schedule import Interrupted, carrying, execute
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -130,13 +132,17 @@ def complete(
     before: Run | None,
     executor: Executor | None,
     progress: Progress,
-    parts: dict[tuple[int, int], Part],
+    finished: Mapping[tuple[int, int], Part],
 ) -> Run:
-    """Run the shards that `parts` lacks, from the end of `before` if that is given, and merge all."""
+    """Run the shards that are not finished, from the end of `before` if that is given, and merge all.
+
+    Every exception carries what has been finished by then: Ctrl-C and SIGTERM as `Interrupted`, others as they are.
+    """
     start, state = (0, None) if before is None else (int(before.record[-1]), before.state)
     shards = job.shards(start, record, state)
     sizes = {(s.tag, s.first): s.paths for s in shards}
-    parts = {k: q for k, q in parts.items() if sizes.get(k) == q.paths}  # another machine may cut other shards
+    parts = Parts(job, len(record))
+    parts.update({k: q for k, q in finished.items() if sizes.get(k) == q.paths})  # another machine may cut other shards
     todo = [s for s in shards if (s.tag, s.first) not in parts]
     total = sum(sizes.values())
     done_before = total - sum(s.paths for s in todo)
@@ -152,23 +158,37 @@ def complete(
 
     estimate = job.nanoseconds(job.paths, int(record[-1]) - start, job.settings)
     try:
-        if todo:
-            execute(todo, executor, report, parts, estimate)
-    except KeyboardInterrupt:
-        raise Interrupted(_run(job, record, parts, shards, before)) from None
+        with termination_raises():
+            if todo:
+                execute(todo, executor, report, parts, estimate)
+    except BaseException as error:
+        run = _run(job, record, parts, shards, before)
+        go_on = partial(finish, run)
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(run, go_on) from None
+        carrying(error, run, go_on)
+        raise
     finally:
         if show is not None:
             show.close()  # type: ignore[attr-defined]
-    run = _run(job, record, parts, shards, before)
+    new = _run(job, record, parts, shards, before)
     known = set() if before is None else {(c, path) for c, path, _ in before.diverged.tolist()}
-    fresh = in_order([row for row in run.diverged.tolist() if (row[0], row[1]) not in known])
-    _report_divergence(run, fresh, [parts[k] for k in sizes])
-    return run if before is None else _append(before, run, fresh)
+    fresh = in_order([row for row in new.diverged.tolist() if (row[0], row[1]) not in known])
+    run = new if before is None else _append(before, new, fresh)
+    try:
+        _report_divergence(new, fresh, [parts[k] for k in sizes])
+    except Exception as error:
+        carrying(error, run, None)
+        raise
+    return run
 
 
-def _run(
-    job: Job, record: np.ndarray, parts: Mapping[tuple[int, int], Part], shards: Sequence[Shard], before: Run | None
-) -> Run:
+def finish(run: Run, executor: Executor | None = None, progress: Progress = None) -> Run:
+    """Compute the shards that a run lacks."""
+    return complete(run.job, run.record, run.before, executor, progress, run.parts)
+
+
+def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], before: Run | None) -> Run:
     """The shards that there are as one run; what is missing stands in it."""
     m = collect(job, record, parts, shards)
     return Run(

@@ -13,7 +13,7 @@ from .arguments import Device, DType, OnDivergence, Point, Record
 from .job import check_size
 from .prepare import checked_job, ready
 from .progress import Progress
-from .run import Run, complete
+from .run import Run, complete, finish
 
 
 def simulate(
@@ -70,7 +70,7 @@ def simulate(
         on_divergence=on_divergence,
     )
     job = checked_job(loss, rule, start, device=device, steps=int(record[-1]), **options)  # type: ignore[arg-type]
-    return complete(ready(job, record), record, None, executor, progress, {})
+    return complete(ready(job, record, executor), record, None, executor, progress, {})
 
 
 def resume(run: Run, *, record: Record | None = None, executor: Executor | None = None, progress: Progress = None) -> Run:
@@ -82,13 +82,13 @@ def resume(run: Run, *, record: Record | None = None, executor: Executor | None 
     arguments.executor_and_progress(executor, progress)
     if run.missing:
         check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
-        return complete(run.job, run.record, run.before, executor, progress, dict(run.parts))
+        return finish(run, executor, progress)
     last = int(run.record[-1])
     check(run.state is not None, "state: this run kept none and cannot be resumed; give state=True to simulate")
     check(run.job.time_independent, "run: it has coefficients for its own times only; begin anew with all times")
     check(record is not None, f"record: give update counts beyond {last}, e.g. record=[{2 * max(last, 1)}]")
     record = arguments.update_counts(record, last)
-    check_size(run.job, record)
+    check_size(run.job, record, executor)
     return complete(run.job, record, run, executor, progress, {})
 
 

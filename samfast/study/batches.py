@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..codegen.program import BLOCK
-from ..simulation.schedule import Interrupted
 from ..simulation.simulate import resume
 from .plan import Plan
 
@@ -66,11 +65,12 @@ class Batches:
                     run = self.begin(paths, report)
                 else:
                     run = self.more(self.last, paths, report)
-            except Interrupted as stop:
-                if stop.run is None or stop.run.missing:
-                    self.pending = stop.run
-                else:  # in its last moment
-                    self._keep(stop.run)
+            except BaseException as stop:  # each carries what was finished, see simulation.schedule.carrying
+                done = getattr(stop, "run", None)
+                if done is not None and done.missing:
+                    self.pending = done
+                elif done is not None:  # it failed in its last moment
+                    self._keep(done)
                 raise
             self._keep(run)
 

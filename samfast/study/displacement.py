@@ -19,7 +19,6 @@ from ..model.noise import Minibatches
 from ..model.parameters import Drift, NoiseKind, Numbers
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
-from ..simulation.schedule import Interrupted
 from ..simulation.simulate import simulate
 from . import exact_sampling
 from .batches import Batches, Begin, Estimate, More, next_paths
@@ -141,11 +140,19 @@ def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: 
             warnings.simplefilter("ignore", DivergenceWarning)  # counted below, up to the times that were asked for
             for batches in work:
                 batches.go()
-    except KeyboardInterrupt as stop:
-        if not any(batches.estimate().paths for batches in work):
+    except BaseException as stop:
+
+        def resume() -> Study:
+            return _finish(todo, work, about, started)
+
+        if not hasattr(stop, "run"):  # nothing had begun
             raise
-        run = stop.run if isinstance(stop, Interrupted) else None
-        raise StudyInterrupted(run, study("interrupted"), lambda: _finish(todo, work, about, started)) from None
+        stop.resume = resume  # type: ignore[attr-defined]
+        if any(batches.estimate().paths for batches in work):
+            stop.study = study("interrupted")  # type: ignore[attr-defined]
+            if isinstance(stop, KeyboardInterrupt):
+                raise StudyInterrupted(stop.run, stop.study, resume) from None  # type: ignore[attr-defined]
+        raise
     return study("complete" if all(batches.reached for batches in work) else "until not reached")
 
 

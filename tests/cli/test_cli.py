@@ -197,7 +197,8 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_stops_a_long_run(tmp_path):
+@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_stops_a_long_run(tmp_path, name, status):
     old = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a suite in the background would ignore it
     with subprocess.Popen(
         [sys.executable, "-m", "samfast", "msd", "--paths", "1e8"],
@@ -212,12 +213,12 @@ def test_ctrl_c_stops_a_long_run(tmp_path):
                 time.sleep(0.05)
                 assert run.poll() is None
             time.sleep(2)
-            run.send_signal(signal.SIGINT)
+            run.send_signal(getattr(signal, name))
             _, err = run.communicate(timeout=120)  # of a slow machine that is still compiling
         finally:
             signal.signal(signal.SIGINT, old)
             run.kill()
-    assert run.returncode == 130 and one_line(err).startswith("samfast: interrupted")
+    assert run.returncode == status and one_line(err).startswith("samfast: interrupted")
     if "paths were finished" in err:
         assert sf.Study.load(tmp_path / "samfast-msd").dataset.attrs["status"] == "interrupted"
     else:  # it was still compiling

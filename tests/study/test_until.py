@@ -113,6 +113,27 @@ def test_an_interrupt_keeps_what_was_finished(options, monkeypatch):
     assert again.dataset.attrs["numbers"] == whole.dataset.attrs["numbers"]
 
 
+@pytest.mark.parametrize("options", [{"paths": 40_000}, {"until": 0.006, "method": "exact"}])
+def test_any_other_exception_keeps_what_was_finished_too(options):
+    """The exception is what it was, with the study of the finished paths and the way to the whole one."""
+
+    failed = []
+
+    def fails(done, total):
+        if done > 20_000 and not failed:
+            failed.append(done)
+            raise LookupError("no terminal")
+
+    whole = sf.msd(**CALL, **options)
+    with pytest.raises(LookupError, match="no terminal") as caught:
+        sf.msd(**CALL, **options, progress=fails)
+    part = caught.value.study.dataset
+    assert 0 < int(part["count"].max()) < whole.dataset.attrs["paths"] and part.attrs["status"] == "interrupted"
+    again = caught.value.resume().dataset
+    np.testing.assert_array_equal(again["msd"], whole.dataset["msd"])
+    assert again.attrs["status"] == "complete"
+
+
 @pytest.mark.parametrize("method", ["em", "exact"])
 def test_an_interrupt_before_any_path(method, monkeypatch):
     def stopped(*_):
