@@ -1,7 +1,13 @@
-"""CPU driver: W paths are W lanes of each loop. Three short loops follow each other: words, normals, steps.
+"""CPU driver: W paths are the W lanes of each loop, and three short loops follow each other: words, normals, steps.
 
-Every lane loop has a constant trip count, constant row strides and no branch, so LLVM turns each into full-width vector
-code; one element width per loop (64 bit for Philox and float64 states, 32 bit for float32 normals).
+Every loop over lanes has a constant number of turns, constant strides between rows, no branch and one width of its elements (64
+bits for Philox and float64 states, 32 bits for float32 normals), so that LLVM makes full-width vector code of each.
+
+A program supplies the constants W (lanes), HALF = W/2, NS (rows of the state), NF (features), NM (moments); of its noise
+STRIDE (numbers that a step owns), PACK (numbers in a word), CALLS (Philox calls of one draw), ROWS (words of one draw) and
+SERVED (steps that one draw serves); UNROLL (steps of one pass) and GROUP (settings of one pass). It supplies the functions
+`advance`, `observe`, `load`, `store`, `keep`, `one`, `many`, `parameters`, `unrolled`, `rows_of_noise`, `rows_of_features`,
+or the loops `one_step`, `many_steps` and `look` themselves. `samfast.kernels.stubs` has an example of each.
 """
 
 from samfast.kernels.stubs import *  # linked: everything above this line is replaced at render time
@@ -9,7 +15,7 @@ from samfast.kernels.stubs import *  # linked: everything above this line is rep
 
 @outline
 def words(H, D, call, high, k0, k1):
-    """Rows 0 .. 3 of D: the words of one Philox call. Paths 2l and 2l+1 go together: a 64-bit store of two words."""
+    """Rows 0 .. 3 of D become the words of one Philox call. Paths 2l and 2l+1 go together, as one 64-bit store of two words."""
     P = paired(D)
     d, e, f = rounds_of_call(u64(call), high, k0, k1)
     for l in range(HALF):
@@ -20,14 +26,14 @@ def words(H, D, call, high, k0, k1):
 
 @inline
 def signs(H, D, call, high, k0, k1):
-    """Rows 4m .. 4m+3 of D: the words of Philox calls call+m, for the paths whose heads are in H."""
+    """Rows 4m .. 4m+3 of D become the words of Philox call call+m. H: what `rounds_of_path` gave for each lane."""
     for m in range(CALLS):
         words(H, rest(D, 4 * m * W), call + m, high, k0, k1)
 
 
 @outline
 def normals(H, D, call, high, k0, k1):
-    """The same rows, as normals. Radius and angle have loops of their own: AVX2 has 16 registers for 22 constants."""
+    """The rows that `signs` fills, as normals. Radius and angle have a loop each, as AVX2 cannot hold their 22 constants."""
     X, R = scratch(4, u32), scratch(1, B)
     for m in range(CALLS):
         words(H, X, call + m, high, k0, k1)
@@ -41,7 +47,7 @@ def normals(H, D, call, high, k0, k1):
 
 @outline
 def as_float64(H, D, call, high, k0, k1):
-    """The same normals, converted once for all settings."""
+    """The rows of `normals`, converted to float64 once for all settings."""
     Y = scratch(ROWS, f32)
     normals(H, Y, call, high, k0, k1)
     for l in range(ROWS * W):
@@ -50,12 +56,12 @@ def as_float64(H, D, call, high, k0, k1):
 
 @inline
 def silent(H, D, call, high, k0, k1):
-    pass
+    """Draws nothing, for a program without noise."""
 
 
 @inline
 def one_step(S, D, j, k, params, c):
-    """Step k of setting c; it is step j of the numbers at hand."""
+    """Step k of setting c, on the numbers of step j of the last draw."""
     R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), parameters(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
         store(Sc, 0, l, advance(load(Sc, 0, l), one(R, l, shift), k, p))
@@ -63,7 +69,7 @@ def one_step(S, D, j, k, params, c):
 
 @inline
 def many_steps(S, D, j, k, params, c):
-    """UNROLL steps of setting c, the state in registers."""
+    """Steps k .. k+UNROLL-1 of setting c; the state stays in registers between them."""
     R, Sc, p, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), parameters(params, c), u32(j * STRIDE % PACK)
     for l in range(W):
         store(Sc, 0, l, unrolled(load(Sc, 0, l), many(R, l, shift), k, p))
@@ -71,7 +77,7 @@ def many_steps(S, D, j, k, params, c):
 
 @inline
 def look(S, G, k, params, c):
-    """The features of setting c after k steps."""
+    """G becomes the features of setting c after k steps."""
     Sc, p = rest(S, c * NS * W), parameters(params, c)
     for l in range(W):
         keep(G, l, observe(load(Sc, 0, l), k, p))
@@ -79,14 +85,14 @@ def look(S, G, k, params, c):
 
 @inline
 def steps_alone(S, D, j, k, params, C):
-    """UNROLL steps of every setting."""
+    """UNROLL steps of every setting, one setting after the other."""
     for c in range(C):
         many_steps(S, D, j, k, params, c)
 
 
 @inline
 def steps_grouped(S, D, j, k, params, C):
-    """The same; GROUP settings share each load of the numbers."""
+    """UNROLL steps of every setting; GROUP settings at a time share each load of the numbers."""
     c = 0
     while c + GROUP <= C:
         many_steps_of_group(S, D, j, k, params, c)
@@ -98,14 +104,14 @@ def steps_grouped(S, D, j, k, params, C):
 
 @inline
 def first_two(G, about, l):
-    """Of lanes l and HALF + l: the sum of the features about the shift, and of their squares."""
+    """Sums over the lanes l and HALF + l of the feature less `about`, and of its square."""
     x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
     return x + y, x * x + y * y
 
 
 @inline
 def next_two(G, about, l):
-    """The same of their third and fourth powers."""
+    """Sums over the lanes l and HALF + l of the third and the fourth power of the feature less `about`."""
     x, y = f64(G[l]) - about, f64(G[HALF + l]) - about
     xx, yy = x * x, y * y
     return x * xx + y * yy, xx * xx + yy * yy
@@ -113,7 +119,7 @@ def next_two(G, about, l):
 
 @inline
 def first_levels(two, G, about, A):
-    """Rows 0 and 1 of A: the first level of the tree of two sums, or the first three if HALF = 128, where 32 are left."""
+    """The first level of the trees of two sums, into rows 0 and 1 of A; if HALF = 128 the first three, which leave 32."""
     if HALF == 128:
         for l in range(32):
             p, pp = two(G, about, l)
@@ -128,8 +134,8 @@ def first_levels(two, G, about, A):
 
 @inline
 def tree_sum(a, b):
-    """Sum of what is left of HALF sums (HALF = 128, or at most 32), going on in one fixed tree; b: what comes between."""
-    if HALF == 128:  # 32 are left: two levels at a time, into another row, for full vectors
+    """The rest of the tree over row a, HALF numbers or the 32 that are left of 128. b is scratch."""
+    if HALF == 128:  # two levels at a time and into another row, so that vectors stay full
         for l in range(8):
             b[l] = (a[l] + a[16 + l]) + (a[8 + l] + a[24 + l])
         return ((b[0] + b[4]) + (b[2] + b[6])) + ((b[1] + b[5]) + (b[3] + b[7]))
@@ -147,7 +153,7 @@ def tree_sum(a, b):
 
 @outline
 def moments(G, shift, c, live, sums, at):
-    """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). True if all is within the limit."""
+    """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). False if one may be beyond LIMIT."""
     A, B = scratch(2, f64), scratch(1, f64)
     worst = 0.0
     for f in range(NF):
@@ -167,9 +173,9 @@ def moments(G, shift, c, live, sums, at):
 
 @outline
 def clean(G, shift, c, live, bad, at, k):
-    """Paths that diverged get the shift as their features, so that they add nothing, and k in `bad` if they are new.
+    """Gives paths beyond LIMIT the shift as their features, so that they add nothing, and notes k in `bad` the first time.
 
-    Returns the number of paths that are left.
+    Returns the number of paths within LIMIT.
     """
     left = live
     for l in range(live):
@@ -189,16 +195,26 @@ def clean(G, shift, c, live, bad, at, k):
 def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, count, bad, values, S, Z, G, stop):
     """Advance paths first .. first+n-1 from step `start` to record[-1], for every setting, on shared noise.
 
-    Arrays are flat, of the shapes: state (C, NS, n) is read and updated | params (1 or R, C, columns), not flat: one
-    table, or one for the steps up to each recorded time | shift (C, NF) float64 | record (R,) ascending
-    sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths | count (blocks, C, R) int64: paths
-    in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged; if mask, it is left out of the
-    sums | values (C, R, NF, n) or size 0 | S (C, NS, W), Z, G scratch
-    first is a multiple of W, or n = 1: a block shares the high half of its path numbers
-    stop (1,): set to 1 by another thread to give up. Holds no GIL, starts no threads. Returns the steps done.
+    All arrays but params are flat. C is the number of settings, R that of records, `blocks` that of blocks of W paths.
+
+    first: a multiple of W, or n = 1, since a block shares the high half of its path numbers
+    state (C, NS, n): read and updated
+    params (1 or R, C, columns): one table, or one for the steps up to each record
+    shift (C, NF) float64: what features are measured from
+    mask: paths beyond LIMIT are left out of the sums
+    record (R,): numbers of steps, ascending
+    sums (blocks, C, R, NF, NM) float64: sums of the powers of the features less the shift, over each block
+    count (blocks, C, R) int64: paths in these sums
+    bad (C, n) int64: -1, or the record at which mask first left the path out
+    values (C, R, NF, n), or of size 0: the features themselves
+    S (C, NS, W), Z, G: scratch
+    stop (1,): another thread sets it to 1, and the run ends before its next draw
+
+    Holds no GIL and starts no threads. Returns the number of the step that it reached.
     """
     C, R = params.shape[1], record.shape[0]
-    H, D, F = scratch(3, u64), rows_of_noise(Z), rows_of_features(G)  # what Philox owes to the path; numbers; features
+    # H: Philox rounds 1-2 of the path; D: random numbers; F: features
+    H, D, F = scratch(3, u64), rows_of_noise(Z), rows_of_features(G)
     s0, s1 = seed & LO, seed >> S32
     k = start
     for base in range(0, n, W):
@@ -216,7 +232,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
         for r in range(R):
             now = params[r if params.shape[0] > 1 else 0]
             while k < record[r]:
-                j = k % SERVED  # steps already served by the numbers at hand
+                j = k % SERVED  # steps that the last draw has served
                 if j == 0 or k == start:
                     if stop[0] != 0:
                         return k

@@ -1,6 +1,7 @@
 """CPU driver for one path: the lanes are groups of SERVED steps, whose numbers one vector loop draws for W groups ahead.
 
-The steps themselves follow one another with the state in registers. All numbers and all sums have the bits of cpu.py.
+The steps themselves follow one another with the state in registers. All numbers and all sums have the bits of cpu.py. A program
+supplies what it supplies to cpu.py, but for the loops over lanes; W is the number of groups that are drawn ahead, not of paths.
 """
 
 from samfast.kernels.stubs import *  # linked: everything above this line is replaced at render time
@@ -8,7 +9,7 @@ from samfast.kernels.stubs import *  # linked: everything above this line is rep
 
 @outline
 def words(H, D, call, high, k0, k1):
-    """Rows 0 .. 3 of D: the words of the calls call, call + CALLS, ... of the path whose head is in H, one in each lane."""
+    """Rows 0 .. 3 of D become the words of the calls call, call + CALLS, ... of one path, a call in each lane."""
     a, b, c = H[0], H[1], H[2]
     for l in range(W):
         d, e, f = rounds_of_call(u64(call + l * CALLS), high, k0, k1)
@@ -18,7 +19,7 @@ def words(H, D, call, high, k0, k1):
 
 @inline
 def walk(state, D, base, k, to, params, c):
-    """Steps k .. to-1 of setting c; the numbers at hand begin with those of step `base`."""
+    """Steps k .. to-1 of setting c, on numbers that begin with those of step `base`."""
     s, p = load(state, c * NS), parameters(params, c)
     while k < to:
         j = (k - base) % SERVED * STRIDE
@@ -29,7 +30,7 @@ def walk(state, D, base, k, to, params, c):
 
 @inline
 def moments(F, shift, c, sums, at):
-    """As in cpu.py, where zeros are added in the other lanes: -0 becomes 0."""
+    """As in cpu.py. There the other lanes add zeros, which make 0 of -0, and so does this."""
     worst = 0.0
     for f in range(NF):
         x = f64(F[f]) - shift[c * NF + f]
@@ -45,7 +46,7 @@ def moments(F, shift, c, sums, at):
 
 @inline
 def left(F, shift, c):
-    """Whether the path is still within the limit; if not, it gets the shift as its features, so that it adds nothing."""
+    """Whether the path is within LIMIT; if not, its features become the shift, so that it adds nothing."""
     ok = True
     for f in range(NF):
         ok = ok and abs(f64(F[f]) - shift[c * NF + f]) <= LIMIT
@@ -66,7 +67,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
     s0, s1, high = seed & LO, seed >> S32, u64(first) >> S32
     H[0], H[1], H[2] = rounds_of_path(u64(first), tag, s0)
     k = start
-    base = end = start  # numbers of the steps base .. end-1 are at hand
+    base = end = start  # the numbers of steps base .. end-1 are drawn
     for r in range(R):
         now = params[r if params.shape[0] > 1 else 0]
         while k < record[r]:

@@ -1,7 +1,11 @@
 """CUDA driver: one thread per path, W threads per block; a thread keeps its state, parameters and numbers in registers.
 
 GROUP settings of a sweep share each draw. Features are summed in the tree of the CPU driver, in shared memory,
-without atomics: the same bits on every device.
+without atomics, so that the bits are the same on every device.
+
+A program supplies the constants of cpu.py and COLUMNS (parameters of a setting). It supplies the functions `begin` (state of
+the thread's settings), `settings` (their parameters), `blank`, `draw`, `one`, `many` (numbers), `advance_all`, `unrolled_all`,
+`moments_of_all`, `finish` and `pick`. `samfast.kernels.stubs_cuda` has an example of each.
 """
 
 from samfast.kernels.stubs_cuda import *  # linked: everything above this line is replaced at render time
@@ -16,7 +20,7 @@ def words(h, call, high, seed, keys):
 
 @device
 def normals(h, call, high, seed, keys):
-    """The same, as normals."""
+    """The four normals of one Philox call of one path."""
     a, b, c, d = words(h, call, high, seed, keys)
     x, y = turned(radius(a), b)
     z, w = turned(radius(c), d)
@@ -25,7 +29,7 @@ def normals(h, call, high, seed, keys):
 
 @device
 def tree_sums(A, t):
-    """The sums of both rows of A, in one fixed tree; A is used up."""
+    """The sums over both rows of A (HALF numbers each), in the tree of the CPU driver. A is overwritten."""
     half = HALF // 2
     while half > 2:
         if t < half:
@@ -38,7 +42,7 @@ def tree_sums(A, t):
 
 @device
 def moments(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, values, keep):
-    """The moments of one setting's features at recorded time r, as the CPU driver's `moments` and `clean`."""
+    """The moments of one setting at record r, as the CPU driver's `moments` and `clean` make them."""
     t, at = i64(cuda.threadIdx.x), (block * C + c) * R + r
     X = cuda.shared.array(W, f64)
     A = cuda.shared.array(W, f64)
@@ -101,13 +105,15 @@ def run(
 ):
     """Advance paths first .. first+n-1 from step `start` to step `end`, for every setting, on shared noise.
 
-    keys: round keys 3 to 10 of the seed, 16 numbers. Flat arrays:
-    state (C, NS, n) is read and updated | params (tables, C, COLUMNS): one table, or one for the steps up to each recorded
-    time | shift (C, NF) float64 | record (R,) ascending; r0 .. r1-1 are those from start to end
-    sums (blocks, C, R, NF, NM) float64: moments about the shift over blocks of W paths | count (blocks, C, R) int64: paths
-    in them | bad (C, n) int64: -1, or the recorded step at which the path had diverged; if mask, it is left out of the
-    sums | values (C, R, NF, n), written if keep | G not used
-    Grid: any number of blocks of W threads, (paths, settings).
+    All arrays are flat: state, shift, record, sums, count, bad and values are those of cpu.py.
+
+    r0, r1: records r0 .. r1-1 lie in these steps
+    params (tables, C, COLUMNS): tables is 1, or R with one table for the steps up to each record
+    keys: round keys 3 to 10 of the seed, 16 numbers
+    keep: whether values is written
+    G: not used
+
+    The grid may have any number of blocks of W threads in either direction, (paths, settings).
     """
     block = i64(cuda.blockIdx.x)
     while block * W < n:
@@ -118,12 +124,12 @@ def run(
         c = i64(cuda.blockIdx.y) * GROUP
         while c < C:
             s, d = begin(state, c, C, n, x if live else n - 1), blank()
-            k, j, call = start, start % SERVED, u64(start // SERVED * CALLS)  # j: steps that d has served
+            k, j, call = start, start % SERVED, u64(start // SERVED * CALLS)  # j: steps that the numbers d have served
             for r in range(r0, r1 + 1):
                 until = record[r] if r < r1 else end
                 p = settings(params, (r if r < R else R - 1) if tables > 1 else 0, c, C)
                 while k < until:
-                    while j == 0 and k + SERVED <= until:  # a loop of its own: nearly all time goes by here
+                    while j == 0 and k + SERVED <= until:  # nearly all time is spent in this loop
                         d = draw(h, call, high, seed, keys)
                         for m in range(0, SERVED, UNROLL):
                             s = unrolled_all(s, many(d, m), k + m, p)

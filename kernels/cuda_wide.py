@@ -1,4 +1,7 @@
-"""CUDA driver of programs of many coordinates: one thread per path, the state in the device's memory."""
+"""CUDA driver of programs of many coordinates: one thread per path, the state in the device's memory.
+
+A program supplies `one_step`, `look` and `pick`, and the constants of cuda.py.
+"""
 
 from samfast.kernels.stubs_cuda import *  # linked: everything above this line is replaced at render time
 
@@ -29,7 +32,7 @@ def run(
     values,
     G,
 ):
-    """As the driver of short programs; G (C, NF, n) is scratch for the features."""
+    """Arguments as in cuda.py; G (C, NF, n) is scratch for the features."""
     block = i64(cuda.blockIdx.x)
     while block * W < n:
         x = block * W + i64(cuda.threadIdx.x)

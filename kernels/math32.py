@@ -6,7 +6,7 @@ Largest error in units in the last place (ulp), over all 2^32 arguments:
 |---|---|---|
 | exp | 0.62 | all; overflows to inf, underflows gradually (subnormal results: 0.76) to 0 |
 | log | 0.73 | all; subnormal arguments too; 0 -> -inf, negative -> nan |
-| sin, cos | 0.98 (0.78 below 2^21) | abs(x) < 2^22; any larger x counts as 0: results stay within +-1 |
+| sin, cos | 0.98 (0.78 below 2^21) | abs(x) < 2^22; nan beyond: no argument is reduced there; results stay within +-1 |
 | tanh | 0.65 | all; small arguments keep their relative accuracy, large ones give +-1 |
 
 nan -> nan; exp(-inf) = 0, exp(inf) = log(inf) = inf, sin and cos of +-inf are nan, tanh(+-inf) = +-1;
@@ -16,8 +16,8 @@ sin(-0) = tanh(-0) = -0.
 import numpy as np
 from samfast.kernels.target_python import device, fma  # linked: everything above this line is replaced at render time
 
-# No product feeds a sum except through `fma`: a compiler has nothing left to contract, so the bits agree.
-# Integers are cast back to 32 bits after each operation: Numba widens them, and would halve the lanes.
+# No product feeds a sum except through `fma`, so that a compiler has nothing left to contract and the bits agree.
+# Integers are cast back to 32 bits after each operation, because Numba widens them and that would halve the lanes.
 # Polynomials: fitted with mpmath for the least largest error, coefficients rounded one after another.
 
 X32_ZERO, X32_HALF, X32_ONE, X32_TWO = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0)
@@ -72,7 +72,7 @@ X32_TRIG_INV = np.float32(0.63661977)
 
 @device
 def expm1_core(x, n):
-    """r, w with r + w = exp(x - n log 2) - 1, w small beside r, for the integer n next to x/log 2."""
+    """(r, w) with r + w = exp(x - n log 2) - 1 and w small beside r, for the integer n next to x/log 2."""
     a = fma(n, -X32_LN2, x)
     r = fma(n, -X32_LN2_LOW, a)
     low = fma(n, -X32_LN2_LOW, a - r)
@@ -143,8 +143,8 @@ def log(x):
 
 @device
 def quarter_turns(x):
-    """b, s, c: the integer n next to x/(pi/2) in the low bits of b; sine and cosine of r = x - n pi/2."""
-    x = x if abs(x) < X32_TRIG_TOP else x - x
+    """(b, s, c): the low bits of b are the integer n next to x/(pi/2); s and c are sine and cosine of x - n pi/2."""
+    x = x if abs(x) < X32_TRIG_TOP else X32_NAN
     t = fma(x, X32_TRIG_INV, X32_TRIG_SHIFT)
     n = t - X32_TRIG_SHIFT
     # a is exact, p + p_low = n PI1 exactly, r - r_low = x - n pi/2. The added zero keeps p a rounded product.

@@ -6,7 +6,7 @@ Largest error in units in the last place (ulp) against extended precision, on 10
 |---|---|---|
 | exp | 0.63 | all; overflows to inf, underflows gradually (subnormal results: 0.76) to 0 |
 | log | 0.75 | all; subnormal arguments too; 0 -> -inf, negative -> nan |
-| sin, cos | 0.74 | abs(x) < 2^45; any larger x counts as 0: results stay within +-1 |
+| sin, cos | 0.74 | abs(x) < 2^45; nan beyond: no argument is reduced there; results stay within +-1 |
 | tanh | 0.80 | all; small arguments keep their relative accuracy, large ones give +-1 |
 
 nan -> nan; exp(-inf) = 0, exp(inf) = log(inf) = inf, sin and cos of +-inf are nan, tanh(+-inf) = +-1;
@@ -16,8 +16,8 @@ sin(-0) = tanh(-0) = -0.
 import numpy as np
 from samfast.kernels.target_python import device, fma  # linked: everything above this line is replaced at render time
 
-# No product feeds a sum except through `fma`: a compiler has nothing left to contract, so the bits agree.
-# Integers stay in the low bits of a float64 near 2^52: AVX2 converts no 64-bit integers.
+# No product feeds a sum except through `fma`, so that a compiler has nothing left to contract and the bits agree.
+# Integers stay in the low bits of a float64 near 2^52, because AVX2 converts no 64-bit integers.
 # Polynomials: fitted with mpmath for the least largest error, coefficients rounded one after another.
 
 X64_ZERO, X64_HALF, X64_ONE, X64_TWO = np.float64(0.0), np.float64(0.5), np.float64(1.0), np.float64(2.0)
@@ -105,7 +105,7 @@ X64_TRIG_INV = np.float64(0.6366197723675814)
 
 @device
 def expm1_core(x, n):
-    """r, w with r + w = exp(x - n log 2) - 1, w small beside r, for the integer n next to x/log 2."""
+    """(r, w) with r + w = exp(x - n log 2) - 1 and w small beside r, for the integer n next to x/log 2."""
     a = fma(n, -X64_LN2, x)
     r = fma(n, -X64_LN2_LOW, a)
     low = fma(n, -X64_LN2_LOW, a - r)
@@ -181,8 +181,8 @@ def log(x):
 
 @device
 def quarter_turns(x):
-    """b, s, c: the integer n next to x/(pi/2) in the low bits of b; sine and cosine of r = x - n pi/2."""
-    x = x if abs(x) < X64_TRIG_TOP else x - x
+    """(b, s, c): the low bits of b are the integer n next to x/(pi/2); s and c are sine and cosine of x - n pi/2."""
+    x = x if abs(x) < X64_TRIG_TOP else X64_NAN
     t = fma(x, X64_TRIG_INV, X64_TRIG_SHIFT)
     n = t - X64_TRIG_SHIFT
     # a is exact, p + p_low = n PI1 exactly, r - r_low = x - n pi/2. The added zero keeps p a rounded product.

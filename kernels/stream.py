@@ -29,12 +29,12 @@ M0, M1, S32, LO = u64(0xD2511F53), u64(0xCD9E8D57), u64(32), u64(0xFFFFFFFF)
 W0, W1 = u64(0x9E3779B9), u64(0xBB67AE85)
 ROUNDS = 10
 
-# 32-bit words live in 64-bit variables: a vector unit multiplies the low halves of 64-bit lanes anyway, so & LO is free.
+# 32-bit words live in 64-bit variables. A vector unit multiplies the low halves of 64-bit lanes, so & LO costs nothing there.
 
 
 @device
 def rounds_of_path(path, tag, k0):
-    """What rounds 1 and 2 owe to the path alone."""
+    """The parts of rounds 1 and 2 that depend on the path alone: computed once for each path."""
     p = product64(M1, path)
     q = product64(M0, (p >> S32) ^ tag ^ k0)
     return p & LO, q >> S32, q & LO
@@ -42,7 +42,7 @@ def rounds_of_path(path, tag, k0):
 
 @device
 def rounds_of_call(call, high, k0, k1):
-    """What rounds 1 and 2 owe to the call alone."""
+    """The parts of rounds 1 and 2 that depend on the call alone: the same for all paths of a block."""
     p = product64(M0, call)
     q = product64(M1, (p >> S32) ^ high ^ k1)
     return (q >> S32) ^ ((k0 + W0) & LO), (p & LO) ^ ((k1 + W1) & LO), q & LO
@@ -50,7 +50,7 @@ def rounds_of_call(call, high, k0, k1):
 
 @device
 def philox_round(c0, c1, c2, c3, k0, k1):
-    """One round."""
+    """One round of Philox4x32 on the counter c0 .. c3 with the round key k0, k1."""
     p, q = product64(M0, c0), product64(M1, c2)
     return (q >> S32) ^ c1 ^ k0, q & LO, (p >> S32) ^ c3 ^ k1, p & LO
 
@@ -59,8 +59,8 @@ def philox_round(c0, c1, c2, c3, k0, k1):
 def last_rounds_of_two(a, b, c, a_, b_, c_, d, e, f, k0, k1):
     """Rounds 3 to 10 of two paths; a, b, c and a_, b_, c_ from rounds_of_path, d, e, f from rounds_of_call.
 
-    Returns the four words of both, the second path's above the first's. Round by round: each waits for the other's
-    multiplications.
+    Returns the four words of both paths, the second path's in the upper 32 bits. The two take turns round by round, so that
+    the multiplications of one fill the time in which the other waits for its own.
     """
     c0, c1, c2, c3 = a ^ d, f, b ^ e, c
     d0, d1, d2, d3 = a_ ^ d, f, b_ ^ e, c_
@@ -74,7 +74,7 @@ def last_rounds_of_two(a, b, c, a_, b_, c_, d, e, f, k0, k1):
 
 @device
 def last_rounds(a, b, c, d, e, f, keys):
-    """The same of one path; keys: of rounds 3 to 10, in pairs."""
+    """Rounds 3 to 10 of one path. keys: the round keys of these rounds, two numbers for each."""
     c0, c1, c2, c3 = a ^ d, f, b ^ e, c
     for i in range(ROUNDS - 2):
         c0, c1, c2, c3 = philox_round(c0, c1, c2, c3, u64(keys[2 * i]), u64(keys[2 * i + 1]))
@@ -128,7 +128,7 @@ def turned32(r, b):
     return fma(-r, v, r) * c, r * t * s
 
 
-# AVX2 converts no 64-bit integers: an integer n < 2^52 in the low bits of the float64 2^52 reads 2^52 + n.
+# AVX2 converts no 64-bit integers. Instead n < 2^52 is put into the low bits of the float64 2^52, which then reads 2^52 + n.
 B0, B1, B2, B3 = i64(0x4330000000000000), i64(0x4330000080000000), i64(0x3FE6A09E667F3BCD), i64(0xFFFFFFFFFFFFF)
 B4, B5, B6, B7 = u64(52), i64(0x7FFFFFFF), i64(-9223372036854775808), i64(32)
 B8, B9, U1, U0 = i64(0x3FF0000000000000), f64(2.0**52 + 1023), f64(2.0**-31), f64(2.0**-32 - 2.0**21)
@@ -137,7 +137,7 @@ B10, T0 = i64(0), f64(-(2.0**21) - 1.0)
 
 @device
 def radius64(a):
-    """The same in float64."""
+    """The signed radius of a pair of float64 normals, from its word a."""
     w = i64(a)
     u = fma(i64(i64(w & B5) | B0).view(f64), U1, U0)
     n = i64(f64(u).view(i64) - B2)
@@ -156,6 +156,7 @@ def radius64(a):
 
 @device
 def turned64(r, b):
+    """The two float64 normals of a radius and a word b."""
     t = fma(i64(i64(b) ^ B1).view(f64), U1, T0)
     v = t * t
     s = fma(
@@ -187,22 +188,23 @@ def turned64(r, b):
 
 @device
 def bits32(w):
-    """A word, placed so that its leading bit is the sign bit of a float32 ..."""
+    """A word as an integer whose leading bit is the sign bit of a float32."""
     return i32(w)
 
 
 @device
 def bits64(w):
-    """... or of a float64."""
+    """A word as an integer whose leading bit is the sign bit of a float64."""
     return i64(i64(w) << B7)
 
 
 @device
 def flip32(x, b):
-    """x times the random sign in the leading bit of b. A choice by sign bit is one instruction on vectors."""
+    """x times the random sign in the leading bit of b; a choice by a sign bit is one vector instruction."""
     return -x if i32(b) < A0 else x
 
 
 @device
 def flip64(x, b):
+    """x times the random sign in the leading bit of b."""
     return -x if i64(b) < B10 else x

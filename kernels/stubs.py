@@ -1,4 +1,4 @@
-"""The names that a rendered program supplies, as the program x' = a x + s z, so that a driver imports and lints alone."""
+"""What a program supplies to the CPU drivers, for x' = a x + s z with normal z, so that they can be imported and linted."""
 
 from samfast.kernels.target_python import *
 from samfast.kernels.stream import *

@@ -1,4 +1,4 @@
-"""The names that a rendered program supplies to the CUDA drivers, so that they import and lint alone; see `example`."""
+"""What a program supplies to the CUDA drivers, so that they can be imported and linted; the program is that of `stubs`."""
 
 from samfast.kernels.target_emulator import *
 from samfast.kernels.stubs import *

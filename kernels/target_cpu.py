@@ -1,4 +1,9 @@
-"""Target "cpu": Numba on the host's processor. Three kinds of helper decide whether LLVM vectorises."""
+"""Target "cpu": Numba on the host's processor.
+
+A target defines what kernel text takes for granted: the decorators `device` (arithmetic), `inline` and `outline` (loops over
+lanes) and `driver` (what is called from outside); `fma`, `root`, `product64`; on a CPU also `scratch`, `rest`, `take`, `put`,
+`paired`. Which of the decorators a function has decides whether LLVM vectorises its loops.
+"""
 
 import math
 
@@ -12,9 +17,9 @@ from numba.np.arrayobj import make_array, populate_array
 # --- target
 
 _inner = dict(_nrt=False, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-device = njit(**_inner, forceinline=True)  # arithmetic; no loops, they would be vectorised before the caller is known
+device = njit(**_inner, forceinline=True)  # no loops: they would be vectorised before the caller is known
 inline = njit(**_inner, inline="always")  # part of its caller from the start
-outline = njit(**_inner)  # a real call: its loops have the registers to themselves
+outline = njit(**_inner)  # a real call, so that its loops have the registers to themselves
 driver = njit(_nrt=False, error_model="numpy", nogil=True, no_cfunc_wrapper=True, cache=True)
 
 
@@ -113,5 +118,5 @@ def root(x):
 
 @device
 def product64(a, b):
-    """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
+    """a times the lower 32 bits of b, in 64 bits; a < 2**32."""
     return a * (b & np.uint64(0xFFFFFFFF))

@@ -1,4 +1,4 @@
-"""Target "cuda": numba-cuda."""
+"""Target "cuda": numba-cuda on a GPU. It defines `device`, `inline`, `driver`, `fma`, `root` and `product64`."""
 
 import math
 
@@ -28,7 +28,7 @@ def root(x):
 
 @intrinsic
 def product64(context, a, b):
-    """The product of two 32-bit words, in 64 bits; the lower halves count. NVVM would multiply 64 bits by 64."""
+    """The product of the lower halves of a and b, in 64 bits. Written in PTX, since NVVM would multiply 64 bits by 64."""
 
     def code(target, builder, signature, args):
         word = ir.IntType(32)

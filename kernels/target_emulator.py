@@ -1,4 +1,4 @@
-"""Target "emulator": the CUDA text as ordinary Python, a thread of Python for each thread of a block; for tests."""
+"""Target "emulator": the CUDA text as ordinary Python, for tests. Each thread of a block is a thread of Python."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ class Place:
 
 
 class Cuda:
-    """Of CUDA what the driver uses. A thread sees its own indices, and its block's memory and barrier."""
+    """The part of numba.cuda that the drivers use. A thread sees its own indices, and the memory and barrier of its block."""
 
     def __init__(self):
         self.own = threading.local()
@@ -28,7 +28,7 @@ class Cuda:
     shared = property(lambda self: self)
 
     def array(self, size, dtype):
-        """Shared memory, one array for each line of the text that asks for one; not a number until it is written."""
+        """Shared memory, one array for each line of the text that asks for one, filled with nan."""
         return self.own.memory.setdefault(sys._getframe(1).f_lineno, np.full(size, np.nan, dtype))
 
     def syncthreads(self):

@@ -1,4 +1,4 @@
-"""Target "plain": the same kernel text as ordinary Python on NumPy scalars, for tests and for reading."""
+"""Target "plain": the CPU's text as ordinary Python on NumPy scalars, for tests and for reading."""
 
 import ctypes
 import ctypes.util
@@ -17,7 +17,7 @@ inline = outline = device
 
 
 def driver(function):
-    """A driver run as ordinary Python: integer wrap-around and overflow are meant, so NumPy need not warn of them."""
+    """A driver as ordinary Python. Integers wrap around and numbers overflow on purpose, so NumPy must not warn of it."""
 
     def quiet(*args):
         with np.errstate(all="ignore"):
@@ -69,5 +69,5 @@ def root(x):
 
 
 def product64(a, b):
-    """The product of two 32-bit words, in 64 bits; a < 2**32, of b the lower half counts."""
+    """a times the lower 32 bits of b, in 64 bits; a < 2**32."""
     return a * (b & np.uint64(0xFFFFFFFF))

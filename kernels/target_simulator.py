@@ -1,4 +1,4 @@
-"""Target "simulator": numba-cuda's own simulator (NUMBA_ENABLE_CUDASIM=1), a second opinion on the CUDA text; for tests."""
+"""Target "simulator": numba-cuda's own simulator (NUMBA_ENABLE_CUDASIM=1), for tests: a second opinion on the CUDA text."""
 
 import numpy as np
 from numba import cuda

@@ -55,8 +55,22 @@ log = _function(
     "log",
     """Natural logarithm, on symbols, numbers and arrays; -inf at 0, nan below. The derivative 1/x is inf at 0 and 0 at inf.""",
 )
-sin = _function("sin", """Sine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.""")
-cos = _function("cos", """Cosine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.""")
+sin = _function(
+    "sin",
+    """Sine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.
+
+    In a compiled program it is nan from abs(x) = 2^45 on (2^22 in float32), since no argument is reduced there; below, the
+    error is less than one unit in the last place.
+    """,
+)
+cos = _function(
+    "cos",
+    """Cosine, on symbols, numbers and arrays; nan at infinity, as its derivatives are.
+
+    In a compiled program it is nan from abs(x) = 2^45 on (2^22 in float32), since no argument is reduced there; below, the
+    error is less than one unit in the last place.
+    """,
+)
 tanh = _function("tanh", """Hyperbolic tangent, on symbols, numbers and arrays; its derivatives are 0 at infinity.""")
 
 
