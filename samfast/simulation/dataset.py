@@ -62,7 +62,7 @@ class Recorded(Protocol):
     @property
     def paths(self) -> int: ...
     @property
-    def seed(self) -> int: ...
+    def seeds(self) -> tuple[int, ...]: ...
 
 
 def run_dataset(run: Recorded) -> xr.Dataset:
@@ -93,7 +93,13 @@ def run_dataset(run: Recorded) -> xr.Dataset:
         coords["path"] = ("path", run.job.first_path + np.arange(run.values.shape[len(run.sweep) + 1]))
     if any(isinstance(at, slice) for at in groups.values()):
         coords["coordinate"] = ("coordinate", np.arange(run.job.program.dim))
-    about = {"program": run.job.program.name, "seed": str(run.seed), "paths": run.paths, "diverged": len(run.diverged)}
+    seeds = ", ".join(map(str, run.seeds))
+    about = {
+        "program": run.job.program.name,
+        "seed": seeds,
+        "paths": run.paths,
+        "diverged": len(run.diverged),
+    }
     return xr.Dataset(variables, coords, about)
 
 

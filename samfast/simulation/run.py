@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from .. import arrays
 from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of
 from ..signals import termination_raises
-from ..stats.moments import Moments
+from ..stats.moments import Moments, Source
 from . import arguments
 from .dataset import run_dataset
 from .job import Job, check_size
+from .join import join, joined, source
 from .merge import Parts, collect, in_order
 from .progress import Progress, bar
 from .schedule import Interrupted, carrying, execute
@@ -51,11 +53,32 @@ class Run:
     missing: tuple[tuple[int, int], ...] = ()  # (tag, first) of shards that an interrupt left out
     parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)  # what was finished then
     before: Run | None = field(default=None, repr=False)  # the run that was then being continued
+    of_runs: tuple[Run, ...] = field(default=(), repr=False)  # the runs that were merged into this one
+
+    @cached_property
+    def source(self) -> Source:
+        """Which paths this run is of, by which `merge` tells what must not be added."""
+        if self.of_runs:
+            return reduce(operator.add, (run.source for run in self.of_runs))
+        return source(self.job, self.record, self.missing, self.parts)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of its paths: one, or after `merge` those of all runs in it."""
+        return tuple(dict.fromkeys(run.seed for run in self.of_runs)) or (self.seed,)
+
+    def merge(self, other: Run) -> Run:
+        """The paths of this run and of another as one run: the same experiment with another seed, for more paths.
+
+        Loss, rule, observer, parameters, start and recorded times must be the same. Paths of the other run are numbered
+        after those of this one. Raises ValueError for another experiment, and where a path would be counted twice.
+        """
+        return join(self, other)
 
     @property
     def moments(self) -> Moments:
         """What was summed, as `sf.stats` works with it: of every feature and time, (*sweep, time, feature)."""
-        return Moments(self.sums, self.count[..., None], self.shift[..., None, :])
+        return Moments(self.sums, self.count[..., None], self.shift[..., None, :], self.source)
 
     @property
     def mean(self) -> np.ndarray:
@@ -122,7 +145,7 @@ class Run:
         left = f", {len(self.missing)} shards missing" if self.missing else ""
         return (
             f"Run({self.job.program.name}: {self.paths:,} paths{sweep}, {int(self.record[-1]):,} steps, seed "
-            f"{self.seed}{lost}{left}; mean of {', '.join(self.labels[:4])} at the end {last}{more})"
+            f"{', '.join(map(str, self.seeds))}{lost}{left}; mean of {', '.join(self.labels[:4])} at the end {last}{more})"
         )
 
 
@@ -216,7 +239,7 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
     t = len(old.sweep)
     values = None
     if old.values is not None and new.values is not None:
-        values = _joined(old.values, new.values, t, old.job.array_library)
+        values = joined(old.values, new.values, t, old.job.array_library)
     return replace(
         new,
         record=np.concatenate([old.record, new.record]),
@@ -225,14 +248,6 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
         values=values,
         diverged=in_order([*old.diverged.tolist(), *fresh.tolist()]),
     )
-
-
-def _joined(a: Any, b: Any, axis: int, kind: str) -> Any:
-    """One array of two; on the host if one of them is there."""
-    if arrays.on_gpu(a) and arrays.on_gpu(b):
-        both = [arrays.to_cupy(a), arrays.to_cupy(b)]
-        return arrays.like(arrays.module_of(both[0]).concatenate(both, axis), kind)
-    return np.concatenate([arrays.to_host(a), arrays.to_host(b)], axis)
 
 
 def _report_divergence(run: Run, diverged: np.ndarray, parts: Sequence[Part]) -> None:
@@ -244,14 +259,9 @@ def _report_divergence(run: Run, diverged: np.ndarray, parts: Sequence[Part]) ->
         )
     if len(diverged) and run.job.mask:
         _, path, step = diverged[0].tolist()
-        per = (
-            {}
-            if not run.sweep
-            else {int(k): int(v) for k, v in zip(*np.unique(diverged[:, 0], return_counts=True), strict=True)}
-        )
         text = (
             f"{len(diverged):,} of {run.paths * run.job.settings:,} paths diverged"
-            + (f" (by setting: {per})" if per else "")
+            + (_worst_setting(run, diverged[:, 0]) if run.sweep else "")
             + f"; the first is path {path}, by step {step}. "
         )
         if run.job.on_divergence == "raise":
@@ -260,16 +270,37 @@ def _report_divergence(run: Run, diverged: np.ndarray, parts: Sequence[Part]) ->
                 f"whose run.replay({path}) shows one"
             )
         warnings.warn(
-            text + f"They are left out of the statistics: run.replay({path}) shows one; a smaller lr or rho may keep them",
+            text
+            + f"They are left out of the statistics: run.replay({path}) shows one; "
+            + ("run.count has how many are left; " if run.sweep else "")
+            + "a smaller lr or rho may keep them",
             DivergenceWarning,
             stacklevel=4,
         )
 
 
+def _worst_setting(run: Run, settings: np.ndarray) -> str:
+    """In how many settings paths diverged, and the one with the most, by what varies in the sweep."""
+    found, counts = np.unique(settings, return_counts=True)
+    worst, at, varied = int(found[counts.argmax()]), 0, []
+    for name, size in run.job.program.columns:
+        column = run.job.params[0, :, at]
+        at += size
+        if size == 1 and (column != column[0]).any():
+            varied.append(f"{name}={float(column[worst]):.6g}")
+    which = ", ".join(varied) or f"setting {worst}"
+    return f" in {len(found):,} of {run.job.settings:,} settings, most ({counts.max():,}) for {which}"
+
+
 def replay(run: Run, path: int, record: Any = None) -> Run:
     """One path of a run again, alone, with its values stored at `record` (default: every step)."""
     path, job = integer("path", path, 0), run.job
-    check(path < job.paths, f"path={path}: choose one of this run's paths, 0 to {job.paths - 1}")
+    paths = run.paths if run.of_runs else job.paths
+    check(path < paths, f"path={path}: choose one of this run's paths, 0 to {paths - 1}")
+    for part in run.of_runs:
+        if path < part.paths:
+            return replay(part, path, record)
+        path -= part.paths
     check(
         job.time_independent or record is None,
         f"record={record!r}: a run with coefficients for its own times is replayed at all of them; leave record out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from functools import reduce
 
 from ..checks import check
 from ..model.loss import Loss
@@ -11,6 +12,7 @@ from ..model.rule import Rule
 from . import arguments
 from .arguments import Device, DType, OnDivergence, Point, Record
 from .job import check_size
+from .join import join
 from .prepare import checked_job, ready
 from .progress import Progress
 from .run import Run, complete, finish
@@ -83,6 +85,9 @@ def resume(run: Run, *, record: Record | None = None, executor: Executor | None 
     if run.missing:
         check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
         return finish(run, executor, progress)
+    if run.of_runs:
+        more = [resume(part, record=record, executor=executor, progress=progress) for part in run.of_runs]
+        return reduce(join, more)
     last = int(run.record[-1])
     check(run.state is not None, "state: this run kept none and cannot be resumed; give state=True to simulate")
     check(run.job.time_independent, "run: it has coefficients for its own times only; begin anew with all times")

@@ -57,11 +57,15 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
     """Add records (Moments, Histogram) or arrays in one binary tree, pairwise in index order.
 
     parts: in index order, or a mapping index -> record that was filled in any order. Parts of 2^m paths each (the last
-    may have fewer) and with one `shift` give the same bits for every m and for the whole at once.
+    may have fewer) and with one `shift` give the same bits for every m and for the whole at once. Parts must have one
+    shape. Records of runs (`stats.moments(run)`) know what they are of: a path that occurs twice and records of different
+    experiments are refused. Raises ValueError, or TypeError for what is no record.
     """
     ordered = (parts[i] for i in sorted(parts)) if isinstance(parts, Mapping) else iter(parts)
     waiting: list[tuple[int, Any]] = []  # of 2^level parts each
+    first: Any = None
     for part in ordered:
+        first = _same_kind(part, first)
         level, total = 0, part
         while waiting and waiting[-1][0] == level:
             level, total = level + 1, waiting.pop()[1] + total
@@ -71,6 +75,32 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
     while waiting:
         total = waiting.pop()[1] + total
     return total
+
+
+def same_shape(one: Any, other: Any) -> None:
+    """Raise ValueError for two arrays that would only broadcast: what is added must be of the same settings."""
+    a, b = tuple(one.shape), tuple(other.shape)
+    check(a == b, f"merge: the records have shapes {a} and {b}; give records of the same settings, times and features")
+
+
+def _same_kind(part: Any, first: Any) -> Any:
+    """The first part, to which each of the others must be alike."""
+    array = hasattr(part, "shape") and hasattr(part, "dtype")
+    check(
+        array or isinstance(part, int | float) or (type(part).__module__.startswith("samfast.") and hasattr(part, "__add__")),
+        f"merge: {part!r:.60} is no record; give Moments, Histograms or arrays, e.g. merge([stats.moments(run), ...])",
+        TypeError,
+    )
+    if first is None:
+        return part
+    check(
+        array == (hasattr(first, "shape") and hasattr(first, "dtype")) and (array or type(part) is type(first)),
+        f"merge: {type(first).__name__} and {type(part).__name__} do not add; give records of one kind",
+        TypeError,
+    )
+    if array:
+        same_shape(first, part)
+    return first
 
 
 def fits(need: float, *, xp: Any = np, what: str = "values") -> None:

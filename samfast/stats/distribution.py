@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, numbers
-from .blocks import Array, blocks, fits, namespace, paths_first, quiet
+from .blocks import Array, blocks, fits, namespace, paths_first, quiet, same_shape
 
 COPIES = 4  # of the values: what sorting takes
 
@@ -94,7 +94,9 @@ class Histogram:
         return namespace(self.counts).sqrt(share * (1 - share) / n) / width
 
     def __add__(self, other: Histogram) -> Histogram:
+        check(isinstance(other, Histogram), f"merge: {other!r:.60} is no Histogram; give records of one kind", TypeError)
         check(np.array_equal(self.edges, other.edges), "edges: the two histograms have different ones; give both the same")
+        same_shape(self.counts, other.counts)
         return Histogram(self.edges, self.counts + other.counts, self.outside + other.outside)
 
     def __repr__(self) -> str:

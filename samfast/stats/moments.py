@@ -11,7 +11,35 @@ import numpy as np
 
 from ..arrays import tree
 from ..checks import check, integer
-from .blocks import Array, blocks, host, merge, namespace, paths_first, quiet, summed
+from .blocks import Array, blocks, host, merge, namespace, paths_first, quiet, same_shape, summed
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which paths of what: by this, records that must not be added are told apart.
+
+    of: what was run, each part by its digest. paths: (stream, first, number), consecutive paths of one stream of numbers.
+    """
+
+    of: tuple[tuple[str, str], ...]
+    paths: tuple[tuple[str, int, int], ...]
+
+    def __add__(self, other: Source) -> Source:
+        differ = [name for (name, mine), (_, yours) in zip(self.of, other.of, strict=True) if mine != yours]
+        check(
+            not differ,
+            f"merge: the records are not of one experiment, they differ in {', '.join(differ)}; give runs that differ in "
+            "their seed only, and compare others side by side",
+        )
+        for stream, first, number in other.paths:
+            for mine, begin, length in self.paths:
+                low, high = max(first, begin), min(first + number, begin + length)
+                check(
+                    stream != mine or low >= high,
+                    f"merge: paths {low} to {high - 1} of {stream} are in both records and would count twice; "
+                    "give runs with different seeds",
+                )
+        return Source(self.of, self.paths + other.paths)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,11 +47,14 @@ class Moments:
     r"""Sums :math:`S_m=\sum_i(x_i-c)^m`, m = 1, ..., order, over n paths. Two of them add: `a + b` is that of all paths.
 
     sums: (*settings, order). count n: (*settings). shift c: (*settings), near the mean, so that nothing cancels.
+    source: which paths they are of, if that is known, as of a run: then `a + b` raises ValueError where a path would be
+    counted twice, or where the two are not of one experiment.
     """
 
     sums: Array
     count: Array
     shift: Array
+    source: Source | None = None
 
     @property
     def order(self) -> int:
@@ -79,12 +110,16 @@ class Moments:
             self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
             for m in range(1, self.order + 1)
         ]
-        return Moments(xp.stack(sums, axis=-1), self.count, shift)
+        return Moments(xp.stack(sums, axis=-1), self.count, shift, self.source)
 
     def __add__(self, other: Moments) -> Moments:
+        check(isinstance(other, Moments), f"merge: {other!r:.60} is no Moments; give records of one kind", TypeError)
         check(self.order == other.order, f"order={other.order}: the other moments have order {self.order}; give one order")
+        same_shape(self.sums[..., 0], other.sums[..., 0])
+        known = self.source and other.source
+        source = self.source + other.source if known else self.source or other.source  # type: ignore[operator]
         more = other if other.shift is self.shift else other.about(self.shift)
-        return Moments(self.sums + more.sums, self.count + more.count, self.shift)
+        return Moments(self.sums + more.sums, self.count + more.count, self.shift, source)
 
     def __repr__(self) -> str:
         return f"Moments(order {self.order}, shape {tuple(self.sums.shape[:-1])})"

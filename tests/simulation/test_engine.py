@@ -194,7 +194,9 @@ def test_paths_that_diverge_are_left_out_with_one_warning():
 
 
 def test_divergence_by_configuration():
-    with pytest.warns(sf.DivergenceWarning, match=r"8 of 400 paths diverged \(by setting: \{0: 4, 1: 4\}\)"):
+    with pytest.warns(
+        sf.DivergenceWarning, match=r"8 of 400 paths diverged in 2 of 2 settings, most \(4\) for lr=0\.1; the first"
+    ):
         run = simulate(QUARTIC, far_out(200), lr=[0.1, 0.15])
     assert run.diverged[:, :2].tolist() == [[c, p] for c in (0, 1) for p in LOST]
 
