@@ -46,7 +46,7 @@ class MsdArguments:
     method: str
     theorem: str
     dt: Any
-    kind: str
+    kind: parameters.NoiseKind
     seed: int | None
     dtype: str
     confidence: float
