@@ -1,4 +1,4 @@
-"""(loss, rule, observer) on symbols: one step and one observation as expressions."""
+"""A model called on symbols: one step and one observation become expressions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ..model.rule import Oracle, Rule
 
 @dataclass(frozen=True)
 class Traced:
-    """One step and one observation on symbols."""
+    """One step and one observation of a model, as expressions of symbols."""
 
-    wide: bool
+    wide: bool  # all coordinates of a vector are one symbol
     new: dict[str, Any]  # state name -> Vector, Wide or Expr after the step
     features: list[Any]
     remembered: list[bool]  # for each feature: it is made of the observer's memory alone, and outlasts the state
     params: dict[str, Any]  # name -> symbol or vector of symbols
-    draws: int  # numbers per step
-    kind: str
-    noise: list[tuple[str, int]]  # wide noise names and their first number
+    draws: int  # random numbers of one step
+    kind: str  # "normal" or "sign"
+    noise: list[tuple[str, int]]  # wide: name of a noise vector, its first number within a step
 
 
 def symbol(name: str, role: str, size: int, wide: bool) -> Any:
+    """A number (size 0) or a vector as symbols. role: what the text must do to read it, "state", "param", "path" or "noise"."""
     if size == 0:
         return T.var(name, role)
     return T.Wide(T.var(name, role, True)) if wide else T.Vector(T.var(f"{name}_{i}", role) for i in range(size))
@@ -144,16 +145,18 @@ def _with_memory(features: Iterable[Any], memory: dict[bytes, T.Expr]) -> list[A
 
 
 def flat(values: Iterable[Any]) -> list[T.Expr]:
+    """The expressions in numbers and vectors; a wide vector is one."""
     return [e for v in values for e in ([v.one] if isinstance(v, T.Wide) else v if isinstance(v, T.Vector) else [v])]
 
 
 def _mentions(values: Iterable[Any], leaves: Iterable[T.Expr]) -> bool:
+    """Whether the values depend on a symbol that the leaves have."""
     names = {n.key for e in leaves for n in T.topological([e]) if n.op in ("var", "sign")}
     return any(e.key in names for e in T.topological(flat(values)))
 
 
 def tainted(feature: T.Expr, w: Any) -> T.Expr:
-    """The feature, not a number where w is not: 0*w is added for what the feature does not show by itself."""
+    """The feature, made nan wherever w is nan: 0*w is added for the coordinates that it does not depend on."""
     seen: set[bytes] = set()
     stack = [feature]
     while stack:
@@ -170,7 +173,7 @@ def tainted(feature: T.Expr, w: Any) -> T.Expr:
 
 
 def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
-    """Two owners of one parameter name."""
+    """Raises ValueError where two of them have a parameter of the same name."""
     owners: dict[str, str] = {}
     for owner, params in (
         (f"loss {loss.name!r}", loss.params),

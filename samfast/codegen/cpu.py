@@ -1,4 +1,4 @@
-"""The text of a program for the CPU driver: accessors of lanes, chains of steps, passes of long steps."""
+"""Writes programs for the CPU driver: how lanes are read and written, steps unrolled, and long steps cut into passes."""
 
 from __future__ import annotations
 
@@ -12,36 +12,34 @@ from .program import Program
 from .wide import WideWriter
 from .writer import ModuleWriter, StepText
 
-UNROLL = {512: 64, 256: 20}  # by vector width: statements of one pass over the lanes, at most
-GROUP = {
-    512: 96,
-    256: 1,
-}  # statements of one pass over a group of settings; the 16 registers of AVX2 hold one setting at a time
-PASS = {512: 48, 256: 30}  # statements of one pass of a longer step, at most; 30 is measured, 48 a guess
-PRICE = 1.5  # statements that a value which waits between two passes is worth
+# Most statements of a loop over the lanes, by the bits of a vector.
+UNROLL = {512: 64, 256: 20}  # several short steps in one turn
+GROUP = {512: 96, 256: 1}  # a group of settings in one turn; AVX2: one setting at a time, two do not fit 16 registers
+PASS = {512: 48, 256: 30}  # a piece of a longer step; 30 is measured, 48 a guess
+PRICE = 1.5  # cost of storing one value between two pieces, in statements
 DRAWS = {
     "silent": ["silent"],
     "signs": ["words", "signs"],
     "normals": ["words", "normals"],
     "as_float64": ["words", "normals", "as_float64"],
-}  # the driver's blocks that draw numbers
+}  # how numbers are drawn -> the functions of the driver that do it, the last one called `draw`
 
 
 def taken(a: str, first: str, step: int, count: int) -> str:
-    """Numbers of an array as a tuple."""
+    """The text of `count` numbers of an array, `step` apart, as a tuple."""
     return f"take({a}, {first}, {step}, {count})" if count else "()"
 
 
 @cache
 def vector_bits() -> int:
-    """Of the host. It shapes the text only: the bits of a result do not depend on it."""
+    """The width of this processor's vectors. It shapes the text only: no result depends on it."""
     from ..machine import processor
 
     return 512 if processor()["vector_bits"] == 512 else 256
 
 
 class CpuWriter(ModuleWriter):
-    """Lanes of paths, on the host."""
+    """Writes programs whose loops run lanes of paths, on the host."""
 
     targets: ClassVar = {"cpu": "target_cpu", "plain": "target_python"}
     driver = "cpu"
@@ -56,7 +54,7 @@ class CpuWriter(ModuleWriter):
         return function("inline", "parameters(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
 
     def numbers_at(self, n: int) -> list[str]:
-        """Numbers 0 .. n-1 of lane l, from the rows of D."""
+        """The body of a function that gives numbers 0 .. n-1 of lane l, from the rows of D."""
         if not self.traced.draws:
             return ["return ()"]
         if self.half:

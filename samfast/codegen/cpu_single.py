@@ -1,4 +1,4 @@
-"""The text of a program for one path: a straight loop over the steps, on numbers that are drawn ahead."""
+"""Writes programs for one path: a plain loop over the steps, on numbers that are drawn ahead."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .cpu import CpuWriter, taken
 from .linker import blocks_of, defines, function
 from .program import Program
 
-AHEAD = 64  # groups of steps whose numbers are drawn at once
+AHEAD = 64  # draws made at once: the lanes of the loops that draw
 
 
 class SinglePathWriter(CpuWriter):
-    """Lanes of steps, for programs that are not wide."""
+    """Writes programs for one path, which has no lanes of paths to fill; for programs that are not wide."""
 
     driver = "cpu_single"
 

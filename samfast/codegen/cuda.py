@@ -1,4 +1,4 @@
-"""The text of a program for the CUDA driver: state, parameters and numbers as tuples, which a thread keeps in registers."""
+"""Writes programs for the CUDA drivers: state, parameters and numbers are tuples, which a thread keeps in registers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .program import Program
 from .wide_cuda import CudaWideWriter
 from .writer import ModuleWriter, StepText
 
-STATEMENTS = 1024  # of one pass of steps, at most: other warps hide the latency, this only bounds the size of the code
+STATEMENTS = 1024  # most statements of one turn of unrolled steps; it only bounds the code, since other warps hide latency
 REGISTERS = 96  # 32-bit registers that the settings of one thread may fill
 GROUPS = 4  # settings of one thread, at most: they share the numbers
-SHORT = 40  # statements of one step of them all: of a longer one the numbers are a small part
+SHORT = 40  # most statements of one step of all of these; in longer ones drawing is a small part of the work
 
 
 class CudaWriter(ModuleWriter):
-    """One thread per path."""
+    """Writes programs in which each thread runs one path."""
 
     targets: ClassVar = {"cuda": "target_cuda", "simulator": "target_simulator", "emulator": "target_emulator"}
     driver, rounds = "cuda", "last_rounds"
 
     def _unroll(self, size: int) -> int:
-        """Steps of one pass: a power of two that divides `served`; signs come from one word."""
+        """Steps of one turn: a power of two that divides `served`, and for signs no more than one word serves."""
         unroll, most = 1, 32 if self.sign else 4 * self.calls
         while (
             unroll < self.served
@@ -48,7 +48,7 @@ class CudaWriter(ModuleWriter):
         return group
 
     def _numbers(self, step: StepText, unroll: int) -> list[str]:
-        """Drawing, and picking what a step needs from what was drawn."""
+        """The functions that draw, and that pick what a step needs from what was drawn."""
         if not self.traced.draws:
             return [
                 function("device", "blank()", "", ["return ()"]),
@@ -65,7 +65,7 @@ class CudaWriter(ModuleWriter):
         own, rows = (max(1, n * self.stride // self.pack) for n in (1, unroll))
 
         def pick(start: Callable[[int], str], count: int, choices: int, shift: str) -> list[str]:
-            """`count` numbers, those from start(q) on where the q-th choice holds."""
+            """The body that returns numbers q*count .. q*count + count - 1, for the first q whose start(q) holds."""
             body = []
             for i in range(count):
                 text = f"d[{(choices - 1) * count + i}]"
@@ -95,7 +95,7 @@ class CudaWriter(ModuleWriter):
         ]
 
     def _grouped(self, step: StepText, group: int) -> list[str]:
-        """The same for every setting of a thread."""
+        """The functions that act on all `group` settings of a thread, as tuples with an entry for each."""
         each = range(group)
 
         def at(g: int) -> str:

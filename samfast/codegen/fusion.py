@@ -1,4 +1,4 @@
-"""Products and sums become fused operations, each with one rounding: the same bits on every device."""
+"""A product and a sum become one fused operation with one rounding, so that the bits are the same on every device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .linear import collect, counted
 
 
 def product(e: Expr) -> Expr | None:
-    """The product that e is, up to a sign."""
+    """e if it is a product, x*y if e is -(x*y), else None."""
     if e.op == "neg" and e.args[0].op == "mul":
         return e.args[0]
     return e if e.op == "mul" else None
@@ -22,9 +22,10 @@ def _minus(e: Expr) -> Expr:
 
 
 def _factors(m: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int]) -> tuple[Expr, Expr]:
-    """The product m as two factors, the one that the state reaches last by itself: it waits for one operation.
+    """The product m as two factors. The one that depends on the state by the longest chain stands alone, so that it waits for
+    one operation only.
 
-    k*(a*b), k the same for every path, is (k*a)*b, and 4*(a*a) the square of 2*a, which a normalised step needs too.
+    k*(a*b) becomes (k*a)*b where all paths share k, and 4*(a*a) the square of 2*a, which a normalised step needs too.
     """
     k, ab = m.args
     if not k.uniform or ab.op != "mul" or uses[ab.key] > 1:
@@ -41,9 +42,8 @@ def _factors(m: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int]) -> tup
 
 
 def _contract(e: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int], alone: Set[bytes]) -> Expr | None:
-    """a*b + c as one fused operation; of two products the one that the state reaches last is fused.
-
-    A product that is needed by itself (`alone`) is not computed again.
+    """a*b + c as one fused operation, None where no product can be fused. Of two products the one with the longer chain from
+    the state is fused. A product that is needed by itself (`alone`) is not computed twice.
     """
     a, b = e.args
     ma, mb = (None if m is None or m.key in alone else m for m in (product(a), product(b)))
@@ -63,8 +63,10 @@ def _contract(e: Expr, memo: dict[bytes, Expr], uses: Mapping[bytes, int], alone
 
 
 def fuse(outs: Sequence[Any], merge: bool = False) -> list[Expr]:
-    """Every a*b + c becomes one fma, unless a*b is needed by itself; a compiler may contract nothing more, so the bits are
-    the same on every device."""
+    """Every a*b + c becomes one fma, unless a*b is needed by itself. Nothing is left that a compiler could contract.
+
+    merge: as in `linear.collect`.
+    """
     roots = collect(outs, merge)
     memo: dict[bytes, Expr] = {}
     order = topological(roots)

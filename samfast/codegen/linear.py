@@ -18,8 +18,10 @@ SUMS = ("add", "sub")
 
 
 class Form(NamedTuple):
-    """unit*leaf + slope*leaf; unit is a whole number, slope is uniform or None for 0. ops: operations that differ from
-    path to path as written."""
+    """The sum unit*leaf + slope*leaf, with a whole number unit and a slope that all paths share (None for 0).
+
+    ops: how many operations on paths it takes as the user wrote it.
+    """
 
     leaf: Expr
     unit: int
@@ -66,8 +68,7 @@ def counted(order: Sequence[Expr], roots: Sequence[Expr]) -> Counter[bytes]:
 
 
 def _inner(order: Sequence[Expr], uses: Counter[bytes], forms: dict[bytes, Form]) -> tuple[set[bytes], set[bytes]]:
-    """The sums of several leaves that one other sum needs, and nothing else; and those with sums times what is the same for
-    every path, k*sum."""
+    """(near, far). near: sums used exactly once, by another sum. far: these, and uniform multiples k*sum of them."""
     sums: set[bytes] = set()
     scaled: set[bytes] = set()
     for e in order:
@@ -89,8 +90,10 @@ def _inner(order: Sequence[Expr], uses: Counter[bytes], forms: dict[bytes, Form]
 
 
 def _terms(e: Expr, forms: dict[bytes, Form], inner: set[bytes]) -> tuple[list[Form], set[bytes]]:
-    """The terms of a sum, from left to right, through the sums inside that nothing else needs; and the products among them
-    that got a coefficient by that."""
+    """(terms, products). The terms of a sum from left to right, those of the sums in `inner` in their place.
+
+    products: keys of the products among them that have a coefficient now, so that no addition can take them in.
+    """
     out: list[Form] = []
     loose: set[bytes] = set()
     stack = [(e, const(1))]
@@ -111,7 +114,7 @@ def _terms(e: Expr, forms: dict[bytes, Form], inner: set[bytes]) -> tuple[list[F
 
 
 def _merged(terms: Sequence[Form]) -> list[Form]:
-    """One term for each leaf."""
+    """The terms of one leaf added up, so that each leaf has one."""
     of: dict[bytes, Form] = {}
     for t in terms:
         g = of.get(t.leaf.key)
@@ -120,7 +123,7 @@ def _merged(terms: Sequence[Form]) -> list[Form]:
 
 
 def _paired(terms: Sequence[Form], uses: Counter[bytes], new: dict[bytes, Expr]) -> list[Form]:
-    """Of k*w + h*(x*w) one term (k + h*x)*w, if nothing else needs x*w."""
+    """k*w + h*(x*w) becomes one term (k + h*x)*w where nothing else needs x*w."""
     out = {t.leaf.key: t for t in terms}
     for t in terms:
         for x, w in (t.leaf.args, t.leaf.args[::-1]) if t.leaf.op == "mul" and uses[t.leaf.key] == 1 else ():
@@ -134,14 +137,14 @@ def _paired(terms: Sequence[Form], uses: Counter[bytes], new: dict[bytes, Expr])
 def _together(
     e: Expr, forms: dict[bytes, Form], inner: set[bytes], uses: Counter[bytes], new: dict[bytes, Expr]
 ) -> list[Form] | None:
-    """Fewer terms of the same sum; None if there are none, or if a product would be left that can no longer be fused."""
+    """The same sum in fewer terms. None where that fails, or would leave a product that can no longer be fused."""
     terms, loose = _terms(e, forms, inner)
     fewer = _paired(_merged(terms), uses, new)
     return None if len(fewer) == len(terms) or loose & {t.leaf.key for t in fewer} else fewer
 
 
 def collect(outs: Sequence[Any], merge: bool) -> list[Expr]:
-    """The same values, every part that is linear in one number written as one operation."""
+    """The same values, with every part that is linear in one number as one operation. merge: add up unit and slope too."""
     roots = [lift(o) for o in outs]
     forms: dict[bytes, Form] = {}
     order = [e for e in topological(roots) if not e.uniform]

@@ -1,6 +1,6 @@
-"""A long step in several passes over the lanes: short bodies overlap better in a processor than one long one.
+"""A long step becomes several passes over the lanes, because a processor overlaps the turns of a short loop better.
 
-Between two passes the values that are still needed wait in rows of scratch, so a cut costs a store and a load each.
+Between two passes the values that are still needed wait in rows of scratch, so that a cut costs a store and a load for each.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from itertools import accumulate
 from ..tracing.expr import Expr, topological
 from .printing import Printer
 
-SLOW = {"sqrt": 6, "div": 5, "exp": 16, "log": 20, "sin": 20, "cos": 20, "tanh": 24}  # in statements
+# Statements that take the time of one of these.
+SLOW = {"sqrt": 6, "div": 5, "exp": 16, "log": 20, "sin": 20, "cos": 20, "tanh": 24}
 
 
 @dataclass
 class Pass:
-    """Statements of one loop: `work` is computed, of which `kept` is stored into slots."""
+    """One loop: `work` is computed, and of it `kept` is stored into rows of scratch, its slots."""
 
     work: list[Expr] = field(default_factory=list)
     kept: list[tuple[Expr, int]] = field(default_factory=list)
@@ -54,8 +55,7 @@ def _last_uses(order: Sequence[Expr], users: Sequence[Sequence[int]], roots: Seq
 def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
     """Where to cut the statements: pieces of at most `limit`, with few values waiting at the cuts.
 
-    price: statements that a value waiting at a cut is worth. Of cuts at one price those are taken that leave the
-    shortest chains of statements that wait for each other.
+    price: cost of storing one value across a cut, in statements. Ties go to the cut with the shortest dependency chain.
     """
     order = _order(roots)
     users, n = _users(order), len(order)
@@ -87,7 +87,7 @@ def cuts(roots: Sequence[Expr], limit: int, price: float) -> list[int]:
 
 
 def split(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass], int]:
-    """(passes, slots needed) for the roots, which must be fused already. Roots of early passes are kept to the end."""
+    """(passes, slots needed) for the roots, which must be fused already. A root of an early pass is kept to the end."""
     order, out = _order(roots), []
     last = _last_uses(order, _users(order), roots)
     slot: dict[bytes, int] = {}
@@ -113,9 +113,9 @@ def split(roots: Sequence[Expr], limit: int, price: float) -> tuple[list[Pass], 
 def loops(
     roots: Sequence[Expr], stores: Sequence[str | None], limit: int, price: float, printer: Printer, load: Callable[[Expr], str]
 ) -> tuple[list[str], int]:
-    """Loops over the lanes that compute the roots and store each, but for None, as `stores` says.
+    """(text, rows of scratch): loops over the lanes that compute the roots.
 
-    load(leaf) is the text of a leaf that is read, "" for one that is there already.
+    stores: where each root is written, None where it is not. load(leaf): the text that reads a leaf, "" where it has a name.
     """
     pieces, rows = split(roots, limit, price)
     body: list[str] = []

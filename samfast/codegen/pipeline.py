@@ -1,15 +1,18 @@
 """(loss, rule, observer) -> Program: the text of one self-contained module, and where everything in it lives.
 
-The stages, each a file of this package:
+The stages, each a file of this package, with what goes in and what comes out:
 
 compose             loss, rule, observer -> Traced: one step and one observation as expressions of symbols
-linear, fusion      expressions -> expressions: sums collected, a product and a sum become one operation with one rounding
-layout              Traced -> Layout: rows of the state, columns of the parameters, numbers of a step
-printing            expressions -> statements, one path at a time; the constants by name
-passes, wide        expressions -> loops over the lanes, for a long step and for many coordinates (wide_cuda: for a GPU)
-writer              all of it -> the functions of a module; cpu, cpu_single and cuda write those that their driver asks for
-linker              the functions and the pieces of kernel files -> one text
-program             the text and the layout as plain data, all that a worker needs
+layout              Traced -> Layout: rows of the state, columns of the parameters, first numbers of the noise
+linear, fusion      expressions -> expressions: sums collected; a product and a sum become one operation with one rounding
+printing            expressions -> statements for one path, and the constants by name
+passes              expressions -> loops over the lanes, for a step that is too long for one
+wide, wide_cuda     expressions -> loops over the coordinates, for a program of many
+writer              a ModuleSpec -> the constants and functions of its module; cpu, cpu_single and cuda write for their drivers
+linker              constants, functions and pieces of kernel files -> one text, in which every name is defined
+program             the text, with its layout, as plain data that any worker can run
+
+`render` runs them all, and remembers the programs by what they are made of.
 """
 
 from __future__ import annotations
@@ -29,11 +32,11 @@ from .cuda import CudaWriter
 from .program import LIMIT, MODES, Program
 from .writer import ModuleSpec
 
-WIDE_ABOVE = 8  # above this dim a program that can be traced wide is
+WIDE_ABOVE = 8  # coordinates; above, a program is wide if its functions can be traced so
 WRITERS = {"cpu": CpuWriter, "plain": CpuWriter, "cuda": CudaWriter, "emulator": CudaWriter, "simulator": CudaWriter}
 
 REMEMBERED = 100
-_programs: dict[Any, Program] = {}  # by content: equal expressions have equal texts
+_programs: dict[Any, Program] = {}  # by what _content says: equal expressions have equal texts
 
 
 def render(
@@ -50,11 +53,13 @@ def render(
     wide: bool | None = None,
     single: bool = False,
 ) -> Program:
-    """Trace (loss, rule, observer) and print the module.
+    """The program of a model.
 
-    shared: several settings will share the noise. wide: trace all coordinates at once (default: above dim 8, where
-    the functions allow it). start_per_path: the start, where the observer needs it, differs from path to path.
-    single: for one path only, which then needs no lanes of paths.
+    mode: a key of MODES. device: "cpu", "plain", "cuda", "emulator" or "simulator". lanes: paths side by side.
+    shared: several settings will share the noise. moments: powers of each feature that are summed.
+    start_per_path: the observer's start differs from path to path. wide: all coordinates are one symbol (default: above
+    WIDE_ABOVE coordinates, where the functions allow it). single: the run has one path. Raises TraceError where a function
+    cannot be traced, and ValueError where two parameters have one name.
     """
     choice("dtype", mode, MODES)
     clash(loss, rule, observer)

@@ -1,4 +1,4 @@
-"""Straight-line text from expressions: every operation explicit, every constant of the program's type."""
+"""Expressions become statements without branches: each operation is explicit, each constant has the program's type."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def statement(e: Expr, r: Sequence[str]) -> str:
 
 
 class Printer:
-    """Prints statements; constants get module-level names, collected over all of a program's functions."""
+    """Prints statements, and collects the constants (named K0, K1, ...) and functions of all parts of a program."""
 
     def __init__(self) -> None:
         self.constants: dict[float, str] = {}
         self.functions: set[str] = set()
-        self.work = 0  # statements of the last call that differ from path to path
+        self.work = 0  # statements of the last call whose values differ from path to path
 
     def name(self, value: float) -> str:
         key = 0.0 if value == 0 else value
         return self.constants.setdefault(key, f"K{len(self.constants)}")
 
     def lines(self, roots: Sequence[Expr], leaf: Callable[[Expr], str | None], suffix: str = "") -> tuple[list[str], list[str]]:
-        """(statements, names of the roots). leaf(e) names what is there already, None for what must be computed."""
+        """(statements, names of the roots). leaf(e) is the name of what needs no statement, None for what must be computed."""
         ref: dict[bytes, str] = {}
         out: list[str] = []
         stack = [(e, False) for e in reversed(roots)]

@@ -1,4 +1,4 @@
-"""A rendered module as plain data: all that a worker needs."""
+"""The text of a module with what its caller must know, as plain data."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ LIMIT = 1e75  # a path beyond this has diverged: fourth powers still add up in f
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A rendered module and its layout. Plain data: a worker needs nothing else.
+    """The text of a module, and where everything in it lives. A worker needs nothing else to run it.
 
-    columns: (name, size) of the common parameters, in the order of the columns of `params`. rows: name -> state rows,
-    shape (size,): "w", "v0", "m" (observer memory), "alarm", and parameters that differ from path to path.
+    A *call* of Philox gives four *words* of 32 bits, which are four normals or 128 signs. A *draw* is `calls` calls; they give
+    the numbers of `served` steps, the first of them a multiple of `served`. Steps that need few numbers share a call.
+    *Lanes* are the paths that the loops of a CPU run side by side; on a GPU they are the threads of a block.
     """
 
     text: str
     name: str
     device: str
     mode: str
-    lanes: int
+    lanes: int  # 1: the driver for one path
     dim: int
-    wide: bool
-    columns: tuple[tuple[str, int], ...]
-    rows: dict[str, tuple[int, ...]]
+    wide: bool  # all coordinates in one loop
+    columns: tuple[tuple[str, int], ...]  # (name, size) of the parameters that all paths share, in the order of `params`
+    rows: dict[
+        str, tuple[int, ...]
+    ]  # rows of the state: "w", "v0", ..., "m" (memory of the observer), "alarm", "p_" + per_path
     state_rows: int
-    memory: tuple[float, ...]
-    labels: tuple[str, ...]
-    moments: int
-    calls: int  # Philox calls per `served` steps, 0 without noise
-    served: int
-    noise_dtype: str
-    noise_rows: int  # rows of scratch that the caller gives
-    feature_rows: int
-    statements: int
-    per_path: frozenset[str]
-    group: int = 1  # settings of one GPU thread
+    memory: tuple[float, ...]  # at the start
+    labels: tuple[str, ...]  # of the features
+    moments: int  # powers of each feature that are summed
+    calls: int  # 0 without noise
+    served: int  # 8 without noise
+    noise_dtype: str  # of a number in scratch
+    noise_rows: int  # rows of `lanes` random numbers that the caller gives as scratch; 0 where the driver has its own
+    feature_rows: int  # the same for features
+    statements: int  # of one step, for estimates of time
+    per_path: frozenset[str]  # parameters that differ from path to path
+    group: int = 1  # settings that one GPU thread runs on the same numbers
 
     @property
     def dtype(self) -> np.dtype:

@@ -1,7 +1,8 @@
-"""Text for programs of many coordinates: passes of (coordinates x lanes) instead of one statement per coordinate.
+"""Text for programs of many coordinates: loops over coordinates and lanes instead of one statement per coordinate.
 
-A pass over the coordinates adds up the sums of one level; a pass over the lanes turns sums into numbers that the next
-pass needs; the last passes write. Sums run over the coordinates in order, as in the unrolled text.
+A wide value has a number for each coordinate, a narrow one does not. A pass over the coordinates adds up the sums of one level,
+which is how many sums lie below one another; a pass over the lanes turns sums into the narrow values that the next pass needs;
+the last passes write. Sums run over the coordinates in order, as in the unrolled text.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from .fusion import fuse, product
 from .layout import Layout
 from .printing import Printer
 
-TOGETHER = 4  # coordinates of one pass: saves loads and stores of the running sums
+TOGETHER = 4  # coordinates of one turn of a loop: saves loads and stores of the running sums
 
 
 @dataclass
 class WideWriter:
+    """Writes the passes of one step or of one observation, for lanes of paths."""
+
     layout: Layout
     printer: Printer
     body: list[str] = field(default_factory=list)
@@ -43,15 +46,15 @@ class WideWriter:
         return list(found.values())
 
     def place(self, slot: int) -> str:
-        """Where a number that later passes need is kept."""
+        """The text of a narrow value that later passes need."""
         return f"A[{slot} * W + l]"
 
     def row(self, row: int) -> str:
-        """A narrow row of the state."""
+        """The text of a row of the state that has no coordinates."""
         return f"S[{row} * W + l]"
 
     def feature(self, at: int) -> str:
-        """A narrow feature."""
+        """The text of a feature that has no coordinates."""
         return f"G[{at} * W + l]"
 
     def _narrow_leaf(self, e: Expr) -> str | None:
@@ -62,14 +65,14 @@ class WideWriter:
         return str(e.args[0]) if e.op == "var" else None
 
     def lanes(self, values: Sequence[tuple[Expr, str]]) -> None:
-        """One pass over the lanes: each value goes to its place."""
+        """One pass over the lanes, in which each value goes to its place."""
         if values:
             lines, names = self.printer.lines([e for e, _ in values], self._narrow_leaf)
             stores = [f"{place} = {n}" for (_, place), n in zip(values, names, strict=True)]
             self.body += ["for l in range(W):", *("    " + s for s in lines + stores)]
 
     def clear(self, count: int) -> None:
-        """Sums begin with nothing; theirs are the first slots."""
+        """Sets the sums to 0; they have the first slots."""
         self.body += [f"for l in range({count} * W):", "    A[l] = T(0)"]
 
     def coordinates(self, sums: Sequence[Expr], writes: Sequence[tuple[Expr, str, int]]) -> None:

@@ -1,7 +1,7 @@
 """Text for programs of many coordinates on a GPU: a thread walks over the coordinates of its path.
 
-The passes are those of `wide`; what they keep between them is in registers, the state in the device's memory, and numbers
-are drawn where they are needed.
+The passes are those of `wide`. What they keep between them stays in registers, the state lies in the device's memory, and
+random numbers are drawn where they are needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CALL = 4  # normals of one Philox call
 
 @dataclass
 class CudaWideWriter(WideWriter):
-    """`o` is the path's first state row, `C * n` apart; `q` the row of `params`, `G` the features."""
+    """In its text o is the place of the path's first row in `state`, whose rows are n apart, and q that of its parameters."""
 
     def place(self, slot: int) -> str:
         return f"q{slot}"
@@ -67,7 +67,7 @@ class CudaWideWriter(WideWriter):
         return [*load, *work]
 
     def _normal(self, n: str, u: int) -> list[str]:
-        """Number u of a group of coordinates: the group begins at a multiple of 4, the vector of numbers may not."""
+        """The normal of coordinate i + u. i is a multiple of 4, but the first number of the vector need not be."""
         first = self.layout.numbers[n]
         call, place = divmod(first % CALL + u, CALL)
         drawn = [f"{n}c{call}{j}" for j in range(CALL)]
@@ -77,7 +77,7 @@ class CudaWideWriter(WideWriter):
         ]
 
     def _sign(self, n: str, u: int) -> list[str]:
-        """One word in 32 numbers, one call in 128: drawn again only where the call is another one."""
+        """The sign of coordinate i + u. A call has 128 signs, 32 a word, so that a new one is made for one sign in 128 only."""
         return [
             f"m{u} = at + {self.layout.numbers[n]} + i + {u}",
             f"if m{u} // 128 != have:",

@@ -1,4 +1,4 @@
-"""What the texts of all devices have in common: one step in straight lines or in passes, and the module put together."""
+"""What the modules of all devices have in common: one step, as statements or as passes, and how the module is put together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .printing import Printer
 from .program import LIMIT, MODES, Program
 from .wide import WideWriter
 
-STATEMENTS = 6000  # of one unrolled step, at most: compile time grows with them
+STATEMENTS = 6000  # most operations of one unrolled step; the time to compile grows with them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +41,24 @@ class ModuleSpec:
 
 @dataclass(frozen=True)
 class StepText:
-    """One step of one path in straight lines."""
+    """One step and one observation of one path, as statements without loops."""
 
-    roots: list[T.Expr]  # the new state rows
-    names: list[str]  # of the state rows
+    roots: list[T.Expr]  # the state after the step, a row each
+    names: list[str]  # how the text calls the rows
     changed: list[int]  # rows that a step writes
-    size: int  # statements that differ from path to path
-    params: list[str]  # names of the columns
-    numbers: list[str]  # how the numbers are read from the words d
-    shown: int  # features
+    size: int  # statements whose values differ from path to path
+    params: list[str]  # how the text calls the columns of the parameters
+    numbers: list[str]  # the text of each random number, read from the words d
+    shown: int  # number of features
     functions: list[str]  # the text of advance and observe
 
 
 class ModuleWriter(ABC):
-    """The text of one module; a subclass for each driver."""
+    """Writes the text of one module. Each driver has a subclass."""
 
     targets: ClassVar[Mapping[str, str]]  # device -> kernel file with its header
     driver = ""  # kernel file
-    rounds = "last_rounds_of_two"  # of the stream: the rounds as this driver runs them
+    rounds = "last_rounds_of_two"  # the function of kernels/stream.py by which this driver runs the last rounds of Philox
 
     def __init__(self, spec: ModuleSpec) -> None:
         self.spec, self.traced, self.lanes = spec, spec.traced, spec.lanes
@@ -91,7 +91,7 @@ class ModuleWriter(ABC):
 
     # unrolled programs ----------------------------------------------------------------------------------------------
     def step(self) -> StepText:
-        """`advance` and `observe`: the same text on every device."""
+        """The functions `advance` and `observe`, whose text is the same on every device."""
         t, at, dim = self.traced, self.layout, self.layout.dim
         names = [f"{k}_{i}" for k in at.spread for i in range(dim)] + list(at.single)
         new: list[T.Expr] = []
@@ -155,7 +155,7 @@ class ModuleWriter(ABC):
 
     # the module -----------------------------------------------------------------------------------------------------
     def constants(self) -> list[str]:
-        """What every driver asks for."""
+        """The constants that every driver needs."""
         return [
             f"T = np.{self.dtype}",
             f"W, HALF, NS = {self.lanes}, {self.lanes // 2}, {self.layout.state_rows}",
@@ -185,7 +185,10 @@ class ModuleWriter(ABC):
         noise: str,
         group: int = 1,
     ) -> Program:
-        """Everything put together. blocks: generated functions; driver: of the driver's file; noise: type of a number."""
+        """The program: target, stream, mathematics, constants, generated functions (`blocks`), functions of the driver's file.
+
+        size: statements of one step. noise: type of a random number in scratch. group: settings of one GPU thread.
+        """
         t, spec, at = self.traced, self.spec, self.layout
         normals = [f"{name}{self.normal[-2:]}" for name in ("radius", "turned")]
         numbers = [f"bits{self.bits}", f"flip{self.bits}"] if self.sign else normals
@@ -231,4 +234,4 @@ class ModuleWriter(ABC):
 
     @abstractmethod
     def program(self) -> Program:
-        """The module of this text."""
+        """The program of this specification."""
