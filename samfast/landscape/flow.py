@@ -156,17 +156,30 @@ class Flow:
 
 
 def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle: Numbers, *, near: float) -> np.ndarray:
-    """The case, 1, 2 or 3, of each position of a SAM trajectory beside a saddle on the boundary of two basins.
+    """The case, 1, 2 or 3, of each position of a SAM trajectory about a saddle on the boundary of two basins; 0 for none.
 
-    3: w and the perturbed point lie in different basins; 2: in one, and w within `near` of the saddle; 1: in one, farther
-    away, where SAM behaves like GD (Kim et al., section 3, Cases I to III; the paper gives no number for "near").
+    3: w and the perturbed point lie in different basins. Else both lie in one, and 2: w is within `near` of the boundary (the
+    saddle's stable manifold under GD) and farther than `near` from the saddle; 1: w is farther from the boundary, where SAM
+    behaves like GD; 0: w is within `near` of the saddle, of which the paper says nothing as long as the perturbed point is
+    on its side. (Kim et al., section 4.1, Cases I to III; the paper gives no number for "near".)
 
     w, perturbed: (..., dim), as recorded by observe.position and observe.perturbed. boundary(w) has different signs in
-    the two basins; it is called with coordinates first, as a traced function would be.
+    the two basins; it is called with coordinates first, as a traced function would be. Its value divided by the length of
+    its gradient counts as the distance from the boundary.
     """
     a, b = np.asarray(w, float), np.asarray(perturbed, float)
     check(a.shape == b.shape and a.ndim >= 1, f"perturbed has shape {b.shape} and w {a.shape}: give both one shape")
     numbers("near", near, above=0.0, example=0.1)
-    crossed = np.sign(boundary(np.moveaxis(a, -1, 0))) * np.sign(boundary(np.moveaxis(b, -1, 0))) < 0
-    close = np.linalg.norm(a - np.asarray(saddle, float), axis=-1) <= near
-    return np.where(crossed, 3, np.where(close, 2, 1))
+    side = np.asarray(boundary(np.moveaxis(a, -1, 0)), float)
+    crossed = np.sign(side) * np.sign(boundary(np.moveaxis(b, -1, 0))) < 0
+    at_saddle = np.linalg.norm(a - np.asarray(saddle, float), axis=-1) <= near
+    at_boundary = np.abs(side) <= near * np.linalg.norm(_slope(boundary, a), axis=-1)
+    return np.where(crossed, 3, np.where(at_saddle, 0, np.where(at_boundary, 2, 1)))
+
+
+def _slope(f: Callable[[Any], Any], w: np.ndarray) -> np.ndarray:
+    """The gradient of f at each w, (..., dim), by central differences."""
+    h = 1e-6 * max(1.0, float(np.abs(w).max(initial=0.0)))
+    steps = h * np.eye(w.shape[-1])
+    ends = [[np.asarray(f(np.moveaxis(w + s * e, -1, 0)), float) for s in (1, -1)] for e in steps]
+    return np.stack([np.broadcast_to((up - down) / (2 * h), w.shape[:-1]) for up, down in ends], -1)

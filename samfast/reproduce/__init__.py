@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from .experiment import Claim, Experiment, Outcome, Progress, experiment, get, names
+from .experiments import Claim, Experiment, Outcome, Progress, experiment, get, names
 from .verdicts import table, total
 
 

@@ -35,7 +35,7 @@ import numpy as np
 
 from .. import theory
 from . import draw
-from .experiment import Outcome, Progress, experiment
+from .experiments import Outcome, Progress, experiment
 from .register.bouncing import ENTRIES as BOUNCING
 from .register.bouncing import NOT_SHOWN as NOT_OF_BARTLETT
 from .register.diffusion import ENTRIES as DIFFUSION
@@ -53,7 +53,7 @@ ORDER = sorted([*ENTRIES, *NOT_SHOWN], key=lambda label: (label[0] == "B", int(l
 
 
 @experiment("discrepancies", "What is printed and what the computation gives, entry by entry")
-def discrepancies(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     means = Means(size, progress, executor)
     entries = {label: ENTRIES[label](means) for label in ORDER if label in ENTRIES}
     numbers = {label: dict(e.numbers) for label, e in entries.items()} | {"not_shown": NOT_SHOWN}

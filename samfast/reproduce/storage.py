@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..atomic import beside
-from .experiment import Claim, Experiment, Outcome
+from .experiments import Claim, Experiment, Outcome
 
 RECORD = "outcome.json"
 LIBRARIES = ("matplotlib", "numba", "numpy", "scipy")

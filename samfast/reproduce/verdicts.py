@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from textwrap import wrap
 
-from .experiment import FAILS, HOLDS, ONLY, OPEN, Claim
+from .experiments import FAILS, HOLDS, ONLY, OPEN, SUFFICIENT, UNSTATED, Claim
 
 COLUMNS = (46, 48, 26)  # characters for claim, measured, verdict
 GAP = "  "
@@ -31,11 +31,13 @@ def _row(cells: Sequence[str]) -> list[str]:
 
 
 def total(claims: Iterable[Claim]) -> str:
-    """How many claims hold, in one line."""
+    """How many claims have which verdict, in one line."""
     kinds = Counter(ONLY if c.verdict.startswith(ONLY) else c.verdict for c in claims)
     words = {
         HOLDS: ("holds", "hold"),
         ONLY: ("holds under a condition", "hold under a condition"),
+        SUFFICIENT: ("is sufficient, not necessary", "are sufficient, not necessary"),
+        UNSTATED: ("is not stated", "are not stated"),
         FAILS: ("does not hold", "do not hold"),
         OPEN: ("is open", "are open"),
     }

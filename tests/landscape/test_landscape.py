@@ -168,16 +168,18 @@ def test_manifold_of_beale_parts_the_basins():
 
 # --- cases -----------------------------------------------------------------------------------------------------------------
 def test_cases():
+    """Far from the boundary, across it, beside the saddle, beside the boundary away from the saddle; any scale of boundary."""
     saddle = np.zeros(2)
-    w = np.array([[1.0, 0.0], [0.1, 0.5], [0.1, 0.01], [-0.1, 0.01], [0.01, 0.0]])
-    p = np.array([[0.5, 0.0], [-0.2, 0.5], [0.05, 0.0], [0.2, 0.0], [-0.02, 0.0]])
-    assert sf.cases(w, p, lambda w: w[0], saddle, near=0.2).tolist() == [1, 3, 2, 3, 3]
-    assert sf.cases(w, p, lambda w: w[0], saddle, near=2.0).tolist() == [2, 3, 2, 3, 3]
+    w = np.array([[1.0, 0.0], [0.1, 0.5], [0.1, 0.01], [-0.1, 0.01], [0.01, 0.0], [0.1, 0.9], [-0.19, 3.0], [-0.21, 3.0]])
+    p = np.array([[0.5, 0.0], [-0.2, 0.5], [0.05, 0.0], [0.2, 0.0], [-0.02, 0.0], [0.1, 0.7], [-0.1, 3.0], [-0.1, 3.0]])
+    for scale in (1.0, 100.0, 0.01):
+        assert sf.cases(w, p, lambda w, k=scale: k * w[0], saddle, near=0.2).tolist() == [1, 3, 0, 3, 3, 2, 2, 1]
+    assert sf.cases(w, p, lambda w: w[0], saddle, near=2.0).tolist() == [0, 3, 0, 3, 3, 0, 2, 2]
 
 
 def test_cases_of_a_captured_trajectory():
     """SAM above the threshold: every w^p on the other side; below it none."""
-    for rho, expected in ((1.5, {3}), (0.5, {2})):
+    for rho, expected in ((1.5, {3}), (0.5, {0})):
         rule = sf.sam(lr=0.05, rho=rho)
         seen = plain.values(
             WELL,

@@ -14,7 +14,7 @@ from samfast.reproduce.register.entry import Means
 
 SMALL = 0.1
 ONLY = "holds only if "
-FAILS = ("K2", "K3", "K4", "K7", "K8", "K11", "K12", "K16", "K19", "B1", "B2", "B3", "B4", "B5", "B6", "B9", "B10", "B14")
+FAILS = ("K2", "K3", "K4", "K7", "K8", "K11", "K16", "K19", "B1", "B2", "B3", "B4", "B5", "B9", "B10")
 CONDITIONS = {
     "K1": "rho > -1/lambda_1",
     "K5": "|lambda|*t and rho*|lambda| are small, with the published drift",
@@ -25,7 +25,7 @@ CONDITIONS = {
     "K14": "the noise is multiplicative and shared by both gradients",
     "K15": "the ascent gradient is exact",
     "K17": "rho is normalised",
-    "K20": "rho <= 0.05; beyond it stays at 2.5",
+    "K20": "rho is below 0.04, from where on the loss is 2.5",
     "K22": "near a minimum",
     "K23": "rho < 1/|lambda|",
     "B8": "v and v_i are not 0",
@@ -35,6 +35,9 @@ CONDITIONS = {
 }
 VERDICTS = {
     "K18": "holds",
+    "K12": "not stated",
+    "B6": "sufficient, not necessary",
+    "B14": "sufficient, not necessary",
     "B15": "open",
     **dict.fromkeys(FAILS, "does not hold"),
     **{k: ONLY + v for k, v in CONDITIONS.items()},
@@ -137,7 +140,7 @@ def test_a_wrong_simulation_changes_verdicts(monkeypatch):
         m.setattr("samfast.reproduce.register.diffusion.network_loss", lambda *a: np.array([2.5]))
         assert shown("K14") == "does not hold"
     with monkeypatch.context() as m:
-        m.setattr("samfast.reproduce.register.stability.network_loss", lambda *a: np.linspace(2.5, 2.3, 6))
+        m.setattr("samfast.reproduce.register.stability.network_loss", lambda *a: np.linspace(2.5, 2.3, 12))
         assert shown("K20") == "does not hold"
 
 
@@ -148,7 +151,7 @@ def test_full_size():
     done = outcome(1.0)
     assert {c.text.split(".")[0]: c.verdict for c in done.claims} == VERDICTS
     n = done.numbers
-    np.testing.assert_allclose(n["K20"]["loss"], [2.291, 2.366, 2.441, 2.500, 2.500, 2.499], atol=0.012)
+    np.testing.assert_allclose(n["K20"]["loss"][[0, 2, 4, 7, 9, 10]], [2.291, 2.366, 2.441, 2.500, 2.500, 2.499], atol=0.012)
     np.testing.assert_allclose(n["K14"]["toy_loss"], [2.485, 2.322, 2.261], atol=0.012)
     assert n["K10"]["growth"] == relative(2.374172867331737, 1e-8)
     assert n["B15"]["counts"].tolist() == [9, 14, 19] and n["B2"]["count"] == 9

@@ -14,13 +14,15 @@ from samfast import reproduce
 from samfast.checks import choice
 from samfast.cli.main import main
 from samfast.reproduce import verdicts
-from samfast.reproduce.experiment import Claim, Experiment, Outcome, verdict
+from samfast.reproduce.experiments import Claim, Experiment, Outcome, verdict
 
 CLAIMS = (
     Claim("One is one.", "1", "holds", "theory.phi1"),
     Claim("Two is one.", "2 " * 60, "does not hold", "nowhere"),
     Claim("Three is one.", "1", "holds only if 3 = 1", "somewhere"),
     Claim("Four?", "nothing", "open", "later"),
+    Claim("Five needs six.", "5", "sufficient, not necessary", "there"),
+    Claim("Seven is eight.", "7", "not stated", "nowhere"),
 )
 CALLS = []
 
@@ -133,8 +135,11 @@ def test_the_table_says_everything():
         assert claim.text in words and f"[{claim.source}]" in words
     assert max(map(len, text.splitlines())) <= sum(verdicts.COLUMNS) + 4
     assert text.count("\n2 2 2") == 0 and sum(line.count(" 2 2") > 0 for line in text.splitlines()) > 1
-    assert sf.reproduce.total(CLAIMS) == "4 claims: 1 holds, 1 holds under a condition, 1 does not hold, 1 is open"
-    assert sf.reproduce.total(2 * CLAIMS) == "8 claims: 2 hold, 2 hold under a condition, 2 do not hold, 2 are open"
+    assert sf.reproduce.total(CLAIMS) == (
+        "6 claims: 1 holds, 1 holds under a condition, 1 is sufficient, not necessary, 1 is not stated, 1 does not hold, "
+        "1 is open"
+    )
+    assert sf.reproduce.total(2 * CLAIMS[:4]) == "8 claims: 2 hold, 2 hold under a condition, 2 do not hold, 2 are open"
     assert sf.reproduce.total(CLAIMS[:1]) == "1 claim: 1 holds" and sf.reproduce.total(2 * CLAIMS[:1]) == "2 claims: 2 hold"
 
 
@@ -151,7 +156,7 @@ def test_the_command_lists_runs_and_resumes(made, capsys):
 def test_ctrl_c_leaves_what_is_finished(made, capsys):
     assert main(["reproduce", "all", "--out", "here", "--size", "0.5", "--threads", "1"]) == 130
     out = capsys.readouterr()
-    assert "4 claims" in out.out and "samfast: interrupted" in out.err and CALLS == [0.5]
+    assert "6 claims" in out.out and "samfast: interrupted" in out.err and CALLS == [0.5]
     assert [p.name for p in (made / "here").iterdir()] == ["cheap"] and sf.reproduce.done("cheap", "here", size=0.5)
     assert main(["reproduce", "stopped", "--out", "there"]) == 130 and not (made / "there").exists()
 

@@ -23,7 +23,7 @@ VERDICTS = {
     "bartlett-fig3": [ONLY + "rho > 1 - lr on this ravine", "holds", ONLY + "1 - lr < rho < 1.1934", "holds"],
     "bartlett-fig4": [ONLY + "rho > 1 - lr on this ravine", "holds", "holds"],
     "bartlett-fig5": [ONLY + "the largest curvature is 1 (here it is 2)", "holds", "does not hold"],
-    "bartlett-theorem1": ["holds", "does not hold", "holds", "holds", "holds", "holds"],
+    "bartlett-theorem1": ["holds", "sufficient, not necessary", "holds", "holds", "holds", "holds"],
     "bartlett-theorem3": ["open", "holds", "open", "holds"],
     "bartlett-theorem21": ["holds", "holds", "does not hold"],
 }

@@ -12,7 +12,7 @@ import numpy as np
 from ... import theory
 from ...model.losses import quadratic
 from .. import draw
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import BOX, PAPER, ROUNDING, bounce, hills, minimum, travelled, two_cycle
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ STEPS, LONG = 30, 400  # updates of the figure, and until the two-cycle is reach
 
 
 @experiment("bartlett-fig1", "A path of SAM on a convex quadratic")
-def bartlett_fig1(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     w = bounce(EIGENVALUES, START, range(LONG + 1), lr=LR, rho=RHO)[:, 0]
     away = np.linalg.norm(w[: STEPS + 1], axis=-1)
     amplitude = float(theory.two_cycle_amplitude(EIGENVALUES[0], lr=LR, rho=RHO))

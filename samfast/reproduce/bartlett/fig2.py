@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import BOX, PAPER, ROUNDING, bounce, hills, travelled
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ START, STEPS = (0.244, 0.0224), 25
 
 
 @experiment("bartlett-fig2", "SAM on a quadratic as gradient descent on J")
-def bartlett_fig2(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     w = bounce(ABOUT["eigenvalues"], START, range(STEPS + 1), lr=ABOUT["lr"], rho=ABOUT["rho"])[:, 0]
     u = w * (-1.0) ** np.arange(STEPS + 1)[:, None]
     descended = [np.array(START)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ... import theory
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import PAPER, ROUNDING
 from .ravine import FEWER, LR, RADII, STEPS, columns, drift, largest_radius, picture, reached
 
@@ -18,7 +18,7 @@ START = (0.1, 0.1)
 
 
 @experiment("bartlett-fig3", "SAM and gradient descent on a ravine, from (0.1, 0.1)")
-def bartlett_fig3(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     d = drift(START)
     radii = RADII if size == 1 else RADII[FEWER]
     tails, most = reached(radii, START), largest_radius()

@@ -12,7 +12,7 @@ import numpy as np
 from ... import theory
 from ...landscape.curvature import sharpness
 from ...model.losses import ravine
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import PAPER, ROUNDING
 from .ravine import FEWER, LR, RADII, RHO, STEPS, columns, drift, picture, reached
 
@@ -20,7 +20,7 @@ START = (1.0, 1.0)
 
 
 @experiment("bartlett-fig4", "SAM and gradient descent on a ravine, from (1, 1)")
-def bartlett_fig4(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     d = drift(START)
     radii = RADII if size == 1 else RADII[FEWER]
     tails = reached(radii, START)

@@ -1,7 +1,8 @@
 """Bartlett, Long, Bousquet, Fig. 5: gradient descent with random noise on the same ravine, for comparison with SAM.
 
-w' = w - lr*(grad(w) + sigma*z), z standard normal, lr = 1/5, sigma = rho/(2 - lr) with rho = 1. That sigma gives kicks as long
-as the two-cycle of a curvature of 1; the ravine's is 2, whose two-cycle asks for rho/(1 - lr). Both are simulated.
+w' = w - lr*(grad(w) + sigma*z), z standard normal, from (1, 1), lr = 1/5, sigma = rho/(2 - lr) with rho = 1. That sigma gives
+kicks as long as the two-cycle of a curvature of 1; the ravine's is 2, whose two-cycle asks for rho/(1 - lr). Both are
+simulated.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from ...model.rules import gd
 from ...simulation.run import Run
 from ...simulation.simulate import simulate
 from .. import draw
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import BOX, PAPER, hills, travelled, two_cycle
 from .ravine import LR, RHO, Drift, drift
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-START, SHOWN, STEPS, PATHS, SEED = (0.1, 0.1), 60, 200, 60_000, 5
+START, SHOWN, STEPS, PATHS, SEED = (1.0, 1.0), 60, 200, 60_000, 5
 SIGMA = np.array([RHO / (2 - LR), RHO / (1 - LR)])
 ALARM = 5.0  # standard errors; chance of a false alarm 6e-7
 
 
 @experiment("bartlett-fig5", "Noise instead of SAM on the ravine")
-def bartlett_fig5(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     paths = max(2000, int(size * PATHS))
     run = simulate(
         ravine(),
@@ -75,7 +76,7 @@ def bartlett_fig5(size: float = 1.0, progress: Progress = None, executor: Any = 
             ),
             Claim(
                 "read from the figure: noise does not drift to one side of the ravine, as SAM does",
-                f"mean y {mean[0]:.4f} +- {error[0]:.4f} after {STEPS} updates, SAM at {d.two_cycle[-1, 1]:.4f}",
+                f"mean y {mean[0]:.4f} +- {error[0]:.4f} after {STEPS} updates from (1, 1), SAM at {d.two_cycle[-1, 1]:.4f}",
                 verdict((np.abs(mean) < ALARM * error).all() and abs(d.two_cycle[-1, 1]) > 0.1),
                 f"{PAPER}, Fig. 5",
             ),
@@ -114,7 +115,7 @@ def _picture(run: Run, d: Drift, x: np.ndarray, y: np.ndarray) -> Figure:
     )
     values = run.replay(0, range(SHOWN + 1)).values
     assert values is not None
-    hills(plane, ravine().value, [(-0.65, 0.65), (-0.65, 0.65)])
+    hills(plane, ravine().value, [(-0.7, 1.1), (-0.7, 1.1)])
     travelled(plane, values[0, :, 0], draw.RED, f"noise, $\\sigma$ = {SIGMA[0]:.3f}", linewidth=0.6)
     travelled(plane, d.sam[:31], draw.BLUE, "SAM, $\\rho$ = 1")
     draw.start(plane, START)

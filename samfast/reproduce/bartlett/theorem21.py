@@ -14,7 +14,7 @@ from ... import theory
 from ...landscape.curvature import sharpness
 from ...model.loss import Loss
 from .. import draw
-from ..experiment import Claim, Outcome, Progress, experiment, verdict
+from ..experiments import Claim, Outcome, Progress, experiment, verdict
 from .paths import BOX, PAPER, ROUNDING
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CASE = {"lr": 0.1, "rho": 0.1}  # at which the constant third derivative is look
 
 
 @experiment("bartlett-theorem21", "Drift towards wide minima in one step across a ravine")
-def bartlett_theorem21(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     lr, rho, side = (x.ravel() for x in np.meshgrid(LR, RHO, [1.0, -1.0], indexing="ij"))
     parts = {name: step(loss, bound, lr, rho, side) for name, (loss, bound) in LOSSES.items()}
     sharp, printed = ({k: p["remainder"] / p[v] for k, p in parts.items()} for v in ("sharp", "theorem"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ... import theory
 from .. import draw
-from ..experiment import OPEN, Claim, Outcome, Progress, experiment, verdict
+from ..experiments import OPEN, Claim, Outcome, Progress, experiment, verdict
 from .paths import BOX, PAPER, bounce
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ STARTS, STEPS, SEED = 4000, 160, 3
 
 
 @experiment("bartlett-theorem3", "How many updates SAM on a quadratic needs")
-def bartlett_theorem3(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     starts = max(400, int(size * STARTS))
     needed = _needed(_disc(RADIUS, starts))
     single, typical = int(needed[0, 0]), np.quantile(needed[:, 1:], [0.5, 1 - DELTA], axis=-1)

@@ -64,7 +64,7 @@ class Walk:
         return np.where(near.any(0), near.argmax(0), -1)
 
     def case(self) -> np.ndarray:
-        """Cases 1 to 3 of Kim et al., section 3."""
+        """Cases 1 to 3 of Kim et al., section 4.1."""
         return sf.cases(self.position, self.perturbed, boundary, SADDLE, near=NEAR)
 
     def switches(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 
 LR, BATCH, EIGENVALUE = 0.001, 64, -1.0
 RHO = (0.01, 0.1, 0.5, 1.0, 1.9, 2.5)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 from . import beale
 from .beale import CONSTANT, MINIMUM, NORMALIZED, RELEASED, Setting, Walk
 

@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 
 LR, STEPS, START = 0.01, 60_000, (0.1, 0.8)
 RHO = (0.0, 1.01, 1.5, 3.0)
@@ -71,7 +71,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
             "Its basin ends where the perturbed point crosses to the other side (Case III).",
             f"|x| < sqrt(1 - 1/rho) = {reach}: {n['wrong'].sum()} of {len(n['rho']) * n['starts']} starts do otherwise",
             verdict((n["wrong"] == 0).all()),
-            "Kim et al., section 3, Case III; theory.theorem1",
+            "Kim et al., section 4.1, Case III; theory.theorem1",
         ),
     )
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
+
+import samfast as sf
 
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 from . import beale
 from .beale import CONSTANT, LATE, NORMALIZED, RELEASED, SADDLE, Walk
 
-SHOWN = 2  # rho = 0.5 in RELEASED
+NEARLY, SHOWN = 1, 2  # rho = 0.1 and 0.5 in RELEASED
+ALIKE, BESIDE = 0.95, 0.1  # cosine of two steps that go one way; distance (length) of two paths that are one
 STEPS = 40  # successive steps in the picture
 ALWAYS = 0.99  # share of the steps
 BOX = [(-0.9, 0.9), (0.4, 1.6)]
@@ -31,6 +35,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
         "normalized": beale.walk(NORMALIZED, progress, executor),
     }
     numbers = {name: _numbers(walk) for name, walk in walks.items()}
+    numbers["like_descent"] = _like_descent(walks["released"])
     walk, at = walks["released"], slice(LATE, LATE + 1000)
     table = {
         "step": np.arange(len(walk.position))[at],
@@ -50,23 +55,46 @@ def _numbers(walk: Walk) -> dict[str, Any]:
     }
 
 
+def _like_descent(walk: Walk) -> dict[str, float]:
+    """SAM with normalised rho 0.1 beside gradient descent from the same start, over the steps of Case I.
+
+    The smallest cosine of the gradients at w and at the perturbed point, the largest relative difference of these gradients,
+    and how far SAM's path leads away from that of gradient descent.
+    """
+    first = walk.case()[:, NEARLY] == 1
+    loss = sf.losses.beale()
+    here, ahead = (loss.gradient(x[first, NEARLY]) for x in (walk.position, walk.perturbed))
+    change = np.linalg.norm(ahead - here, axis=-1) / np.linalg.norm(here, axis=-1)
+    descent, path = walk.position[:, 0], walk.position[::50, NEARLY]
+    return {
+        "share": float(first.mean()),
+        "smallest_cosine": float(walk.cosine[first, NEARLY].min()),
+        "largest_change": float(change.max()),
+        "path_apart": float(cKDTree(descent).query(path)[0].max()),
+        "path_length": float(np.linalg.norm(np.diff(descent, axis=0), axis=-1).sum()),
+    }
+
+
 def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
-    third = {name: x["late_shares"][2] for name, x in n.items()}
+    walks, near = {k: x for k, x in n.items() if k != "like_descent"}, n["like_descent"]
+    third = {name: x["late_shares"][2] for name, x in walks.items()}
     trapped = np.array([third["released"][SHOWN], third["constant"][0], third["normalized"][0]])
-    free, sides = third["released"][:SHOWN], [x["switches"] for x in n.values()]
+    free, sides = third["released"][:SHOWN], [x["switches"] for x in walks.values()]
     return (
         Claim(
             "Trapped SAM has w and the perturbed point on different sides of the boundary (Case III).",
-            f"from step {LATE}: {trapped.min():.1%} or more of the steps of the trapped walks with rho 0.5 (released), "
-            f"constant 0.05 and normalised 0.5; {free.max():.1%} of those that are not trapped",
+            f"from step {LATE}: in {_share(trapped.min())} of the steps of the trapped walks with rho 0.5 (released), "
+            f"constant 0.05 and normalised 0.5, in {free.max():.1%} of those that are not trapped",
             verdict(trapped.min() > ALWAYS and free.max() < 1 - ALWAYS),
             "Kim et al., Fig. 3, Cases I to III; sf.cases",
         ),
         Claim(
             "Far from the saddle both are on one side and SAM behaves like gradient descent (Case I).",
-            f"gradient descent and rho = 0.1: {n['released']['late_shares'][0][:SHOWN].min():.1%} of the steps",
-            verdict(n["released"]["late_shares"][0][:SHOWN].min() > ALWAYS),
-            "Kim et al., section 3, Case I; sf.cases",
+            f"normalised rho 0.1, {_share(near['share'])} of the steps: there the gradients at w and at the perturbed point "
+            f"have a cosine of at least {near['smallest_cosine']:.3f} and differ by at most {near['largest_change']:.0%}; on "
+            f"a way of {near['path_length']:.1f} SAM keeps within {near['path_apart']:.2f} of the path of gradient descent",
+            verdict(near["share"] > ALWAYS and near["smallest_cosine"] > ALIKE and near["path_apart"] < BESIDE),
+            "Kim et al., section 4.1, Case I; sf.cases",
         ),
         Claim(
             "The perturbed point goes to and fro across the boundary.",
@@ -76,6 +104,11 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
             "Kim et al., Fig. 3; theory.two_cycle_amplitude",
         ),
     )
+
+
+def _share(x: float) -> str:
+    """A share in words; rounded down, so that almost all are not called all."""
+    return "all" if x == 1 else f"at least {np.floor(1000 * x) / 10:.1f}%"
 
 
 @draw.styled

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 from . import beale
 from .beale import CONSTANT, FINE, LATE, NORMALIZED, RELEASED, Setting, Walk
 
@@ -45,7 +45,12 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
 
 def _numbers(walk: Walk, i: int) -> dict[str, float]:
     late = walk.cosine[LATE:, i]
-    return {"smallest": float(late.min()), "largest": float(late.max()), "sign_changes": float(beale.changes(late))}
+    return {
+        "smallest": float(late.min()),
+        "largest": float(late.max()),
+        "sign_changes": float(beale.changes(late)),
+        "beyond": float((np.abs(late[: CONSTANT.steps + 1 - LATE]) > FULL).mean()),
+    }
 
 
 def _amplitude(walk: Walk) -> float:
@@ -64,7 +69,8 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
         Claim(
             "At the saddle the cosine oscillates between -1 and 1 to the end.",
             f"normalised rho 0.5: from {a['smallest']:.3f} to {a['largest']:.3f}, the sign changes in "
-            f"{a['sign_changes']:.1%} (released) and {b['sign_changes']:.1%} (lr 1e-4) of the steps",
+            f"{a['sign_changes']:.1%} (released) and {b['sign_changes']:.1%} (lr 1e-4) of the steps; up to step "
+            f"{CONSTANT.steps} its modulus exceeds {FULL} in only {a['beyond']:.1%} and {b['beyond']:.1%} of them",
             verdict(whole("released 0.5") and whole("normalised 0.5"), only),
             "Kim et al., Fig. 4; observe.cosine",
         ),

@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 
 LR, RHO, START, STEPS = 0.01, 1.0, (-3.0, -0.01), 500  # lr and steps: not in the paper; those of the released code
 THRESHOLD = 0.5  # 1/|eigenvalue|

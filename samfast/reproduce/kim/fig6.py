@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 from . import beale
 from .beale import BOX
 
@@ -27,7 +27,7 @@ CAPTION = (
 @experiment("kim-fig6", "Sign of lambda + rho*lambda^2 on Beale's function")
 def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcome:
     """Share of the square in which both values are positive, and their values at the saddle (0, 1)."""
-    points = max(int(POINTS * size) | 1, 31)
+    points = max(int(POINTS * size) | 1, 61)
     loss, finer = sf.losses.beale(), 2 * points - 1
     values = sf.eigenvalue_map(loss, BOX, rho=RHO, shape=(points, points))
     share = (np.asarray(values) > 0).all(-1).mean((1, 2))

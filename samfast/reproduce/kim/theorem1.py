@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 
 LR, STEPS = 0.15, 400
 MOMENTUM = (0.0, 0.5, 0.9)

@@ -10,7 +10,7 @@ import samfast as sf
 
 from ... import theory
 from .. import draw
-from ..experiment import Claim, Outcome, experiment, verdict
+from ..experiments import Claim, Outcome, experiment, verdict
 
 LR, BATCH, EIGENVALUES, RHO = 0.01, 64, (-1.0, 1.0), (0.0, 0.5, 1.5)
 TIMES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..experiment import FAILS, ONLY, Claim, Progress, verdict
+from ..experiments import FAILS, ONLY, Claim, Progress, verdict
 
 KIM = "Kim, Park, Choi, Lee"
 SLIDES = f"slides of {KIM}"

@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 ORDER = ("kim.fig", "kim.theorem", "kim.corollary", "bartlett.fig", "bartlett.theorem", "discrepancies")
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 ONLY = "holds only if "
+SUFFICIENT = "sufficient, not necessary"  # a condition that a paper assumes and that is not needed
+UNSTATED = "not stated"  # what a reader would expect, which no paper claims and which is not so
+VERDICTS = (HOLDS, FAILS, OPEN, SUFFICIENT, UNSTATED)
 Progress = bool | Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper says, what was measured, and the verdict: "holds", "holds only if ...", "does not hold" or "open".
+    """What a paper says, what was measured, and the verdict.
 
+    verdict: "holds", "holds only if ...", "does not hold"; "open" where nothing here decides; "sufficient, not necessary" for
+    a condition that the paper assumes and that is not needed; "not stated" for what is not so and no paper claims.
     source: paper, theorem, figure or equation, and the function of samfast.theory that holds the mathematics.
     """
 
@@ -39,8 +44,8 @@ class Claim:
 
     def __post_init__(self) -> None:
         check(
-            self.verdict in (HOLDS, FAILS, OPEN) or self.verdict.startswith(ONLY),
-            f"verdict={self.verdict!r}: choose {HOLDS!r}, {ONLY + '...'!r}, {FAILS!r} or {OPEN!r}",
+            self.verdict in VERDICTS or self.verdict.startswith(ONLY),
+            f"verdict={self.verdict!r}: choose {names_of(map(repr, VERDICTS))} or {ONLY + '...'!r}",
         )
 
 
