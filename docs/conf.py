@@ -60,13 +60,32 @@ def copy_mathjax(app, error):
             )
 
 
+LEFT, RIGHT = "\ue000", "\ue001"  # stand for ** until the other symbols are guarded
 KEPT = re.compile(r"(:\w+:`[^`]*`|``[^`]*``|`[^`]*`)")  # roles and literals
 
 
 def plain_docstring(app, what, name, obj, options, lines):
     """Guard the symbols of plain text; a paragraph that is Python becomes a block of code."""
-    paragraphs = inspect.cleandoc("\n".join(lines)).split("\n\n")
-    lines[:] = "\n\n".join(_code(p) if _is_code(p) else _markup(p) or _guarded(p) for p in paragraphs).split("\n")
+    paragraphs, named = inspect.cleandoc("\n".join(lines)).split("\n\n"), _parameters(obj)
+    out = (_code(p) if _is_code(p) else _markup(p) or _guarded(_strong(p, named)) for p in paragraphs)
+    lines[:] = "\n\n".join(out).replace(LEFT, "**").replace(RIGHT, "**").split("\n")
+
+
+def _parameters(obj):
+    try:
+        return set(inspect.signature(obj).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def _strong(paragraph, named):
+    """ "lr, rho: a number ..." with the names of arguments in bold."""
+
+    def marked(found):
+        known = set(found[1].split(", ")) <= named
+        return f"{LEFT}{found[1]}{RIGHT}: " if known else found[0]
+
+    return re.sub(r"(?:(?<=^)|(?<=\. )|(?<=; )|(?<=\n))(\w+(?:, \w+)*): ", marked, paragraph)
 
 
 def _is_code(paragraph):
