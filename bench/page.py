@@ -47,7 +47,8 @@ SHOWN = {
 
 def reports() -> list[Report]:
     """The kept results, newest first."""
-    return sorted((Report.load(p) for p in RESULTS.glob("bench-*.json")), key=lambda r: r.machine["date"], reverse=True)
+    found = [Report.load(p) for p in sorted(RESULTS.glob("bench-*.json"))]  # a system lists files in any order
+    return sorted(found, key=lambda r: r.machine["date"], reverse=True)
 
 
 def page(found: list[Report]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -137,18 +138,18 @@ def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
             for i in range(len(x) - 1):
                 if d[i] > 0 >= d[i + 1] and d[-1] < -CLEAR:
                     t = d[i] / (d[i] - d[i + 1])
-                    found.append((a, b, float(np.exp(np.log(x[i]) * (1 - t) + np.log(x[i + 1]) * t))))
+                    found.append((a, b, x[i] ** (1 - t) * x[i + 1] ** t))
     return found
 
 
 def _difference(a: Point, b: Point) -> float:
     """log(time of b / time of a)."""
-    return float(np.log(b.value / a.value if a.clock == b.clock else b.wall / a.wall if a.wall and b.wall else 1.0))
+    return math.log(b.value / a.value if a.clock == b.clock else b.wall / a.wall if a.wall and b.wall else 1.0)
 
 
 def sentences(points: list[Point]) -> list[str]:
-    """Crossovers, and how much the threads bring."""
-    out = [f"{b} overtakes {a} at about {n:,.0f} paths of {STEPS} steps" for a, b, n in crossovers(points)]
+    """Crossovers to two digits, which is more than the figures bear, and how much the threads bring."""
+    out = [f"{b} overtakes {a} at about {float(f'{n:.2g}'):,.0f} paths of {STEPS} steps" for a, b, n in crossovers(points)]
     threads = sorted((p.x, p.value) for p in points if p.axis == "threads")
     if len(threads) > 1:
         out.append(f"{threads[-1][0]} threads run {threads[0][1] / threads[-1][1]:.2f} times as fast as one (wall time)")

@@ -19,10 +19,12 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("numba", "llvmlite", "matplotlib", "xarray", "pandas", "scipy", "cupy", "tqdm", "jax")
 
 
-def python(code, cwd, *path, **env):
+def python(code, cwd, *path, arguments=(), **env):
     """The output of a fresh interpreter, as JSON, with `path` in front of its modules."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), **env}
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -45,6 +47,37 @@ def test_an_import_is_light(use, tmp_path):
     assert not [m for m in HEAVY if m in loaded]
     if not use:
         assert [m for m in loaded if m.startswith("samfast")] == ["samfast"] and "numpy" not in loaded
+
+
+LOADED = """
+import json, sys
+before = set(sys.modules)
+import samfast
+if sys.argv[1:]:
+    from samfast.cli.main import main
+    try:
+        sys.stdout, out = open(sys.argv[1], "w"), sys.stdout
+        main(["--help"])
+    except SystemExit:
+        sys.stdout = out
+new = {m for m in set(sys.modules) - before if m.partition(".")[0] not in sys.stdlib_module_names}
+print(json.dumps(sorted(new)))
+"""
+HELP = {  # a page of help waits for these; no array library, no compiler
+    "samfast",
+    "samfast.signals",
+    "samfast.simulation",
+    "samfast.simulation.progress",
+    *(f"samfast.cli{m}" for m in ("", ".bench", ".cache", ".main", ".msd", ".options", ".reproduce", ".session")),
+}
+
+
+def test_what_an_import_and_a_page_of_help_load(tmp_path):
+    """The whole list, so that a new import in these places is a decision."""
+    assert python(LOADED, tmp_path, ROOT) == ["samfast"]
+    found = set(python(LOADED, tmp_path, ROOT, arguments=[str(tmp_path / "help")]))
+    assert found <= HELP, sorted(found - HELP)
+    assert "usage: samfast" in (tmp_path / "help").read_text()
 
 
 def test_a_study_does_not_wait_for_scipy_stats(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,9 +34,11 @@ _loaded = threading.local()
 def missing() -> str | None:
     """Why this process cannot use a GPU, with the remedy; None if it can."""
     try:
-        import cupy
-        import numba.cuda.np.arrayobj  # noqa: F401 - the part that a new NumPy breaks
-        from cuda.bindings import nvjitlink  # noqa: F401
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of their own use of NumPy
+            import cupy
+            import numba.cuda.np.arrayobj  # noqa: F401 - the part that a new NumPy breaks
+            from cuda.bindings import nvjitlink  # noqa: F401
     except ImportError as error:
         return f"{error}: {EXTRA}"
     except AttributeError as error:

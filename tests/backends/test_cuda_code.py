@@ -2,6 +2,7 @@
 
 import re
 
+import gpu_compiler
 import pytest
 from programs import CASES
 
@@ -9,12 +10,7 @@ from samfast import cache
 from samfast.backends import cuda, nvidia
 from samfast.codegen.pipeline import render
 
-pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-try:
-    import numba.cuda.np.arrayobj  # noqa: F401
-    from cuda.bindings import nvjitlink  # noqa: F401
-except (AttributeError, ImportError) as fault:
-    pytest.skip(f"numba-cuda does not work here: {fault}", allow_module_level=True)
+gpu_compiler.require()
 
 DOUBLE = r"\.f64\b|%fd\d"
 HOPPER, AMPERE = (9, 0), (8, 0)

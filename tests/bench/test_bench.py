@@ -1,6 +1,7 @@
 """The benchmarks at a tiny size: every answer is right, a wrong one is found, and times are taken as stated."""
 
 import importlib.util
+import itertools
 import os
 import shutil
 import sys
@@ -15,6 +16,8 @@ from samfast.bench.backends import arrays, ours
 from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
 from samfast.bench.workloads import every, linear
 from tolerance import relative
+
+from samfast.backends import cuda
 
 QUICK = ("linear", "beale-sam", "law", "recording", "statistics")  # the others compile for long
 PLAIN = [name for name, w in every().items() if any(b.name == "NumPy" for b in w.backends)]
@@ -138,6 +141,7 @@ NOW = [0.0]
 @pytest.fixture
 def clock(monkeypatch):
     """Time passes in `sleeper` only: a busy machine changes nothing."""
+    NOW[0] = 0.0
     for module in (measure, timing):
         monkeypatch.setattr(module, "time", types.SimpleNamespace(perf_counter=lambda: NOW[0], process_time=lambda: NOW[0]))
 
@@ -146,13 +150,16 @@ def sleep(seconds):
     NOW[0] += seconds
 
 
-def sleeper(name, seconds, log=None, **options):
+def sleeper(name, seconds, log=None, fetched=None, **options):
+    """A backend whose calls last `seconds`, or one after another those of a list."""
+    calls = itertools.repeat(seconds) if np.ndim(seconds) == 0 else iter(seconds)
+
     def prepare(work):
         def run():
             if log is not None:
                 log.append(name)
-            sleep(seconds)
-            return {}
+            sleep(next(calls))
+            return {} if fetched is None else {"x": fetched}
 
         return run
 
@@ -173,6 +180,45 @@ def test_backends_take_turns_and_are_compared_round_by_round(clock):
     assert rows[0].repeats == rows[1].repeats == 4 and rows[0].wall == relative(0.002, 1e-12)
     times = {"a": timing.Times([1.0, 2.0, 4.0], [0.0] * 3, [0, 1, 2]), "b": timing.Times([3.0, 8.0], [0.0] * 2, [0, 2])}
     np.testing.assert_array_equal(timing.ratios(times["b"], times["a"], "wall"), [3.0, 2.0])
+
+
+class Slow:
+    """An array on a device, which takes two seconds to fetch."""
+
+    def get(self):
+        sleep(2.0)
+        return np.zeros(1)
+
+
+def test_calls_of_unequal_length(clock):
+    """The first two calls are compilation and warm-up; medians and quartiles are those of the rounds, in pairs."""
+    uneven = sleeper("b", [7.0, 3.0, 1.0, 2.0, 9.0, 4.0], fetched=Slow())
+    a, b = measure.measure(toy(sleeper("a", [1.0, 1.0, 1.0, 4.0, 2.0, 1.0]), uneven), seconds=1e6, repeats=4)
+    assert b.compile == 4.0 and b.fetch == 2.0 and b.repeats == 4
+    assert (a.wall, b.wall, b.cpu) == (1.5, 3.0, 3.0)
+    # round by round 1, 1/2, 9/2, 4: neither the ratio of the medians (2) nor of the means
+    assert (b.low, b.ratio, b.high) == (0.875, 2.5, 4.125)
+    assert b.value == relative(3.0 / 1000 * 1e9, 1e-12)
+    assert (a.low, a.ratio, a.high) == (1.0, 1.0, 1.0)
+
+
+def test_work_that_times_itself(clock):
+    """A result with "seconds" has been timed by whoever made it, and both clocks are that."""
+
+    def process():
+        sleep(50.0)
+        return {"seconds": 0.25}
+
+    assert timing.timed(process)[1:] == (0.25, 0.25)
+    assert timing.timed(lambda: sleep(3.0))[1:] == (3.0, 3.0)
+
+
+def test_the_longer_backend_stops_when_its_share_of_the_time_is_used_up(clock):
+    """Of ten seconds each has five: three rounds of 2 s, and no fourth; the one compared with goes on."""
+    times = timing.interleave({"a": lambda: sleep(0.1), "slow": lambda: sleep(2.0)}, 8, 10.0, always={"a"})
+    assert times["slow"].rounds == [0, 1, 2] and times["a"].rounds == list(range(8))
+    later = timing.interleave({"a": lambda: sleep(1.0)}, 50, 7.0)
+    assert len(later["a"].wall) == 7  # an eighth would end after 8 s
 
 
 def test_a_share_of_the_paths_is_scaled_and_a_slow_one_stops_early(clock):
@@ -215,8 +261,13 @@ def test_a_backend_that_cannot_run_says_why():
 
 
 def test_cuda_says_why_it_is_not_there():
+    """The reason is that of the library, not whatever fault the row may have."""
     (row,) = rows_of("linear", lambda b: b.name == "samfast CUDA")
-    assert row.correct or row.check.startswith("did not run: ")
+    reason = cuda.missing()
+    if reason is None:
+        assert row.correct
+    else:
+        assert row.check == " ".join(f"did not run: device='cuda': {reason}".split())[:300]
 
 
 def test_a_device_is_waited_for():
@@ -255,9 +306,10 @@ def test_scaling_is_measured():
 
 def test_crossings_are_found():
     line = [scaling.Point("paths", "a", n, 4.0, "cpu") for n in (1, 100, 10000)]
-    falls = [scaling.Point("paths", "b", n, v, "cpu") for n, v in ((1, 400.0), (100, 4.0 * 10), (10000, 0.4))]
-    assert scaling.crossovers(line + falls) == [("a", "b", relative(1000, 1e-12))]
-    assert scaling.sentences(line + falls) == ["b overtakes a at about 1,000 paths of 100 steps"]
+    falls = [scaling.Point("paths", "b", n, v, "cpu") for n, v in ((1, 400.0), (100, 40.0), (10000, 0.04))]
+    # log10 of the ratio falls from 1 at 10^2 to -2 at 10^4: a third of the way
+    assert scaling.crossovers(line + falls) == [("a", "b", relative(10 ** (2 + 2 / 3), 1e-12))]
+    assert scaling.sentences(line + falls) == ["b overtakes a at about 460 paths of 100 steps"]
 
 
 def test_the_first_result_of_a_process_is_checked():

@@ -68,10 +68,9 @@ def test_bits_do_not_depend_on_the_cuts(monkeypatch):
         np.testing.assert_array_equal(found.sums, whole.sums)
         np.testing.assert_array_equal(found.count, whole.count)
         np.testing.assert_array_equal(stats.merge(parts[i] for i in range(len(parts))).sums, whole.sums)
-    for size in (8, 100, 10**4):
+    for size in (8, 20, 32, 44, 100, 10**4):  # blocks of 1, 3, 5, 7, 16 paths and of all, cut to powers of two
         monkeypatch.setattr("samfast.stats.blocks.ELEMENTS", size)
         np.testing.assert_array_equal(stats.moments(x, 3, shift=0.1).sums, whole.sums)
-    assert (sum(parts[i].sums for i in parts) == whole.sums).all()  # one part
     naive = ((x - 0.1) ** 3).cumsum(-1)[:, -1]
     assert (naive != whole.sums[..., 2]).any()  # another order gives other bits
 
@@ -316,7 +315,7 @@ def test_chi_square_of_scipy():
     assert found.pvalue.min() > 1e-6  # a false alarm in 4e-6 of all seeds
     assert (stats.chi_square(stats.histogram(x + 0.3, edges), ndtr).pvalue < 1e-6).all()  # a shift of 0.3 is seen
     u = stats.histogram(ndtr(x), np.linspace(0, 1, 6))
-    assert (stats.chi_square(u, lambda e: e).statistic >= 0).all()  # nothing can lie outside
+    assert np.isfinite(stats.chi_square(u, lambda e: e).statistic).all()  # inf: something outside, where nothing can be
     fewer = stats.chi_square(u, lambda e: e, fitted=1)
     assert (fewer.pvalue < stats.chi_square(u, lambda e: e).pvalue).all()
     assert stats.chi_square(stats.histogram(ndtr(x) * 1.2, np.linspace(0, 1, 6)), lambda e: e).pvalue.tolist() == [0] * 4
