@@ -26,7 +26,9 @@ from .model.noise import diffusion as diffusion
 from .model.noise import noisy as noisy
 from .model.observer import Observer as Observer
 from .model.paired import paired as paired
+from .model.parameters import matrix as matrix
 from .model.parameters import per_path as per_path
+from .model.parameters import vector as vector
 from .model.rule import Rule as Rule
 from .model.rule import derivative as derivative
 from .model.rules import gd as gd

@@ -105,7 +105,9 @@ bad(
     r"eigenvalue: .*one value per coordinate, per_path gives one per path; give",
     lambda: sf.losses.quadratic(sf.per_path([1.0, 2.0])),
 )
-bad("loss", "per-path-2d", ValueError, r"per_path of shape \(1, 1\): give one value per path", lambda: sf.per_path([[1.0]]))
+bad(
+    "loss", "per-path-2d", ValueError, r"per_path of shape \(1, 1, 1\): give one value per path", lambda: sf.per_path([[[1.0]]])
+)
 bad(
     "loss",
     "gradient",
@@ -320,8 +322,8 @@ simulated(
 simulated(
     "sigma-length",
     ValueError,
-    r"sigma has shape \(3,\): .*length 1 or dim=2; for a sweep give shape \(settings, 1\)",
-    rule=sf.noisy(gd, sigma=[1, 2, 3]),
+    r"sigma has shape \(3,\): .*so give it length dim=2",
+    rule=sf.noisy(gd, sigma=sf.vector([1, 2, 3])),
 )
 simulated(
     "per-path",
@@ -345,7 +347,7 @@ simulated(
 simulated(
     "per-path-vector",
     ValueError,
-    r"eigenvalue: it has one value per coordinate, per_path gives one per path; give an",
+    r"eigenvalue: it has one value per coordinate, per_path gives one per path; give per_path",
     loss=quadratic.replace(eigenvalue=sf.per_path([1.0, 2.0])),
 )
 bad("simulate", "replaced-nan", ValueError, r"lr=nan: every value must be a finite number", lambda: gd.replace(lr=math.nan))

@@ -13,7 +13,7 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, identifier, names_of
 from . import critical_points as finder
-from .parameters import Box, Numbers, Parameters, PerPath, SampleKind, Sweep, parameter
+from .parameters import Box, Numbers, Parameters, PerCoordinate, PerPath, SampleKind, Sweep, parameter, unmarked, which_array
 
 if TYPE_CHECKING:
     from .critical_points import CriticalPoint
@@ -27,7 +27,7 @@ class Loss:
 
     `function(w, p)` returns one number; `function(w, p, y)` if the loss has random samples, with `samples` numbers y per
     minibatch of kind "normal" (standard normal), "sign" (-1 or 1) or "bit" (0 or 1). `vectors` names the parameters that
-    have one value per coordinate, so that their last axis has length dim.
+    have one value per coordinate (`sf.vector`): their last axis has length dim.
     """
 
     name: str
@@ -45,6 +45,9 @@ class Loss:
         )
         check(isinstance(self.samples, int) and self.samples >= 0, f"samples={self.samples!r}: give an integer of at least 0")
         check(self.kind in SAMPLE_KINDS, f"kind={self.kind!r}: choose one of {names_of(SAMPLE_KINDS)}")
+        params, vectors = unmarked({name: parameter(name, value) for name, value in self.params.items()})
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
         for name, value in self.params.items():
             identifier(name)
             array = np.asarray(value.values if isinstance(parameter(name, value), PerPath) else value, float)
@@ -233,18 +236,18 @@ def loss(dim: int, *, samples: int = 0, kind: SampleKind = "normal", **params: S
         def ravine(w, p):
             return p.a*w[0]**2/(1 + w[1]**2/2) + w[1]**2/2
 
-    Keyword arguments are parameters with their default values; a value with a last axis of length dim > 1 is a vector
-    parameter, with one value per coordinate. The function is called once, on symbols: use samfast.where instead of `if`,
-    and samfast.exp (or np.exp) instead of math.exp.
+    Keyword arguments are parameters with their default values: a number, or sf.vector(...) for one value per coordinate.
+    An array is a sweep; one whose last axis has length dim > 1 could mean both and is refused here.
+    The function is called once, on symbols: use samfast.where instead of `if`, and samfast.exp (or np.exp) instead of math.exp.
     """
     check(not callable(dim), f"dim={dim!r}: give the number of coordinates, e.g. @sf.loss(dim=2)", TypeError)
-    vectors = frozenset(
-        k for k, v in params.items() if not isinstance(v, PerPath) and np.ndim(v) == 1 and np.size(v) == dim and dim > 1
-    )
 
     def decorate(function: Callable[..., Any]) -> Loss:
         check(callable(function), f"function={function!r}: give a function of (w, p)", TypeError)
-        return Loss(getattr(function, "__name__", "loss"), dim, function, params, vectors, samples, kind)
+        for name, value in params.items():
+            if not isinstance(parameter(name, value), PerPath | PerCoordinate):
+                which_array(name, value, dim, sweep=f"declare {name}=1.0 and give the array to loss.replace({name}=...)")
+        return Loss(getattr(function, "__name__", "loss"), dim, function, params, frozenset(), samples, kind)
 
     return decorate
 

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import NoiseKind, Sweep, parameter
+from .parameters import Factor, NoiseKind, Sweep, columns, parameter
 from .rule import Oracle, Rule
 from .rules import ball
 
 MINIBATCH = ("descent", "same", "independent", "unit")
 Minibatches: TypeAlias = Literal["descent", "same", "independent", "unit"]
 KINDS = ("normal", "sign")
+EITHER = frozenset({"sigma"})
 
 
 class Minibatch(Oracle):
@@ -44,6 +43,26 @@ class Minibatch(Oracle):
         return slope if xi is None else slope + xi
 
 
+class Columns:
+    """The factor S of a covariance, column by column: k*S and S*z of a vector z of numbers, as a deviation is used."""
+
+    def __init__(self, columns: list[Any]) -> None:
+        self.columns = columns
+
+    def __mul__(self, z: Any) -> Any:
+        total = self.columns[0] * z[0]
+        for j, column in enumerate(self.columns[1:], 1):
+            total = total + column * z[j]
+        return total
+
+
+def times(scale: Any, deviation: Any, z: Any) -> Any:
+    """scale*deviation*z."""
+    if isinstance(deviation, Columns):
+        return Columns([scale * column for column in deviation.columns]) * z
+    return scale * deviation * z
+
+
 def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any], Any]:
     """The standard deviation of the gradient noise, as a function of p; its parameters are added to `params`."""
     check(
@@ -51,6 +70,10 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
         f"sigma={sigma!r}, batch_size={batch_size!r}: give one of them, e.g. sigma=0.1 (standard deviation of the "
         "gradient noise) or, on a quadratic, batch_size=64",
     )
+    if isinstance(sigma, Factor):
+        names = columns("sigma", sigma)
+        params.update(names)
+        return lambda p: Columns([getattr(p, name) for name in names])
     if sigma is not None:
         params["sigma"] = parameter("sigma", sigma, low=0.0)
         return lambda p: p.sigma
@@ -67,23 +90,19 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
     return deviation
 
 
-def _vectors(sigma: Any) -> frozenset[str]:
-    """A sigma that is not one number has the coordinates on its last axis."""
-    return frozenset({"sigma"} if sigma is not None and np.ndim(sigma) > 0 else ())
-
-
 def noisy(
     base: Rule,
     *,
-    sigma: Sweep | None = None,
+    sigma: Sweep | Factor | None = None,
     batch_size: Sweep | None = None,
     minibatch: Minibatches = "descent",
     kind: NoiseKind = "normal",
 ) -> Rule:
     """The rule on minibatch gradients, grad(w) + xi.
 
-    sigma: standard deviation of xi (one number, or one per coordinate: shape (dim,)); or batch_size for the variance
-    |eigenvalue|/batch_size on a quadratic. kind: "normal", or "sign" for two-point noise +-sigma.
+    sigma: standard deviation of xi; sf.vector(...) for one per coordinate, sf.matrix(S) for noise xi = S z of covariance
+    S S^T. Or batch_size for the variance |eigenvalue|/batch_size on a quadratic.
+    kind: "normal", or "sign" for two-point noise +-sigma.
     minibatch: "descent" puts noise on the last gradient that a step asks for (SAM: at w^p) and leaves the ascent exact;
     "same" uses one minibatch for both (the usual code); "independent" draws one for each; "unit" adds lr*xi to the
     finished step, whatever the rule (the additive model of Kim et al., Theorem 2).
@@ -115,15 +134,13 @@ def noisy(
         g = drawn(w, grad, p, z)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
 
-    return replace(
-        base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind, vectors=_vectors(sigma)
-    )
+    return replace(base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind, either=EITHER)
 
 
 def diffusion(
     base: Rule,
     *,
-    sigma: Sweep | None = None,
+    sigma: Sweep | Factor | None = None,
     batch_size: Sweep | None = None,
     dt: Sweep | None = None,
     scheme: Literal["explicit", "symplectic"] = "symplectic",
@@ -135,7 +152,8 @@ def diffusion(
     With momentum: dw = v dt, M dv = -phi M v dt - direction(w) dt + sqrt(2D) dW, M = lr/(1 - dampening),
     phi = (1 - momentum)/lr (Kim et al., Theorem 3); scheme "symplectic" moves v first (at dt=lr this is the heavy ball
     with unit noise, v = -m, on the same numbers: dW = -z sqrt(dt)), "explicit" moves both from the old state.
-    sigma, batch_size and kind as in `noisy`; kind="sign" makes a weak scheme of the same order. Times in units of lr
+    sigma, batch_size and kind as in `noisy` (with a factor S, 2D = lr*S S^T);
+    kind="sign" makes a weak scheme of the same order. Times in units of lr
     per update: step n is time n*dt.
     """
     choice("scheme", scheme, ("explicit", "symplectic"))
@@ -154,7 +172,7 @@ def diffusion(
         assert direction is not None
         h = p.lr if dt is None else p.dt
         root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
-        return (w - root * deviation(p) * z[0]) - h * direction(w, grad, p), v  # the shorter chain of operations
+        return (w - times(root, deviation(p), z[0])) - h * direction(w, grad, p), v  # the shorter chain of operations
 
     def underdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None
@@ -162,7 +180,7 @@ def diffusion(
         root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
         inverse_mass = (1 - p.dampening) / p.lr
         friction = 1 - h * ((1 - p.momentum) / p.lr)
-        u = friction * v - (h * inverse_mass) * direction(w, grad, p) - root * inverse_mass * deviation(p) * z[0]
+        u = friction * v - (h * inverse_mass) * direction(w, grad, p) - times(root * inverse_mass, deviation(p), z[0])
         return (w + h * (u if scheme == "symplectic" else v)), u
 
     name = f"{base.name}_diffusion" + (f"_{scheme}" if base.heavy else "")
@@ -173,5 +191,5 @@ def diffusion(
         params=params,
         draws=1,
         kind=kind,
-        vectors=_vectors(sigma),
+        either=EITHER,
     )

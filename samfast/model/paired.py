@@ -50,6 +50,7 @@ def paired(first: Rule, second: Rule) -> Rule:
         draws=draws,
         kind=(first if first.draws else second).kind,
         vectors=first.vectors | frozenset(name + SECOND for name in second.vectors),
+        either=first.either | frozenset(name + SECOND for name in second.either),
     )
 
 

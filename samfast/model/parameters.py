@@ -1,4 +1,8 @@
-"""Parameters: numbers with names, the bounds within which they make sense, and values that differ from path to path."""
+"""Parameters: numbers with names, the bounds within which they make sense, and what is no single number.
+
+An array that is given for a parameter is a sweep. What could be mistaken for one has a word of its own: a value for each
+path (`per_path`), a value for each coordinate (`vector`), a factor of a covariance (`matrix`).
+"""
 
 from __future__ import annotations
 
@@ -55,13 +59,69 @@ class PerPath:
     values: Any
 
 
-Sweep: TypeAlias = Numbers | PerPath  # of a parameter: a number, an array for a sweep, or a value for each path
+@dataclass(frozen=True, eq=False)
+class PerCoordinate:
+    """A parameter with a value for every coordinate; see `vector`."""
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A factor of a covariance; see `matrix`."""
+
+    values: np.ndarray
+
+
+# Of a parameter: a number, an array for a sweep, a value for each path, or a value for each coordinate.
+Sweep: TypeAlias = Numbers | PerPath | PerCoordinate
+
+
+def vector(values: Numbers) -> PerCoordinate:
+    """Mark a parameter as having one value per coordinate: shape (dim,), or (*sweep, dim) for a sweep of vectors.
+
+    @sf.loss(dim=3, a=sf.vector([1.0, 2.0, 0.5])) makes p.a a vector; sf.noisy(rule, sigma=sf.vector([0.1, 0.2])) is
+    noise of a standard deviation for each coordinate.
+    """
+    array = np.asarray(numbers("vector", values, example=[1.0, 2.0]), float)
+    check(array.ndim > 0, f"vector({values!r}): give one value per coordinate, e.g. sf.vector([1.0, 2.0])")
+    return PerCoordinate(array)
+
+
+def matrix(values: Numbers) -> Factor:
+    """Mark sigma as a factor S of the covariance S S^T of the gradient noise, xi = S z: shape (*sweep, dim, k), k <= dim.
+
+    S may be a Cholesky factor or any other; z are k independent numbers of mean 0 and variance 1.
+    """
+    array = np.asarray(numbers("matrix", values, example=[[1.0, 0.0], [0.5, 1.0]]), float)
+    check(
+        array.ndim > 1 and array.shape[-1] <= array.shape[-2],
+        f"matrix has shape {array.shape}: give a factor of shape (dim, k) with k at most dim, e.g. one of np.linalg.cholesky",
+    )
+    return Factor(array)
+
+
+def which_array(name: str, value: Any, dim: int, *, factor: bool = False, sweep: str) -> None:
+    """Refuse an array that could be meant as a sweep of numbers or as one value per coordinate."""
+    shape = np.shape(value)
+    words = f"; for the factor of a covariance {name}=sf.matrix(...)" if factor and len(shape) > 1 else ""
+    check(
+        dim == 1 or len(shape) == 0 or shape[-1] != dim,
+        f"{name} has shape {shape} on {dim} coordinates: for one value per coordinate write {name}=sf.vector(...){words}; "
+        f"for a sweep of single numbers {sweep}",
+    )
 
 
 def per_path(values: Numbers) -> PerPath:
-    """Mark a parameter as having one value per path: an array of shape (paths,), e.g. rho=per_path(rng.random(1000))."""
+    """Mark a parameter as having one value per path: an array of shape (paths,), e.g. rho=per_path(rng.random(1000)).
+
+    Shape (paths, dim) gives each path a vector of its own.
+    """
     array = np.asarray(numbers("per_path", values), float)
-    check(array.ndim == 1 and array.size > 0, f"per_path of shape {array.shape}: give one value per path, shape (paths,)")
+    check(
+        array.ndim in (1, 2) and array.size > 0,
+        f"per_path of shape {array.shape}: give one value per path, shape (paths,), or vectors of shape (paths, dim)",
+    )
     return PerPath(array)
 
 
@@ -70,5 +130,19 @@ def parameter(name: str, value: Any, **bounds: Any) -> Any:
 
     bounds: as `checks.numbers` takes them. None go by the name alone: in a rule of a user's own rho may be negative.
     """
-    numbers(name, value.values if isinstance(value, PerPath) else value, **bounds)
+    check(
+        not isinstance(value, Factor), f"{name}: sf.matrix is the factor of a covariance, for sigma of noisy or diffusion only"
+    )
+    numbers(name, value.values if isinstance(value, PerPath | PerCoordinate) else value, **bounds)
     return value
+
+
+def columns(name: str, factor: Factor) -> dict[str, PerCoordinate]:
+    """The columns of a factor as vector parameters name_0, name_1, ..."""
+    return {f"{name}_{j}": PerCoordinate(factor.values[..., j]) for j in range(factor.values.shape[-1])}
+
+
+def unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The parameters with plain arrays for vectors, and the names of those that are vectors by their mark."""
+    vectors = {k for k, v in params.items() if isinstance(v, PerCoordinate) or (isinstance(v, PerPath) and v.values.ndim > 1)}
+    return {k: v.values if isinstance(v, PerCoordinate) else v for k, v in params.items()}, frozenset(vectors)

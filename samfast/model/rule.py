@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .. import tracing as T
 from ..checks import check, names_of
-from .parameters import BOUNDS, SECOND, Sweep, parameter
+from .parameters import BOUNDS, SECOND, Factor, PerCoordinate, Sweep, columns, parameter, unmarked
 
 Direction = Callable[[Any, "Oracle", Any], Any]
 Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
@@ -68,14 +70,24 @@ class Rule:
     gradients: int = 1
     heavy: bool = False
     dampen_first: bool = True
-    vectors: frozenset[str] = frozenset()
+    vectors: frozenset[str] = frozenset()  # parameters with one value per coordinate
+    either: frozenset[str] = frozenset()  # parameters that may as well be vectors, so that some arrays are ambiguous
+
+    def __post_init__(self) -> None:
+        params, vectors = unmarked(self.params)
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
 
-    def replace(self, **params: Sweep) -> Rule:
+    def replace(self, **params: Sweep | Factor) -> Rule:
         """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
-        for name in params:
+        flat: dict[str, Any] = {}
+        for name, value in params.items():
+            flat |= columns(name, value) if isinstance(value, Factor) and f"{name}_0" in self.params else {name: value}
+        for name, value in flat.items():
             check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has {names_of(self.params)}")
-            parameter(name, params[name], **BOUNDS.get(name.removesuffix(SECOND), {}))
-        return replace(self, params={**self.params, **params})
+            parameter(name, value, **BOUNDS.get(name.removesuffix(SECOND), {}))
+        sweeps = {k for k, v in flat.items() if np.ndim(v) > 0 and not isinstance(v, PerCoordinate)}
+        return replace(self, params={**self.params, **flat}, vectors=self.vectors - (self.either & sweeps))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import Drift, Parameters, Sweep, parameter
+from .parameters import Drift, Parameters, PerCoordinate, Sweep, parameter
 from .rule import Direction, Oracle, Rule, derivative
 
 
@@ -55,14 +55,16 @@ def rule(
 
 def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
-    symbols = {k: T.var(f"p_{k}", "param") for k in params}
-    for dim in (2, 8, 64):  # a direction may ask for w[2]
+    wide = {k: v.values.shape[-1] for k, v in params.items() if isinstance(v, PerCoordinate)}
+    symbols: dict[str, Any] = {k: T.var(f"p_{k}", "param") for k in params}
+    symbols |= {k: T.Vector(T.var(f"p_{k}_{i}", "param") for i in range(n)) for k, n in wide.items()}
+    for dim in sorted(set(wide.values())) or (2, 8, 64):  # a direction may ask for w[2]
         oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
         try:
             result = direction(T.Vector(T.var(f"w_{i}") for i in range(dim)), oracle, Parameters("the rule", symbols))
             break
         except T.TraceError:
-            if dim == 64:
+            if dim == 64 or wide:
                 raise
     check(
         isinstance(result, T.Vector),

@@ -159,9 +159,9 @@ def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
     given = {**observer.params, **loss.params, **rule.params}
     for name in loss.vectors | rule.vectors:
         check(
-            not isinstance(given[name], PerPath),
-            f"{name}: it has one value per coordinate, per_path gives one per "
-            "path; give an array whose last axis has length dim",
+            not isinstance(given[name], PerPath) or given[name].values.ndim == 2,
+            f"{name}: it has one value per coordinate, per_path gives one per path; "
+            "give per_path an array of shape (paths, dim)",
         )
     return {k: v for k, v in given.items() if k != ORIGIN}
 

@@ -21,7 +21,7 @@ from ..machine import processor, threads, versions
 from ..model.loss import Loss
 from ..model.observe import position
 from ..model.observer import ORIGIN, Observer
-from ..model.parameters import PerPath
+from ..model.parameters import PerPath, which_array
 from ..model.rule import Rule
 from . import arguments
 from .job import Job, check_size
@@ -134,14 +134,20 @@ def plan(
     n = arguments.paths(paths, sizes)
     vectors = loss.vectors | rule.vectors
     common = {k: np.asarray(v, float) for k, v in given.items() if k not in own}
-    for k in rule.vectors:
+    for k in rule.either & set(common) - vectors:
+        which_array(k, common[k], loss.dim, factor=True, sweep=f"give an array of shape {(*common[k].shape, 1)}")
+    for k in rule.vectors & set(common):
         common[k] = np.atleast_1d(common[k])
         check(
             common[k].shape[-1] in (1, loss.dim),
-            f"{k} has shape {common[k].shape}: its last axis is the "
-            f"coordinates, so give it length 1 or dim={loss.dim}; for a sweep give shape (settings, 1)",
+            f"{k} has shape {common[k].shape}: its last axis is the coordinates, so give it length dim={loss.dim}",
         )
         common[k] = np.broadcast_to(common[k], (*common[k].shape[:-1], loss.dim))
+    for k, v in own.items():
+        check(
+            v.ndim == 1 or v.shape[-1] == loss.dim,
+            f"{k}: per_path of shape {v.shape}; give one value per path, or vectors of shape (paths, {loss.dim})",
+        )
     sweep = arguments.sweep({k: v.shape[:-1] if k in vectors else v.shape for k, v in common.items()})
     settings = int(np.prod(sweep))
     program = render(
@@ -157,7 +163,7 @@ def plan(
         single=n == 1,
     )
     where = origin.T if origin.ndim == 2 else origin[:, None]
-    rows = {"w": where, **{f"p_{k}": v[None] for k, v in own.items()}}
+    rows = {"w": where, **{f"p_{k}": v.T if v.ndim > 1 else v[None] for k, v in own.items()}}
     if f"p_{ORIGIN}" in program.rows:
         rows[f"p_{ORIGIN}"] = where
     return Job(

@@ -12,7 +12,7 @@ from .. import theory
 from ..model import noise as noises
 from ..model import rules
 from ..model.noise import Minibatches
-from ..model.parameters import Drift, NoiseKind
+from ..model.parameters import Drift, NoiseKind, vector
 from ..model.rule import Rule
 from ..theory.momentum import USEFUL
 
@@ -194,4 +194,4 @@ class LinearProcess:
         if self.method == "algorithm":
             return noises.noisy(rule, batch_size=v["batch_size"], minibatch=self.noise, kind=kind)
         deviation = np.sqrt(self.factor(v) * np.abs(v["eigenvalue"]) / v["batch_size"])  # coordinates come last
-        return noises.diffusion(rule, sigma=np.asarray(deviation)[..., None], dt=v.get("dt"), kind=kind)
+        return noises.diffusion(rule, sigma=vector(np.asarray(deviation)[..., None]), dt=v.get("dt"), kind=kind)

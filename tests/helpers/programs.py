@@ -63,7 +63,7 @@ CASES = {
     ),
     "independent-sign": Case(
         beale,
-        sf.noisy(sf.sam(lr=1e-3, rho=1e-3), sigma=[0.1, 0.2], kind="sign", minibatch="independent"),
+        sf.noisy(sf.sam(lr=1e-3, rho=1e-3), sigma=sf.vector([0.1, 0.2]), kind="sign", minibatch="independent"),
         observe.displacement(),
     ),
     "labels": Case(labels, sf.sam(lr=0.05, rho=0.05), observe.position()),

@@ -7,7 +7,7 @@ import numpy as np
 import samfast as sf
 
 
-@sf.loss(dim=2, k=[1.0, 0.5], a=0.0)
+@sf.loss(dim=2, k=sf.vector([1.0, 0.5]), a=0.0)
 def bowl(w, p):
     """A quadratic; with a > 0 a quartic, on which paths that start far out run away."""
     return 0.5 * sf.total(p.k * w * w) + 0.25 * p.a * w[0] ** 4

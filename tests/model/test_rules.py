@@ -157,7 +157,9 @@ def case(problem, name, momentum="", minibatch="none", kind="normal", sigma=SIGM
     rule = make(lr=LR, **MOMENTA[momentum])
     dim, calls = problem.loss.dim, 1 if name == "gd" else 2
     if minibatch != "none":
-        rule = sf.noisy(rule, minibatch=minibatch, kind=kind, **(options or {"sigma": sigma}))
+        rule = sf.noisy(
+            rule, minibatch=minibatch, kind=kind, **(options or {"sigma": sf.vector(sigma) if np.ndim(sigma) else sigma})
+        )
     draws = 0 if minibatch == "none" else calls if minibatch == "independent" else 1
 
     def step(w, m, z, k):

@@ -113,7 +113,7 @@ def test_starts_of_each_path():
 
 
 def test_a_vector_sigma_may_become_a_number():
-    rule = sf.noisy(sf.gd(lr=0.1, momentum=0.5), sigma=[0.3, 0.3])
+    rule = sf.noisy(sf.gd(lr=0.1, momentum=0.5), sigma=sf.vector([0.3, 0.3]))
     one, other = (prepare.plan(bowl, r, [1.0, 1.0]).params for r in (rule.replace(sigma=0.3), rule))
     assert np.array_equal(one, other)
 

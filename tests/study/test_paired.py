@@ -75,7 +75,7 @@ def test_the_parameters_of_the_second_have_names_of_their_own():
     assert np.abs(swept.final("v0")[0] - swept.final("v0")[1]).max() > 1e-3
     with pytest.raises(ValueError, match=r"lr_second=-1: give values above 0"):
         rule.replace(lr_second=-1)
-    vector = sf.paired(LIGHT["first"].replace(lr=0.04), sf.noisy(sf.gd(lr=0.04), sigma=[0.3, 0.3]))
+    vector = sf.paired(LIGHT["first"].replace(lr=0.04), sf.noisy(sf.gd(lr=0.04), sigma=sf.vector([0.3, 0.3])))
     assert (run(vector).final("v0") == 0).all() and vector.vectors == {"sigma_second"}
 
 

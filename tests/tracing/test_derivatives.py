@@ -26,7 +26,7 @@ def waves(w, p):
     return p.a * sf.sin(w[0] * w[1]) + sf.cos(w[0]) ** 2 + sf.exp(-(w[0] ** 2)) * sf.tanh(3 * w[1])
 
 
-@sf.loss(dim=3, a=[0.5, 1.0, 2.0], b=1.5)
+@sf.loss(dim=3, a=sf.vector([0.5, 1.0, 2.0]), b=1.5)
 def logs(w, p):
     return sf.log(p.b + sf.total(p.a * w * w)) / (2 + sf.cos(w[0]) - w[1] * w[2] / 4)
 
@@ -236,7 +236,7 @@ def one_step(loss, w):
     return w - cpu.run_shard(shard).state[0, rows].T, job.program.wide
 
 
-@sf.loss(dim=11, a=np.linspace(-1, 2, 11), b=0.3)
+@sf.loss(dim=11, a=sf.vector(np.linspace(-1, 2, 11)), b=0.3)
 def whole(w, p):
     """Vector operations only: can be traced with all coordinates at once."""
     x = p.a * w
