@@ -12,7 +12,7 @@ from tolerance import relative
 import samfast as sf
 from samfast import theory
 from samfast.simulation.prepare import prepared_job
-from samfast.simulation.run import finish
+from samfast.simulation.run import complete
 from samfast.study.pairs import paired_msd
 from samfast.study.process import LinearProcess
 
@@ -31,7 +31,7 @@ def well(w, p):
 def run(rule, loss=well, start=(0.4, -0.3), **options):
     """The program as plain Python, which gives the bits of compiled code (test_bits)."""
     job = prepared_job(loss, rule, start, paths=8, seed=6, device="plain", **options)
-    return finish(job, np.array([0, 1, 12]), None, None, None, {})
+    return complete(job, np.array([0, 1, 12]), None, None, None, {})
 
 
 # the rule ------------------------------------------------------------------------------------------------------------
