@@ -135,7 +135,7 @@ def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
-        "| program | mode | configurations per thread | registers | instructions per path-step | counted limit, path-steps/s |",
+        "| program | mode | settings per thread | registers | instructions per path-step | counted limit, path-steps/s |",
         "|---|---|---|---|---|---|",
     ]
     lines += [

@@ -26,12 +26,14 @@ nitpicky = True
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
+highlight_language = "none"  # a block without a language is what a terminal shows
 suppress_warnings = ["myst.header"]  # the pages of benchmarks begin their tables below a heading of the machine
 
 autodoc_typehints = "none"  # the docstrings say what an argument is
 autodoc_member_order = "bysource"
 add_module_names = False
 
+smartquotes = False  # a docstring shows what is to be typed
 html_theme = "furo"
 html_title = f"samfast {release}"
 html_static_path = ["_static"]
