@@ -62,7 +62,7 @@ def ours(work: Work) -> Run:
             attractors=CENTRES,
             within=NEAR,
         )
-        return {"index": found.index.ravel()}
+        return {"index": np.maximum(found.index.ravel(), -1)}  # what diverged is at none
 
     return run
 

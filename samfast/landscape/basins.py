@@ -6,31 +6,52 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import tracing as T
 from ..checks import DivergenceWarning, check, integer, numbers
+from ..codegen.program import LIMIT
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss
-from ..model.parameters import Box, Numbers
-from ..model.rule import Rule
+from ..model.parameters import Box, Numbers, Parameters
+from ..model.rule import Oracle, Rule
+from ..plotting import GREY, STYLE, colour
 from ..simulation.arguments import DType
 from ..simulation.simulate import simulate
 from .curvature import grid_axes
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
+
+NOT_CLOSE, DIVERGED = -1, -2  # codes of starts that reach no attractor
+UNASSIGNED = 0.01  # share of the starts near no attractor beyond which there is a warning
+CLOSE = 0.01  # default of within, where a rule comes to rest
+MARGIN = 1.2  # the bounce is chaotic, its step is known to first order
+NEAR, SMALL = 1e-6, 1e-3  # where the ascent beside a point is looked at, and the radius below which it vanishes there
 
 
 @dataclass(frozen=True, eq=False)
 class Basins:
     """Which attractor each start of a grid reaches."""
 
-    index: np.ndarray  # (*shape,) number of the attractor, -1 for none
+    index: np.ndarray  # (*shape,) number of the attractor, or NOT_CLOSE (-1), or DIVERGED (-2)
     axes: tuple[np.ndarray, ...]  # the coordinates of the grid
     attractors: np.ndarray  # (attractors, dim)
     steps: int
+    within: np.ndarray  # (attractors,) how close an end counts as there
+
+    @property
+    def not_close(self) -> float:
+        """The share of the starts whose paths ended near no attractor."""
+        return float((self.index == NOT_CLOSE).mean())
+
+    @property
+    def diverged(self) -> float:
+        """The share of the starts whose paths ran away."""
+        return float((self.index == DIVERGED).mean())
 
     @property
     def fractions(self) -> np.ndarray:
@@ -45,9 +66,10 @@ class Basins:
         names = [f"w{i}" for i in range(len(self.axes))]
         return xr.Dataset(
             {
-                "index": (names, self.index, {"long_name": "attractor reached, -1 for none"}),
+                "index": (names, self.index, {"long_name": f"attractor reached, {NOT_CLOSE}: near none, {DIVERGED}: diverged"}),
                 "fraction": ("attractor", self.fractions),
                 "position": (("attractor", "coordinate"), self.attractors),
+                "within": ("attractor", self.within, {"units": "length"}),
             },
             {n: (n, a, {"units": "length"}) for n, a in zip(names, self.axes, strict=True)},
             {"steps": self.steps},
@@ -55,9 +77,41 @@ class Basins:
 
     def __repr__(self) -> str:
         shares = ", ".join(
-            f"{f:.4f} to {np.round(a, 4).tolist()}" for f, a in zip(self.fractions, self.attractors, strict=True)
+            f"{f:.4f} within {r:.3g} of {np.round(a, 4).tolist()}"
+            for f, r, a in zip(self.fractions, self.within, self.attractors, strict=True)
         )
-        return f"Basins({self.index.shape} starts, {self.steps:,} steps: {shares}, {1 - self.fractions.sum():.4f} elsewhere)"
+        left = f"{self.not_close:.4f} near none, {self.diverged:.4f} diverged"
+        return f"Basins({self.index.shape} starts, {self.steps:,} steps: {shares}; {left})"
+
+    def plot(self, path: Any = None) -> Figure:
+        """The map of a plane: a colour for each attractor, grey for near none, white for diverged. Saved to path if given."""
+        check(len(self.axes) == 2, f"plot: the map has {len(self.axes)} dimensions; it draws two")
+        from matplotlib import rc_context
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+
+        n = len(self.attractors)
+        colours = [colour(i, n) for i in range(n)]
+        labels = [
+            (f"({', '.join(f'{x:.3g}' for x in a)}): {f:.1%}", c)
+            for a, f, c in zip(self.attractors, self.fractions, colours, strict=True)
+        ]
+        labels += [(f"near none: {self.not_close:.1%}", GREY)] if self.not_close else []
+        labels += [(f"diverged: {self.diverged:.1%}", "white")] if self.diverged else []
+        with rc_context(STYLE):
+            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+            axes = figure.add_subplot()
+            axes.grid(False)
+            shades = ListedColormap(["white", GREY, *colours])
+            axes.pcolormesh(*self.axes, self.index.T, cmap=shades, vmin=DIVERGED - 0.5, vmax=n - 0.5)
+            for label, c in labels:
+                axes.plot([], [], "s", color=c, markeredgecolor=GREY, label=label)
+            axes.plot(*self.attractors.T, "o", color="white", markeredgecolor="black")
+            axes.set(xlabel="$w_0$  (length)", ylabel="$w_1$  (length)", title=f"where paths are after {self.steps:,} updates")
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="share of the starts")
+            if path is not None:
+                figure.savefig(path, dpi=150)
+        return figure
 
 
 def basins(
@@ -68,7 +122,7 @@ def basins(
     shape: Sequence[int] = (1000, 1000),
     steps: int = 10_000,
     attractors: Numbers | None = None,
-    within: float = 0.01,
+    within: float | None = None,
     seed: int = 0,
     dtype: DType = "float64",
     executor: Executor | None = None,
@@ -76,8 +130,10 @@ def basins(
     """Start a rule on every point of a grid and see which attractor each path is close to after `steps` updates.
 
     box: (low, high) for each coordinate, ends included. attractors: array (attractors, dim); default: all critical
-    points found in the box. within: a path belongs to the nearest attractor if it ends closer than this; the others,
-    and those that diverged, get -1.
+    points found in the box. within: a path belongs to the nearest attractor if it ends closer to it than this; default:
+    0.01, or where normalised SAM bounces about the attractor and never comes so close, the length of its step there (see
+    `bounce`), at most half the way to the next attractor. Starts of other paths get -1 where the path ended near none, -2
+    where it diverged. A RuntimeWarning says if more than 1 % end near none.
     """
     low, high = corners(box, loss.dim)
     axes = grid_axes(low, high, shape)
@@ -90,7 +146,8 @@ def basins(
         centres.ndim == 2 and centres.shape[1] == loss.dim,
         f"attractors has shape {centres.shape}: give (attractors, {loss.dim})",
     )
-    numbers("within", within, above=0.0, example=0.01)
+    close = _within(loss, rule, centres) if within is None else numbers("within", within, above=0.0, example=0.01)
+    radii = np.broadcast_to(np.asarray(close, float), len(centres))
     start = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, loss.dim)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
@@ -101,5 +158,52 @@ def basins(
     end = run.final("w").astype(float)
     with np.errstate(all="ignore"):
         away = np.stack([np.linalg.norm(end - c, axis=-1) for c in centres], -1)
-    index = np.where(away.min(-1) < within, away.argmin(-1), -1)  # not a number is not within
-    return Basins(index.reshape([len(a) for a in axes]), axes, centres, int(steps))
+    inside = np.where(away < radii, away, np.inf)  # not a number is not inside
+    index = np.where(np.isfinite(inside.min(-1)), inside.argmin(-1), NOT_CLOSE)
+    index[~(np.abs(end).max(-1) < LIMIT)] = DIVERGED
+    made = Basins(index.reshape([len(a) for a in axes]), axes, centres, int(steps), radii)
+    if made.not_close > UNASSIGNED:
+        nearest = float(np.median(away[index == NOT_CLOSE].min(-1)))
+        warnings.warn(
+            f"{made.not_close:.1%} of the starts end near no attractor, half of them within {nearest:.3g} of one: give "
+            "within= if they bounce about it, more steps if they still move, or attractors= if one is missing",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return made
+
+
+def bounce(loss: Loss, rule: Rule, point: np.ndarray) -> float:
+    r"""The length of a step of normalised SAM beside a critical point, :math:`\eta\rho\,|\lambda|\max(1, 1/|2-\eta\lambda|)`.
+
+    However near w is, the gradient is taken rho away, so that a step has this length, summed in squares over the eigenvalues
+    of the Hessian; along one of them the path alternates between +-lr*rho*lambda/(2 - lr*lambda) (see
+    theory.two_cycle_amplitude). 0 for rules that come to rest.
+    """
+    if rule.perturbed is None:
+        return 0.0
+    lr, values = float(rule.params["lr"]), np.linalg.eigvalsh(loss.hessian(point))
+    radius = _radius(loss, rule, point + NEAR * np.ones(loss.dim) / np.sqrt(loss.dim))
+    with np.errstate(divide="ignore"):
+        sizes = lr * radius * np.abs(values) * np.maximum(1.0, 1 / np.abs(2 - lr * values))
+    return float(np.linalg.norm(sizes)) if radius > SMALL else 0.0
+
+
+def _radius(loss: Loss, rule: Rule, w: np.ndarray) -> float:
+    """|w^p - w| of a SAM rule at w."""
+    symbols, names = loss.symbols()[0], {**loss.params, **rule.params}
+    values = {k: T.Vector(T.lift(float(x)) for x in v) if np.ndim(v) else T.lift(float(v)) for k, v in names.items()}
+    p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", values)
+    assert rule.perturbed is not None
+    moved = list(rule.perturbed(symbols, Oracle(lambda u: loss.trace(u, p)), p))
+    at = T.evaluate(moved, {s.args[0]: x for s, x in zip(symbols, w, strict=True)})
+    return float(np.linalg.norm(np.array(at, float) - w))
+
+
+def _within(loss: Loss, rule: Rule, centres: np.ndarray) -> np.ndarray:
+    """How close counts as there, for each attractor."""
+    if any(np.ndim(getattr(v, "values", v)) for v in rule.params.values()) or loss.samples:
+        return np.full(len(centres), CLOSE)  # the theory of the bounce is about single numbers
+    gaps = np.linalg.norm(centres[:, None] - centres, axis=-1) + np.where(np.eye(len(centres)), np.inf, 0.0)
+    sizes = np.array([max(CLOSE, MARGIN * bounce(loss, rule, c)) for c in centres])
+    return np.minimum(sizes, np.maximum(CLOSE, gaps.min(-1) / 2))

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import tracing as T
 from ..checks import check, choice, numbers
-from ..model.critical_points import corners
+from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers, Parameters
 from ..model.rule import Oracle, Rule
+from ..plotting import STYLE
 from .curvature import grid_axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OFFSET = 1e-5  # of a manifold's first point from the saddle, beside the size of the box
 STEEP = 1e100  # a slope beyond this is the kink of rho/|grad| at gradient 0
@@ -81,6 +85,35 @@ class Flow:
         """(points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
         points = np.stack(np.meshgrid(*grid_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
         return points, self(points)
+
+    def plot(self, box: Box, path: Any = None, *, shape: Sequence[int] = (25, 25), starts: int = 40) -> Figure:
+        """The flow over a box of a plane: arrows of its direction, coloured by its speed, with the critical points of the loss.
+
+        starts: how many starts the search for critical points draws. Saved to path if given.
+        """
+        check(self.loss.dim == 2, f"plot: the loss has {self.loss.dim} coordinates; it draws two")
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        points, velocity = self.field(box, shape)
+        speed = np.linalg.norm(velocity, axis=-1)
+        along = velocity / np.where(speed > 0, speed, 1.0)[..., None]
+        with rc_context(STYLE):
+            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+            axes = figure.add_subplot()
+            arrows = axes.quiver(*np.moveaxis(points, -1, 0), *np.moveaxis(along, -1, 0), np.log10(np.maximum(speed, 1e-300)))
+            figure.colorbar(arrows, label="log$_{10}$ of the speed |dw/dt|")
+            found = critical_points(self.loss, box, starts=starts)
+            for kind, mark in (("minimum", "o"), ("saddle", "X"), ("maximum", "^"), ("degenerate", "s")):
+                some = np.array([c.position for c in found if c.kind == kind]).reshape(-1, 2)
+                if len(some):
+                    axes.plot(*some.T, mark, color="white", markeredgecolor="black", label=kind)
+            if found:
+                axes.legend(loc="upper left", bbox_to_anchor=(0.0, 1.12), ncols=4)
+            axes.set(xlabel="$w_0$  (length)", ylabel="$w_1$  (length)")
+            if path is not None:
+                figure.savefig(path, dpi=150)
+        return figure
 
     def trajectory(
         self, start: Numbers, time: float, *, box: Box | None = None, points: int = 400

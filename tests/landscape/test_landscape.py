@@ -73,8 +73,57 @@ def test_basins_of_the_double_well():
     np.testing.assert_array_equal(got.index, np.repeat(expected[:, None], 5, 1))
     np.testing.assert_allclose(got.fractions, np.bincount(expected, minlength=3) / 41)
     assert got.dataset["index"].dims == ("w0", "w1")
-    shares = "0.2439 to [-1.0, 0.0], 0.2439 to [1.0, 0.0], 0.5122 to [0.0, 0.0], 0.0000 elsewhere"
-    assert repr(got) == f"Basins((41, 5) starts, 2,000 steps: {shares})"
+    shares = (f"{f} within 0.01 of {a}" for f, a in (("0.2439", [-1.0, 0.0]), ("0.2439", [1.0, 0.0]), ("0.5122", [0.0, 0.0])))
+    assert repr(got) == f"Basins((41, 5) starts, 2,000 steps: {', '.join(shares)}; 0.0000 near none, 0.0000 diverged)"
+
+
+def test_a_path_that_bounces_about_a_point_is_there():
+    """Normalised SAM on w^2/2 ends in the two-cycle +-lr*rho/(2 - lr); `within` knows its size and says it."""
+    lr, rho = 0.5, 0.3
+    rule, loss, box = sf.sam(lr=lr, rho=rho, normalize=True), sf.losses.quadratic([1.0]), [(-1, 1)]
+    end = lr * rho / (2 - lr)
+    got = sf.basins(loss, rule, box, shape=(40,), steps=200)
+    assert end > 0.05 and 1.0 <= got.within[0] / (lr * rho) <= 1.3 and got.fractions.tolist() == [1.0]
+    assert f"1.0000 within {got.within[0]:.3g} of [0.0]" in repr(got)
+    with pytest.warns(RuntimeWarning, match=rf"100\.0% of the starts .* half of them within {end:.3g} of one: give within="):
+        missed = sf.basins(loss, rule, box, shape=(40,), steps=200, within=0.01)
+    assert missed.not_close == 1.0 and (missed.index == -1).all() and missed.diverged == 0.0
+
+
+@pytest.mark.parametrize("rule", [sf.gd(lr=0.1), sf.sam(lr=0.1, rho=0.5), sf.heavy_ball(sf.gd(lr=0.1), momentum=0.5)])
+def test_rules_that_come_to_rest_have_no_bounce(rule):
+    from samfast.landscape.basins import bounce
+
+    assert bounce(WELL, rule, np.array([0.0, 0.0])) == 0.0
+    normalized = bounce(WELL, sf.sam(lr=0.1, rho=0.5, normalize=True), np.array([1.0, 0.0]))
+    assert normalized == pytest.approx(0.05 * np.sqrt(5), rel=1e-3, abs=0)
+
+
+def test_diverged_is_not_the_same_as_near_nothing():
+    """On x^4/4 - x^2/2 gradient descent with lr = 0.1 runs away from |x| > sqrt(21), and else ends at -1 or 1."""
+    got = sf.basins(WELL, sf.gd(lr=0.1), [(-6, 6), (-1, 1)], shape=(60, 3), steps=3000, attractors=[[-1, 0], [1, 0]])
+    away = np.abs(got.axes[0]) > np.sqrt(21)
+    np.testing.assert_array_equal(got.index == -2, np.repeat(away[:, None], 3, 1))
+    assert got.diverged == away.mean() > 0.1 and got.not_close == 0.0
+    assert f"{away.mean():.4f} diverged" in repr(got)
+
+
+def test_pictures_of_basins_and_flows(tmp_path):
+    got = sf.basins(WELL, sf.gd(lr=0.1), [(-6, 6), (-1, 1)], shape=(60, 3), steps=3000, attractors=[[-1, 0], [1, 0]])
+    [axes] = got.plot(tmp_path / "basins.png").axes
+    np.testing.assert_array_equal(np.asarray(axes.collections[0].get_array()).reshape(3, 60), got.index.T)
+    labels = [t.get_text() for t in axes.get_legend().get_texts()]
+    assert labels == [f"(-1, 0): {got.fractions[0]:.1%}", f"(1, 0): {got.fractions[1]:.1%}", f"diverged: {got.diverged:.1%}"]
+    flow, box = sf.Flow(WELL, sf.sam(lr=0.1, rho=0.2)), [(-1.5, 1.5), (-1, 1)]
+    axes, bar = flow.plot(box, tmp_path / "flow.pdf", shape=(7, 5)).axes
+    arrows, (points, velocity) = axes.collections[0], flow.field(box, (7, 5))
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    np.testing.assert_allclose(arrows.U, (velocity / np.where(speed > 0, speed, 1.0))[..., 0].ravel(), rtol=1e-12)
+    np.testing.assert_allclose(arrows.get_offsets(), points.reshape(-1, 2))
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["minimum", "saddle"] and "speed" in bar.get_ylabel()
+    assert (tmp_path / "basins.png").read_bytes()[:4] == b"\x89PNG" and (tmp_path / "flow.pdf").read_bytes()[:4] == b"%PDF"
+    with pytest.raises(ValueError, match=r"plot: the loss has 1 coordinates; it draws two"):
+        sf.Flow(sf.losses.quadratic([1.0]), sf.gd(lr=0.1)).plot([(-1, 1)])
 
 
 @pytest.mark.parametrize("rho, end", [(1.01, 1), (1.5, 0), (3.0, 0)])
@@ -88,7 +137,7 @@ def test_one_start_of_the_double_well(rho, end):
 def test_basins_of_beale():
     """Of a 37 x 37 grid of starts constant rho 0.05 traps 64 at (0, 1); starts that diverge belong to nothing."""
     got = sf.basins(BEALE, sf.sam(lr=1e-4, rho=0.05), SQUARE, shape=(37, 37), steps=20_000, attractors=[[0, 1], [3, 0.5]])
-    assert (got.index == 0).sum() == 64 and (got.index == -1).sum() > 1000 and got.index.min() == -1
+    assert (got.index == 0).sum() == 64 and (got.index == -2).sum() > 1000 and got.index.min() == -2
     assert got.fractions[0] == 64 / 37**2
 
 
