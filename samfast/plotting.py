@@ -44,12 +44,12 @@ def pale(c: Any) -> Any:
     return tuple(PALE * 0.76 + (1 - PALE) * x for x in to_rgb(c))
 
 
-def dashed(axes: Axes, x: np.ndarray, y: np.ndarray, good: np.ndarray, c: Any) -> None:
+def dashed(axes: Axes, x: np.ndarray, y: np.ndarray, good: np.ndarray, c: Any, style: str = "--") -> None:
     """A theorem: in colour where it is valid, pale elsewhere; both reach the point between."""
     y = drawn(y)
     edge = good | np.append(good[1:], False) | np.append(False, good[:-1])
-    axes.plot(x, np.where(good, np.nan, y), "--", color=pale(c), linewidth=1.2)
-    axes.plot(x, np.where(edge, y, np.nan) if good.any() else np.nan * y, "--", color=c, linewidth=1.2)
+    axes.plot(x, np.where(good, np.nan, y), style, color=pale(c), linewidth=1.2)
+    axes.plot(x, np.where(edge, y, np.nan) if good.any() else np.nan * y, style, color=c, linewidth=1.2)
 
 
 def drawn(x: np.ndarray) -> np.ndarray:

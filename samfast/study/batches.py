@@ -23,12 +23,15 @@ SPARE = 1.02  # batches after the first aim a little further, or rounding would 
 
 
 class Estimate(NamedTuple):
-    """What the paths gave at each setting's own step numbers, (*grid, time)."""
+    """What the paths gave at each setting's own step numbers, (*grid, time).
+
+    se: nan where paths diverged and were left out. alive: paths in the mean. lost: paths left out by the end, (*grid,).
+    """
 
     mean: np.ndarray
     se: np.ndarray
     alive: np.ndarray
-    lost: np.ndarray  # (*grid,)
+    lost: np.ndarray
     paths: int
 
 
@@ -122,6 +125,7 @@ class Batches:
             np.take_along_axis(np.broadcast_to(a, (*plan.sweep, len(run.record))), at, -1)
             for a in (run.mean[..., 0], run.std_error[..., 0], run.count)
         )
+        se = np.where(count == run.paths, se, np.nan)  # the survivors do not tell how far the mean is off
         return Estimate(mean, se, count, run.paths - count[..., -1], run.paths)
 
     @property

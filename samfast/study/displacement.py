@@ -20,10 +20,10 @@ from ..model.parameters import Drift, NoiseKind, Numbers
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
 from ..simulation.simulate import simulate
-from . import exact_sampling
+from . import exact_sampling, two_point
 from .batches import Batches, Begin, Estimate, More, next_paths
 from .plan import METHODS, MsdArguments, Plan, planned
-from .process import LinearProcess
+from .process import LinearProcess, Values
 from .result import Study, StudyInterrupted
 
 
@@ -41,7 +41,7 @@ def msd(
     drift: Drift | Sequence[Drift] = "plain",
     noise: Minibatches | Sequence[Minibatches] = "unit",
     method: Literal["em", "exact", "algorithm"] = "em",
-    theorem: Literal["corrected", "printed"] = "corrected",
+    theorem: Literal["both", "published", "printed", "matched"] = "both",
     dt: Numbers | None = None,
     kind: NoiseKind = "normal",
     seed: int | None = 0,
@@ -70,8 +70,9 @@ def msd(
     published formulas. noise: "unit" (s^2 = 1, as published), or on which gradients the minibatch acts: "descent",
     "same" for both, "independent" (see theory.noise_factor).
 
-    theorem: the formula to compare with, "corrected" (with the drift and noise of the simulation, and C2 = t/lr in
-    Theorem 3) or "printed" (the published text: chain drift, unit noise, C2 = lr/t).
+    theorem: the formula to compare with. "published": Theorem 2 or 3 of the paper, with its drift ("chain") and unit noise
+    whatever is simulated, and C2 = t/lr where Theorem 3 prints C2 = lr/t; "printed": with that misprint; "matched": the
+    same formulas with the drift and noise of the simulation; "both" (default): "published", and beside it "matched".
     kind, seed, dtype, device, executor, progress: as in `simulate`. confidence: level of the interval ci.
     Raises ValueError or TypeError for what is out of its domain, also for times that are not multiples of the step.
     """
@@ -175,36 +176,45 @@ def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
 
 def _columns(todo: Plan, model: LinearProcess, seen: Estimate) -> dict[str, np.ndarray]:
     """The variables of one program's settings, each (*grid, time) or less."""
-    v, t = todo.with_time, todo.times
-    exact, theorem = model.exact(v, model.steps_at(v, t)), model.theorem(v, t)
-    shape = (*todo.sweep, len(todo.times))
-    with np.errstate(all="ignore"):
-        ratio = theorem / exact
-        low, high, sd = _interval(seen, exact, todo.given.kind, float(todo.given.confidence))
-        z = (seen.mean - exact) / sd
-    simulated = {
-        k: np.where(seen.alive > 0, x, np.nan)
-        for k, x in {"msd": seen.mean, "se": seen.se, "low": low, "high": high, "z": z}.items()
-    }
-    known = {"exact": exact, "theorem": theorem, "ratio": ratio, "valid": model.valid(v, t, ratio), "steps": todo.steps}
+    v, t, shape = todo.with_time, todo.times, (*todo.sweep, len(todo.times))
+    exact = np.broadcast_to(model.exact(v, model.steps_at(v, t)), shape)
+    low, high, z = _judged(todo, model, seen, exact)
+    some = seen.alive > 0
+    whole = some & (seen.alive == seen.paths)  # the survivors of a row that lost paths are no sample of its law
+    found = {"msd": np.where(some, seen.mean, np.nan)}
+    found |= {k: np.where(whole, x, np.nan) for k, x in {"se": seen.se, "low": low, "high": high, "z": z}.items()}
+    known = {"exact": exact, "steps": todo.steps, **_theorems(model, v, t, exact, todo.given.theorem)}
     return {
-        **simulated,
+        **found,
         **{k: np.broadcast_to(x, shape) for k, x in known.items()},
         "count": seen.alive,
+        "left_out": seen.paths - seen.alive,
         "n_diverged": seen.lost,
     }
 
 
-def _interval(seen: Estimate, exact: np.ndarray, kind: str, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(low, high, standard deviation): Gaussian paths have N msd/exact chi-square with N degrees of freedom."""
-    alive = np.maximum(seen.alive, 1)
+def _theorems(model: LinearProcess, v: Values, times: np.ndarray, exact: np.ndarray, which: str) -> dict[str, np.ndarray]:
+    """The formula that was asked for; with "both", that of the paper, and the same with the drift of the simulation."""
+    columns = {}
+    for prefix, one in (("", "published"), ("matched", "matched")) if which == "both" else (("", which),):
+        theorem = model.theorem(v, times, one)
+        with np.errstate(all="ignore"):
+            ratio = theorem / exact
+        ends = {"theorem": theorem, "ratio": ratio, "valid": model.valid(v, times, ratio)}
+        columns |= {f"{prefix}_{k}" if prefix else k: x for k, x in ends.items()}
+    return columns
+
+
+def _judged(todo: Plan, model: LinearProcess, seen: Estimate, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(low, high, z). Gaussian paths: N msd/exact is chi-square with N degrees of freedom; else see two_point."""
+    kind, confidence, alive = todo.given.kind, float(todo.given.confidence), np.maximum(seen.alive, 1)
     if kind == "normal":
         low, high = theory.msd_interval(np.nan_to_num(seen.mean), paths=alive, confidence=confidence)
-        return low, high, exact * np.sqrt(2 / alive)
-    from scipy.special import ndtri
-
-    half = float(ndtri((1 + confidence) / 2)) * seen.se
-    return seen.mean - half, seen.mean + half, seen.se
+        with np.errstate(all="ignore"):
+            return low, high, (seen.mean - exact) / (exact * np.sqrt(2 / alive))
+    law = two_point.squares(model, todo.with_time, todo.steps, kind)
+    low, high = two_point.interval(seen.mean, law, alive, confidence)
+    return low, high, two_point.standard(seen.mean, exact, law, alive)
 
 
 def _warn_of_divergence(lost: np.ndarray, seen: list[Estimate]) -> None:
@@ -214,5 +224,5 @@ def _warn_of_divergence(lost: np.ndarray, seen: list[Estimate]) -> None:
             f"{int(lost.sum()):,} of {total:,} paths diverged and were left out from there on: give earlier times, "
             "or a smaller lr or momentum",
             DivergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

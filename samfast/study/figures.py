@@ -9,11 +9,12 @@ import numpy as np
 from .. import theory
 from ..checks import check, choice
 from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
-from .panels import FINE, MSD, OUTSIDE, aside, bars, legend, lines, title, whole_steps, z_axis
+from .panels import FINE, MSD, OUTSIDE, aside, bars, follow, formulas, legend, lines, matched, title, whole_steps, z_axis
 from .plan import PARAMETERS
 from .process import USEFUL
 from .sgd_minus_sam import difference
 from .table import Table, name, number, worst
+from .two_point import squares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +123,7 @@ def _against(study: Table, parameter: str, time: float | None) -> Figure:
         look = {"color": colour(i, len(others)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
         line = ds.sel({d: part[d].item() for d in study.swept if d != parameter}).sel(time=at, method="nearest")
         label = _label(setting, parameter, study)
-        bars(axes, line[parameter].values, np.asarray(line["msd"], float), line["ci"], look, label)
+        bars(axes, line[parameter].values, np.asarray(line["msd"], float), line, look, label)
         _parameter_curves(axes, study, setting, parameter, at, look["color"])
     title(
         axes,
@@ -156,9 +157,11 @@ def _parameter_curves(axes: Axes, study: Table, setting: dict[str, Any], paramet
         v = {**setting, parameter: x}
     t = np.full(x.shape, at)
     with np.errstate(all="ignore"):
-        exact, theorem = model.exact(v, model.steps_at(v, t)), model.theorem(v, t)
+        exact = model.exact(v, model.steps_at(v, t))
         axes.plot(x, drawn(exact), "-", color=c, linewidth=1.4)
-        dashed(axes, x, theorem, model.valid(v, t, theorem / exact), c)
+        for which, style in formulas(study, v).items():
+            theorem = model.theorem(v, t, which)
+            dashed(axes, x, theorem, model.valid(v, t, theorem / exact), c, style)
 
 
 def over_time(study: Table) -> Figure:
@@ -171,7 +174,7 @@ def over_time(study: Table) -> Figure:
     for i, (setting, part) in enumerate(settings):
         look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
         _curves(msd, ratio, study, setting, look["color"])
-        _points(msd, ratio, part, look, name(setting, study.varied))
+        _points(msd, ratio, part, look, name(setting, study.varied), matched(study, setting))
         z.plot(np.asarray(part["time"]) * aside(i, len(settings)), part["z"], linestyle="none", markersize=4, **look)
     title(msd, study, "Mean squared displacement from " + _point(study))
     msd.set_ylabel(MSD)
@@ -179,8 +182,7 @@ def over_time(study: Table) -> Figure:
     ratio.set_title(f"theorem / exact{doubt}", loc="left", fontsize=9, color=GREY)
     ratio.set_xlabel(TIME)
     _axes(msd, z, ratio, study)
-    wide = ", band of 2 standard deviations" if study.dataset.attrs["kind"] == "normal" else ""
-    legend(figure, msd, len(settings), lines(study, f"exact{wide}"))
+    legend(figure, msd, len(settings), lines(study, "exact, band of 2 standard deviations"))
     return figure
 
 
@@ -188,28 +190,27 @@ def _curves(msd: Axes, ratio: Axes, study: Table, setting: dict[str, Any], c: An
     """The closed forms at whole steps, close enough for smooth lines."""
     model, (n, t) = study.model(setting), whole_steps(study, setting)
     with np.errstate(all="ignore"):
-        exact, theorem = model.exact(setting, n), model.theorem(setting, t)
-        good = model.valid(setting, t, theorem / exact)
+        exact = model.exact(setting, n)
         msd.plot(t, drawn(exact), "-", color=c, linewidth=1.4)
-        if study.dataset.attrs["kind"] == "normal":  # chi-square: where the simulated values belong
-            wide = 2 * np.sqrt(2 / study.dataset.attrs["paths"])
-            msd.fill_between(t, drawn(exact * (1 - wide)), drawn(exact * (1 + wide)), color=c, alpha=0.2, linewidth=0)
-        dashed(msd, t, theorem, good, c)
-        dashed(ratio, t, theorem / exact, good, c)
+        values = {p: np.reshape(setting[p], 1) for p in PARAMETERS if p in setting}
+        law = squares(model, values, n, study.dataset.attrs["kind"])
+        wide = 2 * np.sqrt(law.variance / study.dataset.attrs["paths"])  # where the simulated values belong
+        msd.fill_between(t, drawn(exact * (1 - wide)), drawn(exact * (1 + wide)), color=c, alpha=0.2, linewidth=0)
+        for which, style in formulas(study, setting).items():
+            theorem = model.theorem(setting, t, which)
+            good = model.valid(setting, t, theorem / exact)
+            dashed(msd, t, theorem, good, c, style)
+            dashed(ratio, t, theorem / exact, good, c, style)
 
 
-def _points(msd: Axes, ratio: Axes, part: Any, look: dict[str, Any], label: str) -> None:
+def _points(msd: Axes, ratio: Axes, part: Any, look: dict[str, Any], label: str, beside: bool) -> None:
     t, value = np.asarray(part["time"], float), np.asarray(part["msd"], float)
-    bars(msd, t, value, part["ci"], look, label)
-    good = np.asarray(part["valid"])
-    for where, face in ((good, look["color"]), (~good, "white")):
-        ratio.plot(
-            t[where],
-            drawn(np.asarray(part["ratio"], float)[where]),
-            linestyle="none",
-            markersize=4,
-            **{**look, "markerfacecolor": face},
-        )
+    bars(msd, t, value, part, look, label)
+    for prefix in ("", "matched_") if beside else ("",):
+        quotient, good = np.asarray(part[f"{prefix}ratio"], float), np.asarray(part[f"{prefix}valid"])
+        for where, face in ((good, look["color"]), (~good, "white")):
+            style = {**look, "markerfacecolor": face}
+            ratio.plot(t[where], drawn(quotient[where]), linestyle="none", markersize=4, **style)
 
 
 def _point(study: Table) -> str:
@@ -220,4 +221,6 @@ def _point(study: Table) -> str:
 def _axes(msd: Axes, z: Axes, ratio: Axes, study: Table) -> None:
     log_axes(msd, study.dataset["time"].values, study.dataset["msd"].values)
     z_axis(z, study.worst)
-    around_one(ratio, drawn(study.dataset["ratio"].values))
+    follow(msd, study.dataset)
+    quotients = [study.dataset[k].values.ravel() for k in ("ratio", "matched_ratio") if k in study.dataset]
+    around_one(ratio, drawn(np.concatenate(quotients)))

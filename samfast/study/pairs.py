@@ -74,7 +74,7 @@ def paired_msd(
             drift=drift,
             noise=noise,
             method=method,
-            theorem="corrected",
+            theorem="published",
             dt=dt,
             kind=kind,
             seed=seed,

@@ -14,6 +14,7 @@ from .process import WITHIN
 from .table import FAULT, Table, number
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -22,6 +23,12 @@ FINE = 300  # points of a curve
 ROW = 0.18  # inches of a row of the legend
 NARROW, WIDEST, LONGEST = 32, 66, 110  # characters of a label: room for two columns, for one beside the lines, for a line
 MSD = r"$\langle (w(t)-w(0))^2\rangle$  (length²)"
+FORMULA = {
+    "published": "theorems with the published drift and noise",
+    "printed": "theorems as printed: published drift and noise, C2 = lr/t",
+    "matched": "theorems with the drift and noise that were simulated",
+}
+DIVERGED = "paths diverged: mean of those that are left"
 OUTSIDE = f"outside the range where it is {WITHIN}"
 
 
@@ -40,11 +47,15 @@ def whole_steps(study: Table, setting: dict[str, Any]) -> tuple[np.ndarray, np.n
     return n, n * step
 
 
-def bars(axes: Axes, x: np.ndarray, value: np.ndarray, interval: Any, look: dict[str, Any], label: str) -> None:
-    """Simulated values with their confidence interval."""
-    low, high = (np.asarray(interval.sel(bound=end), float) for end in ("low", "high"))
-    error = np.nan_to_num(np.maximum([value - low, high - value], 0.0))
-    axes.errorbar(x, drawn(value), error, linestyle="none", markersize=5, elinewidth=1.2, capsize=2, label=label, **look)
+def bars(axes: Axes, x: np.ndarray, value: np.ndarray, part: xr.Dataset, look: dict[str, Any], label: str) -> None:
+    """Simulated values with their confidence interval; a cross without one where paths diverged."""
+    low, high = (np.asarray(part["ci"].sel(bound=end), float) for end in ("low", "high"))
+    error, whole = np.nan_to_num(np.maximum([value - low, high - value], 0.0), posinf=0.0), np.asarray(part["left_out"]) == 0
+    shown = np.where(whole, drawn(value), np.nan)
+    axes.errorbar(x, shown, error, linestyle="none", markersize=5, elinewidth=1.2, capsize=2, label=label, **look)
+    if not whole.all():
+        cross = {**look, "marker": "x"}
+        axes.plot(x, np.where(whole, np.nan, drawn(value)), linestyle="none", markersize=6, **cross)
 
 
 def title(axes: Axes, study: Table, text: str, but: Sequence[str] = ()) -> None:
@@ -60,10 +71,19 @@ def title(axes: Axes, study: Table, text: str, but: Sequence[str] = ()) -> None:
     how = {"em": "Euler-Maruyama", "algorithm": "the algorithm itself", "exact": "law of the SDE"}[a["method"]]
     common = [f"{a[c]} {c}" for c in CHOICES if c not in study.varied]
     below = [", ".join([*fixed, f"{a['paths']:,} paths", how, *common])]
-    if a["theorem"] == "printed":
-        below.append("theorems as printed: chain drift, unit noise, C2 = lr/t")
+    if a["theorem"] != "both":
+        below.append(FORMULA[a["theorem"]])
     axes.set_title(text, loc="left", fontsize=14, fontweight="bold", pad=10 + 14 * len(below))
     axes.text(0, 1.02, "\n".join(below).replace(" -", " \N{MINUS SIGN}"), transform=axes.transAxes, color=GREY, va="bottom")
+
+
+def follow(axes: Axes, ds: xr.Dataset) -> None:
+    """The axis of MSD reaches over the simulated and exact values: a theorem out of its range may be far beyond them."""
+    seen = np.concatenate([drawn(np.asarray(ds[k], float)).ravel() for k in ("msd", "exact")])
+    seen = seen[np.isfinite(seen)]
+    if seen.size:
+        room = max(2.0, float(seen.max() / seen.min()) ** 0.06)
+        axes.set_ylim(seen.min() / room, seen.max() * room)
 
 
 def aside(i: int, many: int) -> float:
@@ -88,11 +108,30 @@ def z_axis(axes: Axes, worst: float) -> None:
 
 
 def lines(study: Table, exact: str) -> dict[str, Any]:
-    """What the lines of a picture mean: label -> look."""
-    moving = np.atleast_1d(study.dataset["momentum"].values) > 0
+    """What the lines and marks of a picture mean: label -> look."""
+    ds, moving = study.dataset, np.atleast_1d(study.dataset["momentum"].values) > 0
     theorem = "Theorem 3" if moving.all() else "Theorem 2 (3 with momentum)" if moving.any() else "Theorem 2"
-    look = {exact: {"linestyle": "-", "color": GREY}, theorem: {"linestyle": "--", "color": GREY}}
-    return look | ({} if bool(study.dataset["valid"].all()) else {OUTSIDE: {"linestyle": "--", "color": pale(GREY)}})
+    beside = any(matched(study, setting) for setting, _ in study.settings())
+    look: dict[str, Any] = {exact: {"linestyle": "-", "color": GREY}}
+    look[f"{theorem} as published" if beside else theorem] = {"linestyle": "--", "color": GREY}
+    if beside:
+        look["the same with this drift"] = {"linestyle": ":", "color": GREY}
+    if not bool(ds["valid"].all()) or (beside and not bool(ds["matched_valid"].all())):
+        look[OUTSIDE] = {"linestyle": "--", "color": pale(GREY)}
+    if bool((ds["left_out"] > 0).any()):
+        look[DIVERGED] = {"linestyle": "none", "marker": "x", "color": GREY}
+    return look
+
+
+def matched(study: Table, setting: dict[str, Any]) -> bool:
+    """Whether the formula with the drift and noise of this setting is shown beside the published one."""
+    return study.dataset.attrs["theorem"] == "both" and study.model(setting).departs(setting)
+
+
+def formulas(study: Table, setting: dict[str, Any]) -> dict[str, str]:
+    """The formulas that a picture shows for this setting: which (see `LinearProcess.theorem`) -> style of its line."""
+    which = study.dataset.attrs["theorem"]
+    return {"published" if which == "both" else which: "--"} | ({"matched": ":"} if matched(study, setting) else {})
 
 
 def legend(figure: Figure, axes: Axes, many: int, meaning: dict[str, Any]) -> None:

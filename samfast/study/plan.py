@@ -44,7 +44,7 @@ class MsdArguments:
     drift: Any
     noise: Any
     method: str
-    theorem: str
+    theorem: str  # "both" or one of THEOREMS
     dt: Any
     kind: parameters.NoiseKind
     seed: int | None
@@ -106,7 +106,7 @@ def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
         )
     drifts, noises = _words("drift", given.drift, DRIFTS), _words("noise", given.noise, tuple(NOISES))
     method, dt = choice("method", given.method, methods), given.dt
-    choice("theorem", given.theorem, THEOREMS)
+    choice("theorem", given.theorem, ("both", *THEOREMS))
     choice("kind", given.kind, KINDS)
     check(dt is None or method == "em", f"dt={dt!r}: it belongs to method='em'; leave it out")
     moving = values["momentum"] > 0
@@ -122,7 +122,7 @@ def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
     else:
         times = _free(step) if method == "exact" else _default(step, values["lr"])
     steps = np.arange(1, 1 + len(times)) if method == "exact" else _steps(times, step)
-    models = tuple(LinearProcess(d, n, method, heavy, given.theorem == "printed") for d in drifts for n in noises)
+    models = tuple(LinearProcess(d, n, method, heavy) for d in drifts for n in noises)
     until = None if given.until is None else float(given.until)
     return Plan(given, values, sweep, times, steps, models, _most(given.paths, until), until)
 

@@ -18,7 +18,7 @@ from ..theory.momentum import USEFUL
 
 DRIFTS = ("plain", "chain")  # of what is simulated; theory also knows "sgd", which here is rho = 0
 NOISES = {"unit": "unit", "descent": "exact", "same": "same", "independent": "independent"}  # names in theory
-THEOREMS = ("corrected", "printed")
+THEOREMS = ("published", "printed", "matched")  # formulas to compare with
 quiet = np.errstate(all="ignore")  # inf is the answer where a saddle has thrown the paths beyond float64
 WITHIN = f"within {100 * USEFUL:.3g} %"
 Values = Mapping[str, Any]  # parameter name -> number or array
@@ -26,17 +26,12 @@ Values = Mapping[str, Any]  # parameter name -> number or array
 
 @dataclass(frozen=True)
 class LinearProcess:
-    """What the settings of one program share. heavy: it has a momentum (which may be 0 in some settings).
-
-    printed: compare with the theorems as printed (chain drift, unit noise, C2 = lr/t) whatever is simulated; else with the
-    drift and noise of the simulation, and C2 = t/lr in Theorem 3.
-    """
+    """What the settings of one program share. heavy: it has a momentum (which may be 0 in some settings)."""
 
     drift: Drift
     noise: Minibatches
     method: str
     heavy: bool
-    printed: bool = False
 
     def factor(self, v: Values) -> np.ndarray:
         """s^2: the variance of one update's gradient noise in units of |eigenvalue|/batch_size."""
@@ -76,19 +71,28 @@ class LinearProcess:
             theory.momentum_em_moments(steps, diffusion=diffusion, dt=self.step(v), scheme="symplectic", **common).var
         )
 
+    @property
+    def published(self) -> LinearProcess:
+        """The process of the published theorems: drift of the gradient of w -> loss(w + rho*grad), noise free of rho."""
+        return replace(self, drift="chain", noise="unit")
+
     @quiet
-    def theorem(self, v: Values, times: np.ndarray) -> np.ndarray:
-        """Kim et al., Theorem 2 where the momentum is 0 (dampening rescales drift and noise), else Theorem 3."""
-        published = replace(self, drift="chain", noise="unit") if self.printed else self
-        second = published._overdamped(v, times)
+    def theorem(self, v: Values, times: np.ndarray, which: str = "published") -> np.ndarray:
+        """Kim et al., Theorem 2 where the momentum is 0 (dampening rescales drift and noise), else Theorem 3.
+
+        which: "published", with the theorems' own drift and noise whatever is simulated, and C2 = t/lr where Theorem 3 prints
+        C2 = lr/t; "printed", with that misprint; "matched", the same formulas with the drift and noise of this process.
+        """
+        process = self if which == "matched" else self.published
+        second = process._overdamped(v, times)
         third = theory.theorem3_variance(
             times,
-            curvature=published.curvature(v),
-            diffusion=published.diffusion(v),
+            curvature=process.curvature(v),
+            diffusion=process.diffusion(v),
             lr=v["lr"],
             momentum=v["momentum"],
             dampening=v["dampening"],
-            as_printed=self.printed,
+            as_printed=which == "printed",
         )
         return np.where(np.asarray(v["momentum"]) == 0, second, np.where(times == 0, 0.0, third))
 
@@ -112,9 +116,13 @@ class LinearProcess:
         ).var
         return np.where(np.asarray(v["momentum"]) == 0, without, inert)
 
+    def departs(self, v: Values) -> bool:
+        """Whether the drift or noise of this setting is not that of the published theorems; without rho they are one."""
+        return bool(np.any(np.asarray(v["rho"]) > 0)) and self != self.published
+
     @quiet
     def valid(self, v: Values, times: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-        """Whether the theorem is within 15 %: Theorem 3 inside its range as well as in fact."""
+        """Whether a theorem, ratio times the exact value, is within 15 % of it: Theorem 3 inside its range too."""
         early = times == 0
         error = theory.theorem3_validity(
             np.where(early, 1.0, times),

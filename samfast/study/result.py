@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -26,6 +26,17 @@ WIDE = 120  # characters of a line of notes
 HEAD = f"{'time':>10} {'updates':>9} {'MSD':>12} {'+- se':>9} {'exact':>12} {'z':>6} {'':2}{'theorem':>12} {'/ exact':>9}"
 
 
+MATCHED_HEAD = f"{'with this drift':>16} {'/ exact':>9}"
+BESIDE = (
+    "theorem: as published, drift eigenvalue*(1 + rho*eigenvalue)^2 and noise free of rho, with C2 = t/lr in Theorem 3; "
+    "with this drift: the same formula with the drift and noise that were simulated"
+)
+
+
+def _formula(row: Mapping[str, Any], value: str, ratio: str, valid: str, width: int) -> str:
+    return f"{row[value]:>{width}.5e} {row[ratio]:>8.4g}{' ' if row[valid] else '*'}"
+
+
 class StudyInterrupted(Interrupted):
     """Ctrl-C during msd. `study` holds the paths that were finished; `resume()` computes the others."""
 
@@ -45,10 +56,12 @@ class Study(Table):
     dataset: an xarray.Dataset. Its dimensions are the parameters that were given as sequences, then `time` (lr per
     update). Variables: msd and its standard error se; ci: the confidence interval of the true value, low and high along
     `bound`; exact: the closed form of what was simulated; z = (msd - exact)/(standard deviation of msd); theorem: the
-    published formula (Theorem 2 without momentum, 3 with it); ratio = theorem/exact; valid: the formula is within 15 %
-    (Theorem 3: and in its range, theory.theorem3_validity); count: paths in the mean; n_diverged: paths that were left
-    out by the end. Parameters that are plain numbers are scalar coordinates. Each variable has its long_name and units;
-    the attributes tell where the numbers come from.
+    published formula (Theorem 2 without momentum, 3 with it), with the published drift and noise; ratio = theorem/exact;
+    valid: the formula is within 15 % (Theorem 3: and in its range, theory.theorem3_validity); matched_theorem,
+    matched_ratio and matched_valid: the same of the formula with the drift and noise that were simulated; count: paths in
+    the mean; left_out: paths that had diverged, where se, ci and z are nan, since the survivors are no fair sample;
+    n_diverged: those by the end. Parameters that are plain numbers are scalar coordinates. Each variable has its
+    long_name and units; the attributes tell where the numbers come from.
     """
 
     @property
@@ -68,27 +81,46 @@ class Study(Table):
     def __str__(self) -> str:
         said = [line for x in self.discrepancies for line in wrap(x, WIDE, initial_indent="- ", subsequent_indent="  ")]
         head = ["", 'Beside the text of Kim et al., "Stability Analysis of Sharpness-Aware Minimization":'] if said else []
-        return "\n".join([*self._blocks(), self.summary(), *head, *said])
+        short = [self.shortfall] if self.shortfall else []
+        return "\n".join([*self._blocks(), self.summary(), *short, *head, *said])
 
     def _blocks(self) -> Iterator[str]:
+        both, beside = "matched_theorem" in self.dataset, False
         for setting, part in self.settings():
             shown = [p for p in PARAMETERS if p != "dampening" or setting[p]]
             yield f"{name(setting, self.varied)}   ({', '.join(words(setting, shown))})"
-            yield HEAD.replace("  theorem", f"theorem {3 if setting['momentum'] else 2}")
+            differs = both and self.model(setting).departs(setting)
+            beside |= differs
+            yield HEAD.replace("  theorem", f"theorem {3 if setting['momentum'] else 2}") + (MATCHED_HEAD if differs else "")
             for row in rows(part):
-                mark = " " if row["valid"] else "*"
+                more = _formula(row, "matched_theorem", "matched_ratio", "matched_valid", 15) if differs else ""
                 yield (
                     f"{row['time']:>10.5g} {row['time'] / setting['lr']:>9.6g} {row['msd']:>12.5e} {row['se']:>9.2e} "
-                    f"{row['exact']:>12.5e} {row['z']:>6.2f} {'':2}{row['theorem']:>12.5e} {row['ratio']:>8.4g}{mark}"
-                )
+                    f"{row['exact']:>12.5e} {row['z']:>6.2f} {'':2}{_formula(row, 'theorem', 'ratio', 'valid', 12)}{more}"
+                    f"{'  ' + row['note'] if row['note'] else ''}"
+                ).rstrip()
             yield ""
-        if not bool(self.dataset["valid"].all()):
+        if beside:
+            yield from wrap(BESIDE, WIDE)
+        if not bool(self.dataset["valid"].all()) or (beside and not bool(self.dataset["matched_valid"].all())):
             yield f"* outside the range where the theorem is {WITHIN}"
+
+    @property
+    def shortfall(self) -> str:
+        """What to say where the relative error that was asked for (`until`) was not reached; else ''."""
+        a, ds = self.dataset.attrs, self.dataset
+        if a["status"] != "until not reached":
+            return ""
+        error = (ds["se"] / ds["msd"]).where(ds["msd"] > 0)
+        return (
+            f"UNTIL NOT REACHED: the largest se/MSD is {float(error.max()):.3g} after {a['paths']:,} paths, where until="
+            f"{a['until']:g} was asked for; give more paths, or leave paths= out"
+        )
 
     def summary(self) -> str:
         """The verdict in one line."""
         a = self.dataset.attrs
-        status = "" if a["status"] == "complete" else f"{a['status'].upper()}, "
+        status = "INTERRUPTED, " if a["status"] == "interrupted" else ""
         return (
             f"{self.verdict()} ({status}{a['paths']:,} paths, {a['method']}, {a['drift']} drift, {a['noise']} noise, "
             f"seed {a['seed']}, {a['wall_seconds']:.1f} s)"

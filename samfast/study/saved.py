@@ -18,13 +18,13 @@ from ..atomic import beside
 from ..checks import check, choice
 from .figures import draw
 from .plan import CHOICES, PARAMETERS
-from .table import Table, rows
+from .table import MATCHED, Table, rows
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMATS = ("csv", "json", "nc", "png")
-COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", "z", "count")
+COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
 
 def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
@@ -103,10 +103,11 @@ def _csv(study: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [p for p in (*CHOICES, *PARAMETERS) if p != "dt" or "dt" in study.dataset.coords]
-    writer.writerow([*names, *COLUMNS, "n_diverged"])
+    columns = [c for c in COLUMNS if c not in MATCHED or c in study.dataset]
+    writer.writerow([*names, *columns, "n_diverged"])
     for setting, part in study.settings():
         for row in rows(part):
-            cells = [*(setting[p] for p in names), *(row[c] for c in COLUMNS), int(part["n_diverged"])]
+            cells = [*(setting[p] for p in names), *(row[c] for c in columns), int(part["n_diverged"])]
             writer.writerow([c if isinstance(c, str) else repr(c) for c in cells])
     return out.getvalue()
 

@@ -14,6 +14,7 @@ from .process import LinearProcess
 if TYPE_CHECKING:
     import xarray as xr
 
+MATCHED = ("matched_theorem", "matched_ratio", "matched_valid")  # beside theorem, ratio and valid where both are asked for
 FAULT = 5.0  # |z| above it by chance: 6e-7 per comparison
 Setting = Mapping[str, Any]  # parameter name -> number, and drift and noise
 
@@ -38,12 +39,21 @@ def name(setting: Setting, varied: tuple[str, ...] = ()) -> str:
 
 
 def rows(part: xr.Dataset) -> Iterator[dict[str, Any]]:
-    """The dataset of one setting, as plain numbers, one dictionary per time; the interval as low and high."""
-    names = ("time", "steps", "msd", "se", "exact", "theorem", "ratio", "valid", "z", "count")
+    """The dataset of one setting, as plain numbers, one dictionary per time; the interval as low and high.
+
+    note: "diverged, 812 of 1,000 left" where paths were left out of the mean, else "".
+    """
+    names = ("time", *(str(name) for name, x in part.data_vars.items() if x.dims == ("time",)))
     columns = {c: np.asarray(part[c]).tolist() for c in names}
     columns |= {str(end): part["ci"].sel(bound=end).values.tolist() for end in ("low", "high")}
+    columns["note"] = [diverged(c, out) for c, out in zip(columns["count"], columns["left_out"], strict=True)]
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
+
+
+def diverged(left: int, out: int) -> str:
+    """The mark of a mean from which paths were left out."""
+    return f"diverged, {left:,} of {left + out:,} left" if out else ""
 
 
 def worst(ds: xr.Dataset) -> float:
@@ -65,17 +75,12 @@ class Compared:
 
     def verdict(self) -> str:
         """Whether simulation and exact values agree, and by how much."""
-        z = np.asarray(self.dataset["z"], float)
-        lost = "n_diverged" in self.dataset and int(self.dataset["n_diverged"].sum()) > 0
-        said = (
-            "nothing to compare"
-            if np.isnan(self.worst)
-            else (
-                "simulation and exact values agree"
-                if self.worst < FAULT
-                else "simulation and exact values DISAGREE" + (", diverged paths were left out" if lost else "")
-            )
-        )
+        z, out = np.asarray(self.dataset["z"], float), np.asarray(self.dataset["left_out"])
+        said = "nothing to compare" if np.isnan(self.worst) else "simulation and exact values "
+        if not np.isnan(self.worst):
+            said += "agree" if self.worst < FAULT else "DISAGREE"
+        if (out > 0).any():
+            said += f"; {(out > 0).sum()} of {out.size} rows are not compared, since paths diverged"
         return f"largest |z| {self.worst:.2f} of {np.isfinite(z).sum()}: {said}"
 
 
@@ -108,4 +113,4 @@ class Table(Compared):
         """The closed forms of one setting."""
         a, ds = self.dataset.attrs, self.dataset
         heavy = bool((ds["momentum"] > 0).any()) or bool((ds["dampening"] > 0).any())
-        return LinearProcess(setting["drift"], setting["noise"], a["method"], heavy, a["theorem"] == "printed")
+        return LinearProcess(setting["drift"], setting["noise"], a["method"], heavy)

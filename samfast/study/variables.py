@@ -11,6 +11,7 @@ import numpy as np
 
 from .plan import CHOICES, PARAMETERS, MsdArguments, Plan
 from .process import WITHIN
+from .table import MATCHED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,9 +31,12 @@ UNITS = {
     "ci": LENGTHS,
     "exact": LENGTHS,
     "theorem": LENGTHS,
+    "matched_theorem": LENGTHS,
     "z": "1",
     "ratio": "1",
+    "matched_ratio": "1",
     "count": "1",
+    "left_out": "1",
     "n_diverged": "1",
     "steps": "1",
 }
@@ -52,17 +56,26 @@ NAMES = {
     "se": "standard error of msd",
     "exact": "exact mean squared displacement of what was simulated, step size included",
     "ratio": "theorem / exact",
+    "matched_ratio": "matched_theorem / exact",
     "valid": f"whether the theorem is {WITHIN} of exact (Theorem 3: inside its range)",
+    "matched_valid": f"whether matched_theorem is {WITHIN} of exact (Theorem 3: inside its range)",
     "count": "paths in the mean",
+    "left_out": "paths that had diverged by this time and are left out: where there are any, se, ci and z are nan",
     "n_diverged": "paths left out by the last time",
     "steps": "steps done by this time",
-    "z": "(msd - exact) / standard deviation of msd",
 }
+VARIABLES = ("msd", "se", "ci", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "left_out", "steps", "n_diverged")
 THEOREM = {
-    "corrected": "Kim et al., Theorem 2 (momentum 0) or 3, drift and noise as simulated, C2 = t/lr",
-    "printed": "Kim et al., Theorem 2 (momentum 0) or 3 as printed: chain drift, unit noise, C2 = lr/t",
+    "published": "Kim et al., Theorem 2 (momentum 0) or 3: drift eigenvalue*(1 + rho*eigenvalue)^2, unit noise, C2 = t/lr",
+    "printed": "Kim et al., Theorem 2 (momentum 0) or 3 as printed: published drift, unit noise, C2 = lr/t",
+    "matched": "Kim et al., Theorem 2 (momentum 0) or 3 with the drift and noise of the simulation, C2 = t/lr",
 }
-INTERVAL = {"normal": "chi-square: the paths are Gaussian", "sign": "normal approximation, mean +- standard errors"}
+THEOREM["both"] = THEOREM["published"]
+INTERVAL = {"normal": "chi-square: the paths are Gaussian", "sign": "shifted gamma law with the exact first three moments"}
+Z = {
+    "normal": "(msd - exact) / standard deviation of msd",
+    "sign": "(msd - exact) / exact standard deviation of msd, its skewness taken out by a cube root",
+}
 
 
 def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> xr.Dataset:
@@ -76,7 +89,7 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
     table = {**table, "ci": np.stack([table["low"], table["high"]], -1)}
     ends = {"ci": ("time", "bound"), "n_diverged": ()}
     data = {}
-    for name in ("msd", "se", "ci", "exact", "theorem", "ratio", "valid", "z", "count", "steps", "n_diverged"):
+    for name in (x for x in VARIABLES if x in table):
         end = ends.get(name, ("time",))
         sizes = {"time": len(plan.times), "bound": 2}
         data[name] = ((*dims, *end), np.array(table[name]).reshape((*shape, *(sizes[e] for e in end))))
@@ -95,7 +108,9 @@ def build(plan: Plan, table: Mapping[str, np.ndarray], attrs: Mapping[str, Any])
     for name in (*ds.coords, *ds.data_vars):
         unit = {"units": UNITS[name]} if name in UNITS else {}
         ds[name].attrs = {"long_name": NAMES.get(str(name), ""), **unit}
-    ds["theorem"].attrs["long_name"] = THEOREM[given.theorem]
+    ds["theorem"].attrs["long_name"], ds["z"].attrs["long_name"] = THEOREM[given.theorem], Z[given.kind]
+    if "matched_theorem" in ds:
+        ds["matched_theorem"].attrs["long_name"] = THEOREM["matched"]
     ds["ci"].attrs |= {
         "long_name": f"{100 * level:.6g} % confidence interval of the mean squared displacement",
         "level": level,
