@@ -31,7 +31,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 2 for an error (one line on stderr), 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run one command and return its exit status.
+
+    0; 2 for an error (one line on stderr); 3 where --until was not reached; 130 for Ctrl-C, 143 for SIGTERM.
+    """
     args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         with termination_raises(), warnings.catch_warnings():

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..simulation.progress import command_bar
-from .options import count, interrupted, joined, numbers, one_of, option
+from .options import NOT_REACHED, count, interrupted, joined, numbers, one_of, option
 from .session import FOLDER, remove_if_empty, workers, writing_to
 
-STUDY = {"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
+STUDY = {"rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
 LISTS = {
     "eigenvalue": "eigenvalue of the Hessian; negative at a saddle (-1)",
     "lr": "learning rate (1e-3)",
@@ -31,7 +31,11 @@ WORDS = {
 }
 CHOICES = {
     "method": (("em", "algorithm", "exact"), "Euler-Maruyama, the algorithm itself, or the law of the SDE (em)"),
-    "theorem": (("corrected", "printed"), "formulas to compare with (corrected)"),
+    "theorem": (
+        ("both", "published", "printed", "matched"),
+        "theorems to compare with: as published with C2 = t/lr, as printed with C2 = lr/t, with the drift and noise of the "
+        "simulation; both: published and matched (both)",
+    ),
     "kind": (("normal", "sign"), "distribution of the noise (normal)"),
     "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
     "device": (("cpu", "cuda", "auto"), "where the paths run; auto: on a GPU if it pays (cpu)"),
@@ -66,6 +70,7 @@ def msd_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"where the files go ({FOLDER}, or {FOLDER}-2, ... if that holds files)"
     )
+    _overwrite_option(p)
     p.set_defaults(run=_msd)
 
 
@@ -74,7 +79,12 @@ def show_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("study", type=Path, metavar="STUDY", help="its folder, or its study.nc or study.json")
     _plot_option(p)
     p.add_argument("--out", type=Path, metavar="FOLDER", help="where the pictures go (beside the study)")
+    _overwrite_option(p)
     p.set_defaults(run=_show)
+
+
+def _overwrite_option(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--overwrite", action="store_true", help="write into --out even if it holds another study")
 
 
 def _plot_option(p: argparse.ArgumentParser) -> None:
@@ -104,6 +114,8 @@ def _msd(args: argparse.Namespace) -> int:
     given, plots = _given(args), joined(args.plot, ("time",))
     formats = joined(args.save_format, FORMATS)
     _check_plots(plots, given)
+    if args.out is not None and not args.overwrite:
+        _refuse_another(args.out, given)
     folder = writing_to(args.out)
     with ExitStack() as stack:
         stack.callback(remove_if_empty, folder)
@@ -126,10 +138,20 @@ def _run(given: dict[str, Any]) -> tuple[Any, int]:
     from ..study.result import StudyInterrupted
 
     try:
-        return displacement.msd(**given), 0
+        study = displacement.msd(**given)
+        return study, NOT_REACHED if study.shortfall else 0
     except StudyInterrupted as stop:
         print(f"samfast: interrupted; {stop.study.dataset.attrs['paths']:,} paths were finished", file=sys.stderr)
         return stop.study, interrupted()
+
+
+def _refuse_another(folder: Path, given: dict[str, Any]) -> None:
+    """Before the simulation: the results of other parameters stay."""
+    from ..study.plan import MsdArguments, planned
+    from ..study.saved import refuse_another
+    from ..study.variables import call
+
+    refuse_another(folder, call(planned(MsdArguments(**given))))
 
 
 def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
@@ -157,5 +179,9 @@ def _show(args: argparse.Namespace) -> None:
     print(study)
     if plots := joined(args.plot):
         folder = args.out or (args.study if args.study.is_dir() else args.study.parent)
+        if args.out is not None and not args.overwrite:
+            from ..study.saved import refuse_another
+
+            refuse_another(args.out, study.dataset.attrs["call"])
         written = study.save(folder, formats=("png",), plots=plots)
         print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")

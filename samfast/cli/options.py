@@ -8,7 +8,7 @@ from typing import Any
 
 from ..signals import terminated
 
-INTERRUPTED, TERMINATED, FAILED = 130, 143, 2
+INTERRUPTED, TERMINATED, FAILED, NOT_REACHED = 130, 143, 2, 3  # exit statuses; the last one is for --until
 
 
 def interrupted() -> int:

@@ -22,7 +22,7 @@ from ..simulation.progress import Progress
 from ..simulation.simulate import simulate
 from . import exact_sampling, two_point
 from .batches import Batches, Begin, Estimate, More, next_paths
-from .plan import METHODS, MsdArguments, Plan, planned
+from .plan import MsdArguments, Plan, planned
 from .process import LinearProcess, Values
 from .result import Study, StudyInterrupted
 
@@ -30,7 +30,7 @@ from .result import Study, StudyInterrupted
 def msd(
     *,
     eigenvalue: Numbers = -1.0,
-    lr: Numbers = 1e-2,
+    lr: Numbers = 1e-3,
     rho: Numbers = 0.0,
     momentum: Numbers = 0.0,
     dampening: Numbers = 0.0,
@@ -96,7 +96,7 @@ def msd(
         dtype=dtype,
         confidence=confidence,
     )
-    todo = planned(given, (*METHODS, "exact"))
+    todo = planned(given)
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
     return _finish(todo, work, {"started": begun}, started)
@@ -169,7 +169,7 @@ def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
         build(
             todo,
             table,
-            {**about, "paths": max(one.paths for one in seen), **provenance(todo.given, msd.__kwdefaults__ or {}, jobs)},
+            {**about, "paths": max(one.paths for one in seen), **provenance(todo, jobs)},
         )
     )
 

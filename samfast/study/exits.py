@@ -35,7 +35,7 @@ def exit_times(
     *,
     limit: Numbers,
     eigenvalue: Numbers = -1.0,
-    lr: Numbers = 1e-2,
+    lr: Numbers = 1e-3,
     rho: Numbers = 0.0,
     batch_size: Numbers = 64,
     dt: Numbers | None = None,

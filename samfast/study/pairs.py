@@ -26,7 +26,7 @@ LEVEL = 3.0  # standard deviations at which `needed` resolves the difference
 def paired_msd(
     *,
     eigenvalue: Numbers = -1.0,
-    lr: Numbers = 1e-2,
+    lr: Numbers = 1e-3,
     rho: Numbers = 0.1,
     momentum: Numbers = 0.0,
     dampening: Numbers = 0.0,
@@ -70,16 +70,13 @@ def paired_msd(
             batch_size=batch_size,
             times=times,
             paths=paths,
-            until=None,
             drift=drift,
             noise=noise,
             method=method,
-            theorem="published",
             dt=dt,
             kind=kind,
             seed=seed,
             dtype=dtype,
-            confidence=0.95,
         )
     )
     model, values = todo.models[0], todo.values

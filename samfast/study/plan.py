@@ -21,35 +21,37 @@ BOUNDS: dict[str, dict[str, Any]] = {
 }
 PARAMETERS = tuple(BOUNDS)  # the numbers of a setting, each a dimension if given as a sequence; dt may be absent
 CHOICES = ("drift", "noise")  # the words of a setting, dimensions too; each combination is a program of its own
-METHODS = ("em", "algorithm")
+METHODS = ("em", "algorithm", "exact")
 PATHS, MOST = 10**6, 10**10  # default number of paths; largest that `until` may ask for
 UPDATES, RECORDS = 1000, 12  # default times: about this many, up to this many updates
-ROUNDING = 1e-6  # of a step: how far a time may be from a multiple of the step
+ROUNDING, HALFWAY = 1e-6, 0.25  # of a step: how far a time may be from a multiple of the step, at least and at most
+FEW = 16  # roundings of a time that the user computed
+DRIFTED = 1e-3  # of a step: as far as a time that was summed up step by step may be off
 CANDIDATES = 10**7  # steps among which default times are looked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class MsdArguments:
-    """The arguments of msd that decide its numbers, as the user gave them (see `samfast.msd`)."""
+    """The arguments of msd that decide its numbers, as the user gave them; defaults as there (see `samfast.msd`)."""
 
-    eigenvalue: Any
-    lr: Any
-    rho: Any
-    momentum: Any
-    dampening: Any
-    batch_size: Any
-    times: Any
-    paths: int | None
-    until: float | None
-    drift: Any
-    noise: Any
-    method: str
-    theorem: str  # "both" or one of THEOREMS
-    dt: Any
-    kind: parameters.NoiseKind
-    seed: int | None
-    dtype: str
-    confidence: float
+    eigenvalue: Any = -1.0
+    lr: Any = 1e-3
+    rho: Any = 0.0
+    momentum: Any = 0.0
+    dampening: Any = 0.0
+    batch_size: Any = 64
+    times: Any = None
+    paths: int | None = None
+    until: float | None = None
+    drift: Any = "plain"
+    noise: Any = "unit"
+    method: str = "em"
+    theorem: str = "both"  # or one of THEOREMS
+    dt: Any = None
+    kind: parameters.NoiseKind = "normal"
+    seed: int | None = 0
+    dtype: str = "mixed"
+    confidence: float = 0.95
 
     def parameters(self) -> dict[str, Any]:
         """The numbers of a setting; dt only where it was given."""
@@ -95,7 +97,7 @@ class Plan:
         return {p: a[..., None] for p, a in self.values.items()}
 
 
-def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
+def planned(given: MsdArguments) -> Plan:
     """Check everything that msd was given, before anything is compiled."""
     values = axes(given.parameters(), BOUNDS)
     sweep = tuple(a.size for a in values.values() if a.ndim)
@@ -105,7 +107,7 @@ def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
             f"{name}={share!r}: give one number",
         )
     drifts, noises = _words("drift", given.drift, DRIFTS), _words("noise", given.noise, tuple(NOISES))
-    method, dt = choice("method", given.method, methods), given.dt
+    method, dt = choice("method", given.method, METHODS), given.dt
     choice("theorem", given.theorem, ("both", *THEOREMS))
     choice("kind", given.kind, KINDS)
     check(dt is None or method == "em", f"dt={dt!r}: it belongs to method='em'; leave it out")
@@ -121,7 +123,7 @@ def planned(given: MsdArguments, methods: tuple[str, ...] = METHODS) -> Plan:
         times = _ascending(given.times)
     else:
         times = _free(step) if method == "exact" else _default(step, values["lr"])
-    steps = np.arange(1, 1 + len(times)) if method == "exact" else _steps(times, step)
+    steps = np.arange(1, 1 + len(times)) if method == "exact" else _steps(times, step, _epsilon(given))
     models = tuple(LinearProcess(d, n, method, heavy) for d in drifts for n in noises)
     until = None if given.until is None else float(given.until)
     return Plan(given, values, sweep, times, steps, models, _most(given.paths, until), until)
@@ -190,17 +192,30 @@ def _free(lr: np.ndarray) -> np.ndarray:
     return np.unique([float(f"{t:.3g}") for t in np.geomspace(float(lr.max()), UPDATES * float(lr.min()), RECORDS)])
 
 
-def _steps(times: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Numbers of steps, (*grid, time); the grid axes other than that of the step have length 1."""
+def _epsilon(given: MsdArguments) -> float:
+    """The rounding of the coarsest floating-point type among what decides numbers of steps."""
+    kinds = [a.dtype for x in (given.times, given.lr, given.dt) if (a := np.asarray(x)).dtype.kind == "f"]
+    return max((float(np.finfo(kind).eps) for kind in kinds), default=0.0)
+
+
+def _steps(times: np.ndarray, step: np.ndarray, epsilon: float) -> np.ndarray:
+    """Numbers of steps, (*grid, time), as integers; the grid axes other than that of the step have length 1.
+
+    A quotient n counts as whole if it is off by a few roundings, or by what the sum of n steps may be (n of them).
+    """
     n = times / step[..., None]
-    whole = np.rint(n)
-    off = np.abs(n - whole) > np.maximum(ROUNDING, 4e-16 * np.abs(n))
+    whole, size = np.rint(n), np.abs(n)
+    summed = np.minimum(epsilon * size * size, DRIFTED)
+    off = np.abs(n - whole) > np.clip(np.maximum(FEW * epsilon * size, summed), ROUNDING, HALFWAY)
     if off.any():
         where = tuple(np.argwhere(off)[0])
         h, k = float(step[where[:-1]]), np.floor(n[where])
-        check(
-            False,
-            f"times: {times[where[-1]]:.10g} is no multiple of the step {h:.10g}; the nearest are {k * h:.10g} "
-            f"and {(k + 1) * h:.10g}",
-        )
+        time, low, high = _apart(times[where[-1]], k * h, (k + 1) * h)
+        check(False, f"times: {time} is no multiple of the step {h:.10g}; the nearest are {low} and {high}")
     return whole.astype(np.int64)
+
+
+def _apart(*values: float) -> list[str]:
+    """Numbers in as few digits as show that they differ."""
+    texts = [[f"{x:.{digits}g}" for x in values] for digits in range(6, 18)]
+    return next((t for t in texts if len(set(t)) == len(t)), texts[-1])

@@ -52,6 +52,18 @@ def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str,
     return written
 
 
+def refuse_another(folder: Path, call: str) -> None:
+    """Raise FileExistsError if a folder holds another study than that of this call, or files of an unknown one."""
+    files = sorted(f.name for f in folder.glob("study*") if f.suffix.lstrip(".") in FORMATS) if folder.is_dir() else []
+    if files:
+        try:
+            there = str(load(folder).attrs["call"])
+        except (OSError, ValueError, KeyError):
+            there = ""
+        what = f"another study, {there}" if there else f"files of a study that cannot be told: {', '.join(files)}"
+        check(there == call, f"--out {folder}: it holds {what}; give another folder, or --overwrite", FileExistsError)
+
+
 def load(path: Path) -> xr.Dataset:
     """The dataset of a folder, or of a file; a warning if its numbers are not those that were written."""
     import xarray as xr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .plan import CHOICES, PARAMETERS, MsdArguments, Plan
+from .plan import CHOICES, PARAMETERS, Plan
 from .process import WITHIN
 from .table import MATCHED
 
@@ -133,7 +133,7 @@ def fingerprint(ds: xr.Dataset) -> str:
     return h.hexdigest()
 
 
-def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[Any]) -> dict[str, Any]:
+def provenance(plan: Plan, jobs: Sequence[Any]) -> dict[str, Any]:
     """Who computed what, where: versions, machine, hash of each compiled program, and the call."""
     import scipy
     import xarray
@@ -146,7 +146,7 @@ def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}
     return {
-        "call": _call(given, defaults),
+        "call": call(plan),
         "device": device,
         **about,
         "stream": "v1",
@@ -160,14 +160,15 @@ def provenance(given: MsdArguments, defaults: Mapping[str, Any], jobs: Sequence[
     }
 
 
-def _call(given: MsdArguments, defaults: Mapping[str, Any]) -> str:
-    """The call that gives this study, without the arguments that are at their defaults."""
+def call(plan: Plan) -> str:
+    """The call that gives this study, with every argument that decides its numbers: defaults may change."""
+    paths = plan.given.paths if plan.until is not None else plan.paths
+    shown = {**vars(plan.given), "times": plan.times, "paths": paths}
 
     def plain(value: Any) -> Any:
-        return value if value is None or isinstance(value, str) else np.asarray(value).tolist()
+        return value if isinstance(value, str) else np.asarray(value).tolist()
 
-    shown = {k: plain(v) for k, v in vars(given).items()}
-    return "sf.msd(" + ", ".join(f"{k}={shown[k]!r}" for k in defaults if k in shown and shown[k] != defaults[k]) + ")"
+    return "sf.msd(" + ", ".join(f"{k}={plain(x)!r}" for k, x in shown.items() if x is not None) + ")"
 
 
-__all__ = ["CHOICES", "PARAMETERS", "build", "fingerprint", "provenance"]
+__all__ = ["CHOICES", "PARAMETERS", "build", "call", "fingerprint", "provenance"]
