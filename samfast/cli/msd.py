@@ -149,9 +149,9 @@ def _refuse_another(folder: Path, given: dict[str, Any]) -> None:
     """Before the simulation: the results of other parameters stay."""
     from ..study.plan import MsdArguments, planned
     from ..study.saved import refuse_another
-    from ..study.variables import call
+    from ..study.variables import msd_call
 
-    refuse_another(folder, call(planned(MsdArguments(**given))))
+    refuse_another(folder, msd_call(planned(MsdArguments(**given))))
 
 
 def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:

@@ -1,14 +1,22 @@
-"""Comparison: a table of simulated numbers beside exact ones, as an xarray.Dataset that prints itself."""
+"""Comparison: a table of simulated numbers beside exact ones, as an xarray.Dataset that prints, draws and keeps itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .table import Compared
+from . import saved
+from .comparison_figure import draw
+from .table import Compared, diverged
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEM = "comparison"
 
 
 @dataclass(frozen=True, repr=False)
@@ -16,7 +24,8 @@ class Comparison(Compared):
     """Simulated numbers, their standard errors and the exact values, for a grid of settings.
 
     dataset: an xarray.Dataset whose dimensions are the arguments that were given as sequences (and `time`); its variables
-    say by `long_name` what they are. z = (simulated - exact)/se.
+    say by `long_name` what they are. z = (simulated - exact)/se. left_out: paths that had diverged, where se and z are
+    nan. The attributes tell where the numbers come from.
     """
 
     def summary(self) -> str:
@@ -34,11 +43,44 @@ class Comparison(Compared):
 
     def _rows(self) -> Iterator[str]:
         ds = self.dataset
-        varied, shown = [d for d in ds["z"].dims if ds.sizes[d] > 1], str(ds.attrs["shown"]).split()
-        yield "  ".join(f"{name:>11}" for name in (*varied, *shown))
+        columns = (*(d for d in ds["z"].dims if ds.sizes[d] > 1), *str(ds.attrs["shown"]).split())
+        yield "  ".join(f"{name:>11}" for name in columns)
+        for row in self.rows():
+            line = "  ".join(f"{row[name]:>11.5g}" for name in columns)
+            yield f"{line}  {row['note']}" if row["note"] else line
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each setting (and time) with its parameters and numbers; note: a mark where paths diverged, else ''."""
+        ds = self.dataset
         for index in np.ndindex(*(ds.sizes[d] for d in ds["z"].dims)):
-            row = ds.isel(dict(zip(ds["z"].dims, index, strict=True)))
-            yield "  ".join(f"{float(row[name]):>11.5g}" for name in (*varied, *shown))
+            part = ds.isel(dict(zip(ds["z"].dims, index, strict=True)))
+            row = {str(name): float(x) for name, x in (*part.coords.items(), *part.data_vars.items())}
+            out = int(row["left_out"])
+            yield {**row, "note": diverged(ds.attrs["paths"] - out, out)}
+
+    def plot(self, path: Any = None, *, against: str | None = None) -> Figure:
+        """The simulated values with bars of 2 standard errors, the exact ones and other formulas as lines; z below.
+
+        against: the dimension on the axis (default: time, else the longest); each combination of the others is a series.
+        path: .png, .pdf or .svg, written if given. Raises ValueError for a dimension that the dataset does not have.
+        """
+        figure = draw(self.dataset, against)
+        if path is not None:
+            saved.write_figure(figure, Path(path))
+        return figure
+
+    def save(self, folder: Any, *, formats: Iterable[str] = saved.FORMATS) -> list[Path]:
+        """Write comparison.csv (a row per setting and time), .json and .nc (everything) and .png; their paths."""
+        chosen = tuple(formats)
+        figures = {f"{STEM}.png": draw(self.dataset, None)} if "png" in chosen else {}
+        fixed = {c: self.dataset.attrs[c] for c in ("drift", "noise")}
+        rows = ({**fixed, **row} for row in self.rows())
+        return saved.write(Path(folder), STEM, self.dataset, rows, figures, chosen)
+
+    @classmethod
+    def load(cls, path: Any) -> Comparison:
+        """A saved comparison again, exactly: from its folder, its comparison.nc or its comparison.json."""
+        return cls(saved.load(Path(path), STEM))
 
 
 def compared(

@@ -158,7 +158,7 @@ def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: 
 
 
 def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
-    from .variables import build, provenance
+    from .variables import build, msd_call, provenance
 
     seen = [batches.estimate() for batches in work]
     columns = [_columns(todo, model, one) for model, one in zip(todo.models, seen, strict=True)]
@@ -169,7 +169,7 @@ def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
         build(
             todo,
             table,
-            {**about, "paths": max(one.paths for one in seen), **provenance(todo, jobs)},
+            {**about, "paths": max(one.paths for one in seen), **provenance(msd_call(todo), jobs)},
         )
     )
 

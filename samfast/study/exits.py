@@ -67,6 +67,8 @@ def exit_times(
     model = LinearProcess(choice("drift", drift, DRIFTS), choice("noise", noise, NOISES), "em", False)
     integer("paths", paths, 2, "10_000")
     numbers("eigenvalue", np.abs(values["eigenvalue"]), above=0.0, example=-1.0)
+    from .variables import provenance, written_call
+
     known = _theory(model, values)
     steps = float(np.max(known["best"] / model.step(values)))
     check(
@@ -85,8 +87,9 @@ def exit_times(
         executor=executor,
         progress=progress,
     )
-    dt = model.step(values)
-    mean, se = run.mean[..., -1, 0], run.std_error[..., -1, 0]
+    step, dt = dt, model.step(values)
+    mean, left_out = run.mean[..., -1, 0], run.paths - run.count[..., -1]
+    se = np.where(left_out == 0, run.std_error[..., -1, 0], np.nan)  # the survivors are no fair sample
     columns = {
         "time": ("mean exit time, simulated", mean * dt),
         "se": ("standard error of time", se * dt),
@@ -95,15 +98,21 @@ def exit_times(
         "estimate": ("the diffusion's exit time from a wider limit", known["estimate"]),
         "sde": ("exact mean exit time of the diffusion", known["sde"]),
         "steps": ("mean number of steps", mean),
+        "left_out": ("paths that diverged and are left out: where there are any, se and z are nan", left_out),
     }
+    call = {**given, "dt": step, "drift": drift, "noise": noise, "paths": run.paths, "seed": run.seed, "dtype": dtype}
     about = {
         "title": "mean exit time",
+        "value": "time",
+        "curves": "estimate sde",
+        "unit": "length²",
         "shown": "time se exact z estimate sde steps",
         "paths": run.paths,
         "seed": run.seed,
         "drift": drift,
         "noise": noise,
         "dtype": dtype,
+        **provenance(written_call("exit_times", call), [run.job]),
     }
     return compared(values, columns, about)
 

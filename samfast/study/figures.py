@@ -9,7 +9,22 @@ import numpy as np
 from .. import theory
 from ..checks import check, choice
 from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
-from .panels import FINE, MSD, OUTSIDE, aside, bars, follow, formulas, legend, lines, matched, title, whole_steps, z_axis
+from .panels import (
+    FINE,
+    LABELS,
+    MSD,
+    OUTSIDE,
+    aside,
+    bars,
+    follow,
+    formulas,
+    legend,
+    lines,
+    matched,
+    title,
+    whole_steps,
+    z_axis,
+)
 from .plan import PARAMETERS
 from .process import USEFUL
 from .sgd_minus_sam import difference
@@ -21,15 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("time", "difference", *PARAMETERS)
-LABELS = {
-    "eigenvalue": "eigenvalue (1/length²)",
-    "lr": "learning rate (length²)",
-    "rho": "radius rho of SAM (length²)",
-    "momentum": "momentum",
-    "dampening": "dampening",
-    "batch_size": "batch size",
-    "dt": "step dt (length²)",
-}
 LOG = ("lr", "batch_size", "dt")
 
 

@@ -60,25 +60,26 @@ def paired_msd(
     choice("drift", drift, DRIFTS)
     choice("noise", noise, NOISES)
     choice("method", method, ("em", "algorithm"))
-    todo = planned(
-        MsdArguments(
-            eigenvalue=eigenvalue,
-            lr=lr,
-            rho=rho,
-            momentum=momentum,
-            dampening=dampening,
-            batch_size=batch_size,
-            times=times,
-            paths=paths,
-            drift=drift,
-            noise=noise,
-            method=method,
-            dt=dt,
-            kind=kind,
-            seed=seed,
-            dtype=dtype,
-        )
+    from .variables import provenance, written_call
+
+    given = MsdArguments(
+        eigenvalue=eigenvalue,
+        lr=lr,
+        rho=rho,
+        momentum=momentum,
+        dampening=dampening,
+        batch_size=batch_size,
+        times=times,
+        paths=paths,
+        drift=drift,
+        noise=noise,
+        method=method,
+        dt=dt,
+        kind=kind,
+        seed=seed,
+        dtype=dtype,
     )
+    todo = planned(given)
     model, values = todo.models[0], todo.values
     still = {**values, "rho": np.zeros(())}
     both = paired(model.rule(values, kind), model.rule(still, kind))
@@ -97,10 +98,12 @@ def paired_msd(
         progress=progress,
     )
     at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.times))))
-    difference, se, spread, apart = (
+    difference, se, spread, apart, count = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)
-        for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1))
+        for x in (run["difference"], run.std_error[..., 2], run.var[..., 2], run.var[..., :2].sum(-1), run.count)
     )
+    left_out = run.paths - count
+    se, spread = (np.where(left_out == 0, x, np.nan) for x in (se, spread))  # the survivors are no fair sample
     exact = model.difference(todo.with_time, todo.steps)
     with np.errstate(all="ignore"):
         z, gain = (np.where(spread > 0, x, np.nan) for x in ((difference - exact) / se, apart / spread))
@@ -111,9 +114,15 @@ def paired_msd(
         "z": ("(difference - exact)/se", z),
         **_theory(todo, model),
         "gain": ("variance of independent runs / variance of the pairs", gain),
+        "left_out": ("pairs that diverged and are left out: where there are any, se, z and gain are nan", left_out),
     }
+    decided = {k: x for k, x in vars(given).items() if k not in ("until", "theorem", "confidence")}
+    call = {**decided, "times": todo.times, "paths": run.paths, "seed": run.seed}
     about = {
         "title": "MSD of SGD - MSD of SAM on common noise",
+        "value": "difference",
+        "curves": "sde printed",
+        "unit": "length²",
         "shown": "difference se exact z sde printed gain needed",
         "paths": run.paths,
         "seed": run.seed,
@@ -122,6 +131,7 @@ def paired_msd(
         "method": method,
         "kind": kind,
         "dtype": dtype,
+        **provenance(written_call("paired_msd", call), [run.job]),
     }
     return compared(values, columns, about, time=todo.times)
 

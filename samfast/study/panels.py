@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LABELS = {
+    "eigenvalue": "eigenvalue (1/length²)",
+    "lr": "learning rate (length²)",
+    "rho": "radius rho of SAM (length²)",
+    "momentum": "momentum",
+    "dampening": "dampening",
+    "batch_size": "batch size",
+    "limit": "limit of |w| (length)",
+    "dt": "step dt (length²)",
+}
 LEGEND = 24  # more settings than this get no names of their own
 FINE = 300  # points of a curve
 ROW = 0.18  # inches of a row of the legend

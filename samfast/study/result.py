@@ -8,7 +8,6 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import beside
 from ..simulation.schedule import Interrupted
 from . import saved
 from .figures import draw
@@ -134,8 +133,7 @@ class Study(Table):
         """
         figure = draw(self, kind, time)
         if path is not None:
-            ending = Path(path).suffix.lstrip(".") or "png"
-            beside(Path(path), lambda f: figure.savefig(f, format=ending, dpi=150))
+            saved.write_figure(figure, Path(path))
         return figure
 
     def save(

@@ -1,4 +1,4 @@
-"""Studies on disk: written beside and renamed, read back exactly."""
+"""Studies and comparisons on disk: written beside and renamed, read back exactly."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import io
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,39 +21,65 @@ from .table import MATCHED, Table, rows
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
+STEM = "study"
+MARK = {"study": "msd", "comparison": "curves"}  # a variable or attribute that tells one from the other
 FORMATS = ("csv", "json", "nc", "png")
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
 
 def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
-    """Write study.csv, .json, .nc and the pictures; what fails leaves the older file as it was."""
+    """Write study.csv, .json, .nc and the pictures."""
+    _checked(formats)
+    pictures = {(f"{STEM}.png" if kind == "time" else f"{STEM}-{kind}.png"): kind for kind in plots if "png" in formats}
+    figures = {file: draw(study, kind) for file, kind in pictures.items()}  # before anything is written
+    return write(folder, STEM, study.dataset, _rows(study), figures, formats)
+
+
+def write(
+    folder: Path,
+    stem: str,
+    ds: xr.Dataset,
+    rows: Iterable[Mapping[str, Any]],
+    figures: Mapping[str, Figure],
+    formats: tuple[str, ...],
+) -> list[Path]:
+    """Write a dataset as stem.csv (the rows), .json and .nc, and figures; what fails leaves the older file as it was."""
     from .variables import fingerprint
 
-    for kind in formats:
-        choice("formats", kind, FORMATS)
-    pictures = {("study.png" if kind == "time" else f"study-{kind}.png"): kind for kind in plots if "png" in formats}
-    figures = {file: draw(study, kind) for file, kind in pictures.items()}  # before anything is written
-    ds = study.dataset.assign_attrs(numbers=fingerprint(study.dataset))  # which may be a part of what msd gave
+    _checked(formats)
+    ds = ds.assign_attrs(numbers=fingerprint(ds))  # it may be a part of what was computed
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
-        "csv": lambda f: f.write(_csv(study).encode()),
+        "csv": lambda f: f.write(_csv(rows).encode()),
         "json": lambda f: f.write((json.dumps(_plain(ds), indent=1, allow_nan=False) + "\n").encode()),
         "nc": lambda f: f.write(_netcdf(ds)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in (k for k in formats if k in writers):
-        beside(folder / f"study.{kind}", writers[kind])
-        written.append(folder / f"study.{kind}")
+        beside(folder / f"{stem}.{kind}", writers[kind])
+        written.append(folder / f"{stem}.{kind}")
     for file, figure in figures.items():
-        beside(folder / file, partial(figure.savefig, format="png", dpi=150))
+        write_figure(figure, folder / file)
         written.append(folder / file)
     return written
 
 
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a picture in the format of its ending: .png, .pdf or .svg; PNG without one."""
+    ending = path.suffix.lstrip(".") or "png"
+    beside(path, lambda f: figure.savefig(f, format=ending, dpi=150))
+
+
+def _checked(formats: tuple[str, ...]) -> None:
+    for kind in formats:
+        choice("formats", kind, FORMATS)
+
+
 def refuse_another(folder: Path, call: str) -> None:
     """Raise FileExistsError if a folder holds another study than that of this call, or files of an unknown one."""
-    files = sorted(f.name for f in folder.glob("study*") if f.suffix.lstrip(".") in FORMATS) if folder.is_dir() else []
+    files = sorted(f.name for f in folder.glob(f"{STEM}*") if f.suffix.lstrip(".") in FORMATS) if folder.is_dir() else []
     if files:
         try:
             there = str(load(folder).attrs["call"])
@@ -64,7 +89,7 @@ def refuse_another(folder: Path, call: str) -> None:
         check(there == call, f"--out {folder}: it holds {what}; give another folder, or --overwrite", FileExistsError)
 
 
-def load(path: Path) -> xr.Dataset:
+def load(path: Path, stem: str = STEM) -> xr.Dataset:
     """The dataset of a folder, or of a file; a warning if its numbers are not those that were written."""
     import xarray as xr
 
@@ -72,10 +97,10 @@ def load(path: Path) -> xr.Dataset:
 
     file = path
     if path.is_dir():
-        there = [path / f"study.{kind}" for kind in ("nc", "json") if (path / f"study.{kind}").exists()]
+        there = [path / f"{stem}.{kind}" for kind in ("nc", "json") if (path / f"{stem}.{kind}").exists()]
         check(
             bool(there),
-            f"path={str(path)!r}: this folder has no study.nc and no study.json; give a folder that Study.save wrote",
+            f"path={str(path)!r}: this folder has no {stem}.nc and no {stem}.json; give a folder that save wrote",
             FileNotFoundError,
         )
         file = there[0]
@@ -84,10 +109,10 @@ def load(path: Path) -> xr.Dataset:
         ds = xr.load_dataset(file, engine="h5netcdf") if file.suffix == ".nc" else _from_json(file)
         ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
         changed = ds.attrs["numbers"] != fingerprint(ds)
+        check({"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ValueError(
-            f"path={str(path)!r}: {file} is not a saved study ({' '.join(str(error).split())}); give a folder "
-            "that Study.save wrote"
+            f"path={str(path)!r}: {file} is not a saved {stem} ({' '.join(str(error).split())}); give a folder that save wrote"
         ) from None
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
@@ -111,16 +136,23 @@ def _netcdf(ds: xr.Dataset) -> bytes:
         return file.read_bytes()
 
 
-def _csv(study: Table) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+def _rows(study: Table) -> Iterator[dict[str, Any]]:
+    """The lines of study.csv."""
     names = [p for p in (*CHOICES, *PARAMETERS) if p != "dt" or "dt" in study.dataset.coords]
     columns = [c for c in COLUMNS if c not in MATCHED or c in study.dataset]
-    writer.writerow([*names, *columns, "n_diverged"])
     for setting, part in study.settings():
         for row in rows(part):
-            cells = [*(setting[p] for p in names), *(row[c] for c in columns), int(part["n_diverged"])]
-            writer.writerow([c if isinstance(c, str) else repr(c) for c in cells])
+            fixed = {p: setting[p] for p in names}
+            yield {**fixed, **{c: row[c] for c in columns}, "n_diverged": int(part["n_diverged"])}
+
+
+def _csv(lines: Iterable[Mapping[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for i, line in enumerate(lines):
+        if i == 0:
+            writer.writerow(line)
+        writer.writerow([c if isinstance(c, str) else repr(c) for c in line.values()])
     return out.getvalue()
 
 

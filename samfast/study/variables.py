@@ -133,7 +133,7 @@ def fingerprint(ds: xr.Dataset) -> str:
     return h.hexdigest()
 
 
-def provenance(plan: Plan, jobs: Sequence[Any]) -> dict[str, Any]:
+def provenance(call: str, jobs: Sequence[Any]) -> dict[str, Any]:
     """Who computed what, where: versions, machine, hash of each compiled program, and the call."""
     import scipy
     import xarray
@@ -146,7 +146,7 @@ def provenance(plan: Plan, jobs: Sequence[Any]) -> dict[str, Any]:
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}
     return {
-        "call": call(plan),
+        "call": call,
         "device": device,
         **about,
         "stream": "v1",
@@ -160,15 +160,19 @@ def provenance(plan: Plan, jobs: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def call(plan: Plan) -> str:
-    """The call that gives this study, with every argument that decides its numbers: defaults may change."""
+def msd_call(plan: Plan) -> str:
+    """The call of msd that gives this study."""
     paths = plan.given.paths if plan.until is not None else plan.paths
-    shown = {**vars(plan.given), "times": plan.times, "paths": paths}
+    return written_call("msd", {**vars(plan.given), "times": plan.times, "paths": paths})
+
+
+def written_call(function: str, given: Mapping[str, Any]) -> str:
+    """A call with every argument that decides its numbers, defaults too, since they may change; None is left out."""
 
     def plain(value: Any) -> Any:
         return value if isinstance(value, str) else np.asarray(value).tolist()
 
-    return "sf.msd(" + ", ".join(f"{k}={plain(x)!r}" for k, x in shown.items() if x is not None) + ")"
+    return f"sf.{function}(" + ", ".join(f"{k}={plain(x)!r}" for k, x in given.items() if x is not None) + ")"
 
 
-__all__ = ["CHOICES", "PARAMETERS", "build", "call", "fingerprint", "provenance"]
+__all__ = ["CHOICES", "PARAMETERS", "build", "fingerprint", "msd_call", "provenance", "written_call"]
