@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKS = "osD^vPX"
 GREY = "#666666"
+FARTHEST = 1e4  # a ratio beyond it, or below its inverse, only flattens the others
 PALE = 0.72  # share of light grey in the colour of a theorem outside its range
 STYLE = {
     "font.size": 10,
@@ -69,14 +70,14 @@ def log_axes(axes: Axes, t: np.ndarray, y: np.ndarray) -> None:
 
 
 def around_one(axes: Axes, ratio: np.ndarray) -> None:
-    """An axis of ratios: linear near 1, logarithmic beyond."""
+    """An axis of ratios: linear near 1, logarithmic beyond; what is off by more than FARTHEST has no place on it."""
     axes.axhline(1, color=GREY, linewidth=0.8)
     seen = ratio[np.isfinite(ratio)]
     off = float(np.max(np.abs(seen - 1), initial=0.0))
     if off < 0.5:
         axes.set_ylim(1 - max(0.01, 1.4 * off), 1 + max(0.01, 1.4 * off))
         return
-    low, high = min(0.6, float(seen.min()) / 1.6), max(1.6, float(seen.max()) * 1.6)
+    low, high = min(0.6, max(float(seen.min()), 1 / FARTHEST) / 1.6), max(1.6, min(float(seen.max()), FARTHEST) * 1.6)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     if high / low < 50:

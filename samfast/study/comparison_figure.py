@@ -43,7 +43,7 @@ def draw(ds: xr.Dataset, against: str | None) -> Figure:
             _one(top, z, part, along, label, look, aside(i, len(parts)) if log else 1.0)
         z_axis(z, worst(ds))
         z.set_xlabel(TIME if along == "time" else LABELS.get(along, along))
-        _title(top, ds, dims)
+        _title(top, ds)
         meaning: dict[str, Any] = {"exact; bars of 2 standard errors": {"linestyle": "-", "color": GREY}}
         meaning |= {
             str(ds[k].attrs["long_name"]): {"linestyle": s, "color": GREY} for k, s in _curves(ds) if np.isfinite(ds[k]).any()
@@ -63,7 +63,7 @@ def _series(ds: xr.Dataset, along: str) -> Iterator[tuple[str, xr.Dataset]]:
     others = [d for d in ds["z"].dims if d != along]
     for index in np.ndindex(*(ds.sizes[d] for d in others)):
         part = ds.isel(dict(zip(others, index, strict=True)))
-        yield ", ".join(f"{d} {number(part[d])}".replace("_", " ") for d in others) or "simulated", part
+        yield ", ".join(f"{d} {number(part[d])}".replace("_", " ") for d in others if ds.sizes[d] > 1) or "simulated", part
 
 
 def _one(top: Axes, z: Axes, part: xr.Dataset, along: str, label: str, look: dict[str, Any], shift: float) -> None:
@@ -104,13 +104,10 @@ def _scales(top: Axes, ds: xr.Dataset, along: str) -> bool:
     return log
 
 
-def _title(top: Axes, ds: xr.Dataset, dims: list[str]) -> None:
+def _title(top: Axes, ds: xr.Dataset) -> None:
     a = ds.attrs
-    fixed = [
-        f"{k} {number(x)}".replace("_", " ")
-        for k, x in ds.coords.items()
-        if str(k) not in dims and (float(x) or k not in HIDDEN)
-    ]
+    alone = {str(k): float(x.values.flat[0]) for k, x in ds.coords.items() if x.size == 1}
+    fixed = [f"{k} {number(x)}".replace("_", " ") for k, x in alone.items() if x or k not in HIDDEN]
     below = wrap(", ".join([*fixed, f"{a['paths']:,} paths", f"{a['drift']} drift", f"{a['noise']} noise"]), WIDE)
     headline = str(a["title"]).replace(" - ", " \N{MINUS SIGN} ")
     top.set_title(headline[0].upper() + headline[1:], loc="left", fontsize=14, fontweight="bold", pad=10 + 14 * len(below))

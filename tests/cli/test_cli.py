@@ -1,5 +1,6 @@
 """The command line: what it prints, writes and returns."""
 
+import os
 import re
 import signal
 import subprocess
@@ -14,10 +15,9 @@ from samfast.cli import cache
 from samfast.cli import msd as msd_module
 from samfast.cli.main import main
 from samfast.study import displacement
-from samfast.study.plan import METHODS, MsdArguments, planned
+from samfast.study.plan import MsdArguments, planned
 
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
-DEFAULTS = dict(displacement.msd.__kwdefaults__)
 SMALL = ["msd", "--paths", "500", "--times", "0.01,0.1", "--lr", "1e-2"]
 
 
@@ -28,8 +28,7 @@ def in_a_fresh_folder(tmp_path, monkeypatch):
 
 def plan(**given):
     """The checked call of msd with these arguments, nothing computed."""
-    names = MsdArguments.__dataclass_fields__
-    return planned(MsdArguments(**{k: v for k, v in {**DEFAULTS, **given}.items() if k in names}), (*METHODS, "exact"))
+    return planned(MsdArguments(**{k: v for k, v in given.items() if k != "device"}))
 
 
 def one_line(text):
@@ -54,7 +53,7 @@ def test_msd_alone_is_the_study_of_the_readme(monkeypatch, capsys):
     asked, msd = [], displacement.msd
     monkeypatch.setattr("samfast.study.displacement.msd", lambda **k: asked.append(k) or msd(**{**k, "paths": 50}))
     assert main(["msd", "--save-format", "nc"]) == 0
-    assert asked == [{"lr": 1e-3, "rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
+    assert asked == [{"rho": [0.0, 0.5], "momentum": [0.0, 0.9]}]
     ds = sf.Study.load("samfast-msd").dataset
     assert int(ds["steps"].max()) == 1000 and displacement.msd.__code__ is not msd.__code__
     assert plan(**asked[0]).paths == 10**6
@@ -69,7 +68,7 @@ def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
         "msd --eigenvalue -1,-2 --eigenvalue 3 --rho 0 --momentum 0.5 --lr .1 --batch-size 32,64 --dampening 0.1,0.2 "
         "--times 0.1 --paths 1e2 --drift chain --noise same,unit --method algorithm --dt 0.1 --kind sign --seed 7 "
         "--dtype float64 --device cpu --confidence 0.9 --threads 1 --progress --out here/there --until 0.01 "
-        "--theorem printed --save-format nc,png --plot batch_size --plot time"
+        "--theorem printed --save-format nc,png --plot batch_size --plot time --overwrite"
     )
     assert main(words.split()) == 0
     (given,) = asked
@@ -98,6 +97,50 @@ def test_every_option_reaches_the_study(monkeypatch, capsys, tmp_path):
     assert set(given) | {"executor", "progress"} == set(msd.__kwdefaults__)
     written = sorted(p.name for p in (tmp_path / "here/there").iterdir())
     assert written == ["study-batch_size.png", "study.nc", "study.png"]
+
+
+def test_a_batch_size_may_be_a_fraction(monkeypatch):
+    """1.5 reaches the study as it is, whole ones as integers."""
+    asked = []
+    monkeypatch.setattr("samfast.study.displacement.msd", lambda **k: asked.append(k) or sf.Study.load("nowhere"))
+    assert main("msd --batch-size 1.5".split()) == main("msd --batch-size 16,2.5".split()) == 2
+    assert [k["batch_size"] for k in asked] == [1.5, [16, 2.5]]
+
+
+def test_until_that_is_not_reached_has_a_status(capsys):
+    """3, and a line of its own under the verdict."""
+    assert main([*SMALL, "--until", "0.001", "--rho", "0", "--momentum", "0", "--save-format", "csv"]) == 3
+    out = capsys.readouterr().out.splitlines()
+    (at,) = (i for i, line in enumerate(out) if line.startswith("UNTIL NOT REACHED: the largest se/MSD is 0.0"))
+    assert "values agree (500 paths" in out[at - 1]
+    assert main([*SMALL, "--until", "0.2", "--rho", "0", "--momentum", "0", "--save-format", "csv"]) == 0
+
+
+def test_results_of_other_parameters_stay(capsys, tmp_path):
+    """Found out before anything is simulated; --overwrite says that one means it."""
+    here = [*SMALL, "--rho", "0", "--momentum", "0", "--out", "a", "--save-format", "csv,nc"]
+    assert main(here) == 0
+    before = (tmp_path / "a/study.csv").read_bytes()
+    assert main(here) == 0  # the same study again
+    capsys.readouterr()
+    assert main([*here, "--seed", "1"]) == 2
+    message = one_line(capsys.readouterr().err)
+    assert "--out a: it holds another study, sf.msd(eigenvalue=-1.0, lr=0.01, rho=0.0," in message
+    assert message.endswith("give another folder, or --overwrite\n")
+    assert (tmp_path / "a/study.csv").read_bytes() == before
+    assert main([*here, "--seed", "1", "--overwrite"]) == 0 and (tmp_path / "a/study.csv").read_bytes() != before
+    assert main([*here[:-3], "b", "--save-format", "csv"]) == 0
+    assert main(["show", "a", "--plot", "time", "--out", "b"]) == 2  # nor do pictures of one go among files of another
+    assert main(["show", "a", "--plot", "time", "--out", "b", "--overwrite"]) == 0
+
+
+def test_the_same_in_python_names_every_parameter(capsys):
+    assert main([*SMALL, "--rho", "0", "--momentum", "0", "--save-format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "the same in Python: sf.msd(eigenvalue=-1.0, lr=0.01, rho=0.0, momentum=0.0, dampening=0.0, batch_size=64, "
+        "times=[0.01, 0.1], paths=500, drift='plain', noise='unit', method='em', theorem='both', kind='normal', seed=0, "
+        "dtype='mixed', confidence=0.95)"
+    )
 
 
 def test_show_prints_a_saved_study_and_draws(capsys, tmp_path):
@@ -264,6 +307,16 @@ def test_cache_commands(monkeypatch, capsys, tmp_path):
     (tmp_path / "cache" / f"samfast_cpu_{'0' * 24}.py").write_text("x" * 1000)
     (tmp_path / "cache" / "other.txt").write_text("")
     assert main(["cache", "list"]) == 0 and "1.0 kB" in capsys.readouterr().out
+    large = tmp_path / "cache" / f"samfast_cpu_{'1' * 24}.py"
+    large.write_bytes(b"x" * 2_000_000)
+    assert main(["cache", "list"]) == 0
+    out = capsys.readouterr().out
+    assert f"2 programs, 2.0 MB in {tmp_path / 'cache'}" in out
+    week = time.time() - 7 * 86400
+    os.utime(large, (week, week))
+    assert main(["cache", "prune", "--max-age-days", "8"]) == 0 and "removed 0 programs" in capsys.readouterr().out
+    assert main(["cache", "prune", "--max-age-days", "5"]) == 0
+    assert "removed 1 programs, 2.0 MB; 1 left" in capsys.readouterr().out and not large.exists()
     assert main(["cache", "prune"]) == 0 and "removed 0 programs, 0.0 MB; 1 left" in capsys.readouterr().out
     assert main(["cache", "prune", "--max-bytes", "10"]) == 0 and "removed 1 programs" in capsys.readouterr().out
     assert main(["cache", "clear"]) == 0 and "removed 0 programs" in capsys.readouterr().out
@@ -271,11 +324,24 @@ def test_cache_commands(monkeypatch, capsys, tmp_path):
 
 
 def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
-    runs, simulate = [], displacement.simulate
+    """Of each method; the seconds that it prints are those of the study."""
+    runs, seconds, simulate, msd = [], [], displacement.simulate, displacement.msd
+
+    def timed(**given):
+        study = msd(**given)
+        seconds.append(study.dataset.attrs["wall_seconds"])
+        return study
+
     monkeypatch.setattr("samfast.study.displacement.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
-    monkeypatch.setattr("samfast.cli.cache.CHOICES", {**cache.CHOICES, "method": (("em",), "")})
+    monkeypatch.setattr("samfast.study.displacement.msd", timed)
+    monkeypatch.setattr("samfast.cli.cache.CHOICES", {**cache.CHOICES, "method": (("em", "algorithm"), "")})
     assert main(["cache", "warm"]) == 0
-    assert "em, grid" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("  ")[0].strip() for line in lines] == [
+        f"{method}, {what}" for method in ("em", "algorithm") for what in ("grid", "one setting", "one setting, momentum")
+    ]
+    assert [line.split()[-2:] for line in lines] == [[f"{s:.1f}", "s"] for s in seconds]
     warmed = {run.job.program.text for run in runs}
-    main([*SMALL, "--save-format", "csv"])
-    assert runs[-1].job.program.text in warmed
+    for method in ("em", "algorithm"):
+        main([*SMALL, "--method", method, "--save-format", "csv"])
+        assert runs[-1].job.program.text in warmed

@@ -4,13 +4,17 @@ Of 1000 bands of level 95 % the number that covers is binomial with a standard d
 99.8 % of all seeds (the seeds here are fixed). A band too narrow or too wide by 15 % is found in nine of ten cases.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tolerance import relative
 
 import samfast as sf
 from samfast import theory
-from samfast.study.pairs import paired_msd
+
+msd = partial(sf.msd, lr=0.01)
+paired_msd = partial(sf.paired_msd, lr=0.01)
 
 STUDIES, LEVEL = 1000, 0.95
 LOW, HIGH = 0.929, 0.971
@@ -66,7 +70,7 @@ def test_bands_that_do_not_cover_are_found():
 def test_the_bands_of_a_thousand_studies(options):
     """The column ci of 1000 calls of msd."""
     bands = [
-        sf.msd(rho=RHO, lr=LR, batch_size=BATCH, times=[0.1, 1.0, 5.0], paths=20, seed=seed, **options).dataset
+        msd(rho=RHO, lr=LR, batch_size=BATCH, times=[0.1, 1.0, 5.0], paths=20, seed=seed, **options).dataset
         for seed in range(STUDIES)
     ]
     share = np.mean([(b["ci"][:, 0] < b["exact"]) & (b["exact"] < b["ci"][:, 1]) for b in bands], 0)
@@ -106,14 +110,14 @@ def same(a, b):
 @pytest.mark.parametrize("dimension", list(GRID))
 def test_a_sweep_in_pieces_is_the_whole(dimension):
     """Cut along any dimension into unequal pieces, each a study of its own, at another number of threads' shards."""
-    whole = sf.msd(**GRID, times=[0.05, 0.5], paths=3000, seed=2).dataset
+    whole = msd(**GRID, times=[0.05, 0.5], paths=3000, seed=2).dataset
     cut = 1 if dimension != "momentum" else 2  # the momentum 0 alone is another program
     for piece in (GRID[dimension][:cut], GRID[dimension][cut:]):
-        part = sf.msd(**{**GRID, dimension: piece}, times=[0.05, 0.5], paths=3000, seed=2).dataset
+        part = msd(**{**GRID, dimension: piece}, times=[0.05, 0.5], paths=3000, seed=2).dataset
         same(part, whole.sel({dimension: piece}))
 
 
 def test_times_in_pieces_are_the_whole():
     """More recorded times do not change what is seen at the others."""
-    whole = sf.msd(**GRID, times=[0.05, 0.2, 0.5], paths=1000, seed=2).dataset
-    same(sf.msd(**GRID, times=[0.05, 0.5], paths=1000, seed=2).dataset, whole.sel(time=[0.05, 0.5]))
+    whole = msd(**GRID, times=[0.05, 0.2, 0.5], paths=1000, seed=2).dataset
+    same(msd(**GRID, times=[0.05, 0.5], paths=1000, seed=2).dataset, whole.sel(time=[0.05, 0.5]))

@@ -1,6 +1,7 @@
 """Study.difference, Corollary 1: the simulated difference meets the exact one within its paired standard error."""
 
 import itertools
+from functools import partial
 
 import mpmath as mp
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study import process, sgd_minus_sam
+from samfast.study import exact_sampling, process, sgd_minus_sam
+
+msd = partial(sf.msd, lr=0.01)
 
 TIMES = [0.05, 0.2, 0.5, 1.0]
 GRID = {"rho": [0.0, 0.3, 1.4], "times": TIMES, "paths": 20_000}
@@ -28,7 +31,7 @@ GRID = {"rho": [0.0, 0.3, 1.4], "times": TIMES, "paths": 20_000}
 )
 def test_the_simulated_difference_meets_the_exact_one(options):
     """|z| < 5 with the paired error, which is below 2 % of the difference."""
-    d = sf.msd(**GRID, **options, seed=3).difference()
+    d = msd(**GRID, **options, seed=3).difference()
     z = d["z"].values[np.isfinite(d["z"].values)]
     assert z.size >= 8 and np.abs(z).max() < 5
     assert float((d["se"] / np.abs(d["exact"])).where(d["exact"] != 0).median()) < 0.02
@@ -55,6 +58,27 @@ def test_the_error_is_that_of_pairs(options):
     """X^2 - Y^2 is a difference of two chi-squares, of kurtosis at most 15: the measured value has a relative standard
     deviation of at most sqrt(14/4/20000) = 1.3 %; five of them."""
     np.testing.assert_allclose(spreads(**options), 1, atol=0.066)
+
+
+@pytest.mark.parametrize("rho", [0.3, 1e-3])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_the_error_of_pairs_that_jump(momentum, rho):
+    """Method "exact": 20,000 pairs drawn here on the same numbers, by the transition and the root of each; as above."""
+    v = {"eigenvalue": -1.0, "lr": 0.01, "rho": rho, "momentum": momentum, "dampening": 0.0, "batch_size": 64.0}
+    v = {k: np.array(x) for k, x in v.items()}
+    model, times = process.LinearProcess("plain", "unit", "exact", momentum > 0), np.array([0.2, 1.0])
+    laws = [exact_sampling.transitions(model, {**v, "rho": r}, times, law="sde") for r in (np.array(0.0), v["rho"])]
+    normals = np.random.default_rng(5).normal(size=(len(times), laws[0][0].shape[-1], 20_000))
+    squares = []
+    for a, s in laws:
+        state = np.zeros(normals.shape[1:])
+        for i in range(len(times)):
+            state = a[i] @ state + exact_sampling.root(s)[i] @ normals[i]
+            squares.append(state[0] ** 2)
+    measured = (np.array(squares[:2]) - np.array(squares[2:])).std(-1)
+    np.testing.assert_allclose(
+        measured / sgd_minus_sam.spread(model, {k: x.reshape(1) for k, x in v.items()}, times), 1, atol=0.066
+    )
 
 
 def test_a_wrong_error_is_noticed(monkeypatch):
@@ -144,7 +168,7 @@ def test_a_small_difference_keeps_its_digits(method, noise):
 
 
 def test_the_study_shows_those_digits():
-    study = sf.msd(rho=[0.0, 1e-9], times=[0.5, 1.0], lr=0.01, momentum=[0.0, 0.5], paths=50, method="exact")
+    study = msd(rho=[0.0, 1e-9], times=[0.5, 1.0], lr=0.01, momentum=[0.0, 0.5], paths=50, method="exact")
     out = study.difference()["exact"].sel(rho=1e-9)
     want = theory.corollary1_exact([0.5, 1.0], eigenvalue=-1.0, lr=0.01, rho=1e-9, batch_size=64, drift="plain")
     np.testing.assert_allclose(out.sel(momentum=0.0), want, rtol=1e-13)
@@ -167,14 +191,14 @@ def test_paired_variance_of_the_theory():
 
 
 def test_common_noise_resolves_what_independent_noise_does_not():
-    d = sf.msd(rho=[0.0, 0.001], times=[0.02, 0.1], lr=1e-3, paths=2000)
+    d = msd(rho=[0.0, 0.001], times=[0.02, 0.1], lr=1e-3, paths=2000)
     apart = np.sqrt((d.dataset["se"] ** 2).sum("rho"))
     out = d.difference().isel(rho=0)
     assert (np.abs(out["difference"]) > 10 * out["se"]).all() and (np.abs(out["difference"]) < 0.01 * apart).all()
 
 
 def test_the_printed_term_and_its_range():
-    study = sf.msd(rho=[0.0, 0.01], momentum=[0.0, 0.5], lr=1e-4, times=[0.01, 1.0], drift=["plain", "chain"], paths=50)
+    study = msd(rho=[0.0, 0.01], momentum=[0.0, 0.5], lr=1e-4, times=[0.01, 1.0], drift=["plain", "chain"], paths=50)
     d = study.difference()
     want = theory.corollary1([0.01, 1.0], eigenvalue=-1.0, lr=1e-4, rho=0.01, batch_size=64)
     for drift in ("plain", "chain"):
@@ -188,7 +212,7 @@ def test_the_printed_term_and_its_range():
 
 def test_the_sign_reverses_beyond_two():
     """chain: SAM is the faster one for rho |eigenvalue| > 2."""
-    study = sf.msd(rho=[0.0, 1.0, 2.5], drift="chain", times=[0.5], paths=2000)
+    study = msd(rho=[0.0, 1.0, 2.5], drift="chain", times=[0.5], paths=2000)
     assert np.sign(study.difference()["difference"]).values.ravel().tolist() == [1, -1]
     assert any("SAM spreads faster than SGD" in x for x in study.discrepancies)
 
@@ -196,4 +220,4 @@ def test_the_sign_reverses_beyond_two():
 @pytest.mark.parametrize("rho", [0.0, 0.5, [0.1, 0.5], [0.0]])
 def test_both_are_needed(rho):
     with pytest.raises(ValueError, match=r"rho=.*needs both; give msd a list with 0"):
-        sf.msd(rho=rho, times=[0.1], paths=10).difference()
+        msd(rho=rho, times=[0.1], paths=10).difference()

@@ -4,14 +4,18 @@ Every score is about a standard normal; |z| < 5 over some 60 of them, a false al
 and a relative deviation of 0.5 to 1 a mean wrong by 5 % (6 standard deviations or more) is found.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tolerance import relative
 
 import samfast as sf
 from samfast import theory
-from samfast.study.exits import _left, _theory, exit_times, held
+from samfast.study.exits import _left, _theory, held
 from samfast.study.process import LinearProcess
+
+exit_times = partial(sf.exit_times, lr=0.01)
 
 PATHS = 2**14
 # kappa = -1, -0.5, 0, 0.2: free of the saddle, damped, free diffusion, trapped

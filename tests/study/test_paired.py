@@ -4,6 +4,7 @@ Every score is about a standard normal; |z| < 5 over some 150 of them, a false a
 """
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ import samfast as sf
 from samfast import theory
 from samfast.simulation.prepare import prepared_job
 from samfast.simulation.run import complete
-from samfast.study.pairs import paired_msd
 from samfast.study.process import LinearProcess
+
+paired_msd = partial(sf.paired_msd, lr=0.01)
 
 LIGHT = {"first": sf.noisy(sf.gd(lr=0.05), sigma=0.3), "second": sf.noisy(sf.sam(lr=0.04, rho=0.1), sigma=0.3)}
 HEAVY = {

@@ -2,15 +2,22 @@
 
 import csv
 import json
+import os
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import samfast as sf
+from samfast.study import saved
 from samfast.study.plan import PARAMETERS
 from samfast.study.saved import COLUMNS, FORMATS
+from samfast.study.table import MATCHED
 from samfast.study.variables import fingerprint
+
+msd = partial(sf.msd, lr=0.01)
 
 GRID = {"rho": [0.0, 0.3], "momentum": [0.0, 0.6], "drift": ["plain", "chain"]}
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
@@ -18,7 +25,7 @@ FILES = ["study.csv", "study.json", "study.nc", "study.png"]
 
 @pytest.fixture(scope="module")
 def grid():
-    return sf.msd(**GRID, times=[0.1, 0.5], paths=1000, seed=2**64 - 1)
+    return msd(**GRID, times=[0.1, 0.5], paths=1000, seed=2**64 - 1)
 
 
 def test_saved_files_read_equal(grid, tmp_path):
@@ -50,11 +57,52 @@ def test_the_table_as_csv(grid, tmp_path):
         rows = list(csv.DictReader(f))
     assert len(rows) == grid.dataset["msd"].size
     assert list(rows[0]) == ["drift", "noise", *(p for p in PARAMETERS if p != "dt"), *COLUMNS, "n_diverged"]
+    assert set(MATCHED) < set(rows[0])
     for row in (rows[0], rows[-1]):
         at = {p: row[p] if p == "drift" else float(row[p]) for p in (*GRID, "time")}
-        for column in ("msd", "exact", "z", "theorem"):
+        for column in ("msd", "exact", "z", "theorem", "matched_theorem", "matched_ratio"):
             assert float(row[column]) == float(grid.dataset[column].sel(at))
         assert float(row["high"]) == float(grid.dataset["ci"].sel({**at, "bound": "high"}))
+
+
+def test_a_study_with_one_formula_has_its_columns_only(tmp_path):
+    one = msd(rho=0.3, times=[0.1], paths=50, theorem="published")
+    one.save(tmp_path, formats=["csv"])
+    assert "matched" not in (tmp_path / "study.csv").read_text()
+
+
+@pytest.mark.parametrize("ending, first", [(".pdf", b"%PDF"), (".png", b"\x89PNG"), (".svg", b"<?xml"), ("", b"\x89PNG")])
+def test_a_picture_is_what_its_ending_says(grid, tmp_path, ending, first):
+    grid.plot(tmp_path / f"a{ending}")
+    found = (tmp_path / f"a{ending}").read_bytes()
+    assert found.startswith(first) and (ending != ".svg" or b"<svg" in found)
+
+
+def test_files_may_be_read_by_others_and_are_renamed_into_place(grid, tmp_path, monkeypatch):
+    """Mode 644 under the usual umask; each file appears by one rename, whole."""
+    renamed, replace = [], os.replace
+    monkeypatch.setattr("samfast.atomic.os.replace", lambda a, b: renamed.append(Path(b).name) or replace(a, b))
+    before = os.umask(0o022)
+    try:
+        paths = grid.save(tmp_path)
+    finally:
+        os.umask(before)
+    assert renamed == [p.name for p in paths] == FILES
+    assert {p.stat().st_mode & 0o777 for p in paths} == {0o644}
+
+
+def test_another_study_is_not_overwritten(grid, tmp_path):
+    """By the command: the same call may be written again, another one is refused, as are files that nobody can tell."""
+    call = grid.dataset.attrs["call"]
+    saved.refuse_another(tmp_path / "none", call)
+    saved.refuse_another(tmp_path, call)
+    grid.save(tmp_path, formats=["csv", "json"])
+    saved.refuse_another(tmp_path, call)
+    with pytest.raises(FileExistsError, match=r"it holds another study, sf.msd\(.*; give another folder, or --overwrite"):
+        saved.refuse_another(tmp_path, call.replace("paths=1000", "paths=1001"))
+    (tmp_path / "study.json").unlink()
+    with pytest.raises(FileExistsError, match=r"it holds files of a study that cannot be told: study.csv"):
+        saved.refuse_another(tmp_path, call)
 
 
 def test_nan_and_inf_survive_saving(grid, tmp_path):
@@ -126,12 +174,12 @@ PATHS = 50  # the programs of larger studies: few paths would be other ones
 
 
 def said(**options):
-    return " | ".join(sf.msd(paths=PATHS, **{"times": [0.1, 1.0], **options}).discrepancies)
+    return " | ".join(msd(paths=PATHS, **{"times": [0.1, 1.0], **options}).discrepancies)
 
 
 def test_nothing_is_said_where_all_agrees():
     """SGD without momentum: Theorem 2 is right."""
-    assert said() == "" and "Beside the text" not in str(sf.msd(paths=PATHS, times=[0.1]))
+    assert said() == "" and "Beside the text" not in str(msd(paths=PATHS, times=[0.1]))
 
 
 def test_the_notes_of_each_statement():
@@ -149,7 +197,7 @@ def test_the_notes_of_each_statement():
     heavy = said(momentum=[0.0, 0.9])
     for part in (
         "prints C2 = lr/t where t/lr is meant",
-        "also corrected, is an approximation",
+        "also corrected and with the drift that was simulated, is an approximation",
         "C3 and C4 are negative",
         "at momentum 0 is not Theorem 2",
         "not proportional to 1/(1 - momentum)",
@@ -168,7 +216,7 @@ def test_the_notes_of_each_statement():
 
 def test_the_numbers_of_the_notes():
     """The factor of C2, and that of 1/(1 - momentum), by hand."""
-    study = sf.msd(paths=PATHS, momentum=[0.0, 0.9], times=[0.1])
+    study = msd(paths=PATHS, momentum=[0.0, 0.9], times=[0.1])
     t3 = {
         p: float(sf.theory.theorem3(0.1, eigenvalue=-1.0, lr=0.01, momentum=0.9, batch_size=64, as_printed=p))
         for p in (False, True)
