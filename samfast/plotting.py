@@ -26,7 +26,7 @@ STYLE = {
     "legend.frameon": False,
     "figure.facecolor": "white",
 }
-TIME = "time t = learning rate \N{MULTIPLICATION SIGN} updates  (length²)"
+TIME = "time t = learning rate \N{MULTIPLICATION SIGN} updates"
 
 
 def colour(i: int, many: int) -> Any:

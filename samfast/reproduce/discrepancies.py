@@ -138,11 +138,15 @@ def _k13(axes: Axes, e: Entry) -> None:
 
 def _k14(axes: Axes, e: Entry) -> None:
     size, msd, loss = (np.asarray(e.numbers[k]) for k in ("batch_size", "msd", "toy_loss"))
-    axes.plot(size, msd / msd[0], "o-", color=draw.BLUE, markerfacecolor="white", label="MSD at a saddle / MSD for B = 1")
-    axes.plot(
-        size, (2.5 - loss) / 0.25, "s--", color=draw.RED, markerfacecolor="white", label="toy network: (2.5 - mean loss)/0.25"
-    )
-    axes.set(title="K14  batch size", xlabel="batch size", ylabel="ratio", ylim=(0, 1.3))
+    axes.plot(size, msd, "o-", color=draw.BLUE, markerfacecolor="white", label="MSD at a saddle (left)")
+    other = axes.twinx()  # two quantities of two problems: an axis for each
+    other.plot(size, loss, "s--", color=draw.RED, markerfacecolor="white")
+    axes.plot([], [], "s--", color=draw.RED, markerfacecolor="white", label="loss of the toy network (right)")
+    other.set_ylabel("mean loss, 2.5 on the ridge", color=draw.RED)
+    other.set_ylim(2.24, 2.56)
+    other.grid(False)
+    axes.set(title="K14  batch size", xlabel="batch size", ylim=(msd[-1] / 2, 4 * msd[0]), yscale="log")
+    axes.set_ylabel("mean squared displacement (length²)", color=draw.BLUE)
     axes.set_xscale("log", base=2)
     axes.set_xticks(size, [str(x) for x in size])
 

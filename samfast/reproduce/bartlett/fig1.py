@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EIGENVALUES, LR, RHO, START = (1.0, 0.5), 0.2, 1.0, (2.0, 2.0)
+CAPTION = (
+    "As published: curvatures 1 and 1/2, learning rate 1/5, normalised rho 1, 30 updates from (2, 2). Contours: the loss, each "
+    "twice the next."
+)
 STEPS, LONG = 30, 400  # updates of the figure, and until the two-cycle is reached to rounding
 
 
@@ -69,7 +73,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 @draw.styled
 def _picture(w: np.ndarray, amplitude: float) -> Figure:
-    figure, ((whole, close, time),) = draw.panels(1, 3, (12.6, 4.2))
+    figure, ((whole, close, time),) = draw.panels(1, 3, (12.6, 4.7), CAPTION)
     loss, cycle = quadratic(EIGENVALUES), [(-amplitude, 0), (amplitude, 0)]
     whole.set_title("path from (2, 2)")
     close.set_title("beside the minimum")

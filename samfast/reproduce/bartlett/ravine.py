@@ -95,7 +95,12 @@ def columns(d: Drift) -> dict[str, np.ndarray]:
 @draw.styled
 def picture(d: Drift, box: list[tuple[float, float]], radii: np.ndarray, ends: np.ndarray) -> Figure:
     """The paths on the loss, the height y over time, and the height reached against the radius."""
-    figure, ((plane, time, radius),) = draw.panels(1, 3, (13.2, 4.3), width_ratios=[1.25, 1, 1])
+    x, y = d.sam[0]
+    caption = (
+        f"As published: l = x²/(1 + y²/2) + y²/2, learning rate {LR:g}, normalised rho {RHO:g}, {STEPS} updates from "
+        f"({x:g}, {y:g}). Right (not in the paper): the same for other radii, the last {KEPT} of {FAR} updates."
+    )
+    figure, ((plane, time, radius),) = draw.panels(1, 3, (13.2, 4.8), caption, width_ratios=[1.25, 1, 1])
     hills(plane, ravine().value, box)
     travelled(plane, d.sam[: STEPS + 1], draw.BLUE, "SAM, $\\rho$ = 1")
     travelled(plane, d.gd[: STEPS + 1], draw.RED, "gradient descent", marker="s", markersize=3.5)
@@ -122,5 +127,6 @@ def picture(d: Drift, box: list[tuple[float, float]], radii: np.ndarray, ends: n
     radius.axvline(1 - LR, color=draw.GREY, linestyle=":", label="drift begins, $\\rho=1-\\eta$")
     radius.axvline(largest_radius(), color=draw.RED, linestyle="-.", linewidth=1.0, label="two-cycle repels beyond")
     radius.set(title="height reached", xlabel="radius $\\rho$ (length)", ylabel="|y|")
+    radius.set_ylim(top=1.5 * radius.get_ylim()[1])
     radius.legend(loc="upper left", **BOX)
     return figure

@@ -115,20 +115,24 @@ def _figure(released: Walk, constant: Walk, normalized: Walk, descent: np.ndarra
     for i, (name, c) in enumerate(zip(RELEASED.names, COLOURS, strict=True)):
         at = draw.thin(len(released.position), 3000)
         left.plot(*released.position[at, i].T, color=c, linewidth=1.8, label=name, zorder=5 - i / 4)
-        right.plot(at, released.distance[at, i], color=c, linewidth=1, label=name)
+        # gradient descent and rho 0.1 run side by side: a dashed line on a broad one shows both
+        look: dict[str, Any] = {0: {"linestyle": "--", "linewidth": 1.4, "zorder": 4}, 1: {"linewidth": 4, "alpha": 0.6}}.get(
+            i, {}
+        )
+        right.plot(at, released.distance[at, i], color=c, label=name, **{"linewidth": 1, **look})
     draw.start(left, RELEASED.starts[0])
     beale.landscape(middle)
     middle.plot(*descent[:, 1].T, color=draw.BLUE, linewidth=1.8)
     for path, name, c in (
         (descent[:, 0], "gradient descent", draw.BLUE),
-        (constant.position[:, 0], CONSTANT.names[0], draw.ORANGE),
+        (constant.position[:, 0], CONSTANT.names[0], draw.BLACK),
         (normalized.position[:, 0], NORMALIZED.names[0], draw.RED),
     ):
         middle.plot(*path.T, color=c, linewidth=1.8, label=name)
     for i, position in enumerate((CONSTANT.starts[0], NORMALIZED.starts[0])):
         draw.start(middle, position, label="start" if i == 0 else None)
     at = draw.thin(len(constant.distance), 3000)
-    right.plot(at, constant.distance[at, 0], color=draw.ORANGE, linewidth=1.5, label=CONSTANT.names[0] + " (middle)")
+    right.plot(at, constant.distance[at, 0], color=draw.BLACK, linewidth=1.5, label=CONSTANT.names[0] + " (middle)")
     right.set(yscale="log", xlabel="steps", ylabel="distance from the saddle (0, 1)  (length)", ylim=(1e-9, 2e4))
     for axes, name in (
         (left, "The released setting"),

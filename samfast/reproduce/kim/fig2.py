@@ -104,5 +104,12 @@ def _figure(loss: sf.Loss, x: np.ndarray, trapped: np.ndarray, width: np.ndarray
         draw.critical(a, points)
         a.set_title(f"SAM, constant rho = {RHO[i]:g}" if i else "Gradient descent")
         draw.frame(a, BOX)
-    axes[0, 1].legend(loc="lower right", frameon=True)
+    # above the panels: inside, a legend would hide streamlines
+    lines, names = axes[0, 1].get_legend_handles_labels()
+    figure.legend(
+        [*axes[0, 0].lines[:1], *axes[0, 1].lines[2:3], *lines],
+        ["gradient descent", "SAM", *names],
+        loc="outside upper center",
+        ncols=6,
+    )
     return figure

@@ -21,6 +21,7 @@ TINY = 1e-300  # smaller positions count as 0
 EDGE = 1e-9  # distance from a boundary, relative, within which nothing is compared
 SECOND = 0.9  # a second root this much smaller has died out: 0.9^200 = 7e-10
 SAME = 1e-8  # of a rate per update
+LINEAR, STEEP = 0.02, 1.0  # colours are linear below the first rate, logarithmic up to the second
 CAPTION = (
     "Noise-free SAM with constant rho on a quadratic, lr 0.15, 400 updates (a choice: the theorem has no setting). "
     "Colour: ln of the factor of one update, measured. Solid: rho = -1/lambda (Theorem 1). Dashed: upper end of the "
@@ -36,7 +37,8 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
     rate = _rates(e, rho, progress, executor)
     kappa = np.asarray(theory.curvature(e[:, None], rho=rho))
     both = np.abs([theory.multipliers(kappa, lr=LR, momentum=g) for g in MOMENTUM])
-    roots = np.log(both[..., 0])
+    with np.errstate(divide="ignore"):
+        roots = np.log(both[..., 0])
     inside, clear = roots < 0, np.abs(roots) > EDGE
     with np.errstate(divide="ignore"):
         flow = np.where(e[:, None] > 0, True, rho > -1 / e[:, None])
@@ -50,7 +52,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
         "wrong": int(((rate < 0) != inside)[clear].sum()),
         "flow_wrong": int(((rate[0] < 0) != flow)[clear[0]].sum()),
         "flow_wrong_slow": int(((rate[0] < 0) != flow)[slow].sum()),
-        "largest_rate_error": float(np.abs(rate - roots)[alone].max(initial=0.0)),
+        "largest_rate_error": float(np.abs(rate[alone] - roots[alone]).max(initial=0.0)),
         "escape_rates": rate[:, np.argmin(np.abs(e + 1)), 0],
         **_boundary(),
     }
@@ -153,16 +155,26 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
 
 @draw.styled
 def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
-    figure, ((left, middle, right),) = draw.panels(1, 3, (14.0, 4.9), CAPTION)
+    from matplotlib.colors import SymLogNorm
+
+    figure, ((left, middle, right),) = draw.panels(1, 3, (14.0, 5.2), CAPTION)
     fine = np.linspace(-2.5, -0.3, 300)
     for axes, i in ((left, 0), (middle, 2)):
         shown = axes.pcolormesh(
-            e, rho, np.maximum(rate[i].T, -1), cmap="PuOr_r", vmin=-0.15, vmax=0.15, shading="nearest", rasterized=True
+            e,
+            rho,
+            np.maximum(rate[i].T, -STEEP),  # w may have become 0, at a rate of -inf
+            cmap="PuOr_r",
+            norm=SymLogNorm(LINEAR, vmin=-STEEP, vmax=STEEP),
+            shading="nearest",
+            rasterized=True,
         )
-        axes.plot(fine, -1 / fine, color=draw.BLACK, linewidth=1.8, label="rho = -1/lambda")
+        axes.plot(fine, -1 / fine, color=draw.BLACK, linewidth=1.8, label="rho = -1/lambda, Theorem 1")
         for side in (fine, -fine):
             top = theory.rho_window(side, lr=LR, momentum=MOMENTUM[i])[1]
-            axes.plot(side, top, "--", color=draw.BLACK, linewidth=1.4, label="upper end" if side is fine else None)
+            axes.plot(
+                side, top, "--", color=draw.BLACK, linewidth=1.4, label="upper end of the window" if side is fine else None
+            )
         axes.set(
             title=f"Momentum {MOMENTUM[i]:g}",
             xlabel="eigenvalue lambda  (1/length²)",
@@ -170,8 +182,10 @@ def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
             ylim=(0, 3),
             xlim=(-2.5, 2.5),
         )
-        axes.legend(loc="upper center", frameon=True)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     bar = figure.colorbar(shown, ax=middle, pad=0.02, extend="both")
+    bar.set_ticks([-STEEP, -0.1, -LINEAR, 0, LINEAR, 0.1, STEEP], labels=["-1", "-0.1", "-0.02", "0", "0.02", "0.1", "1"])
+    bar.minorticks_off()
     bar.set_label("rate per update; > 0 escapes")
     at = np.argmin(np.abs(e + 1))
     dense = np.linspace(0, 3, 400)
