@@ -1,5 +1,7 @@
 """Kim et al. again: every experiment at reduced size, the walks against plain loops, and golden values at full size."""
 
+import copy
+import importlib
 import importlib.util
 import json
 import sys
@@ -140,6 +142,108 @@ def test_animation():
     line, _, ahead = animation._func(RELEASED.steps)
     np.testing.assert_array_equal(line.get_xydata()[-1], walk(RELEASED).position[-1, 0])
     np.testing.assert_array_equal(ahead.get_xydata()[0], walk(RELEASED).perturbed[-1, 2])
+
+
+# --- each verdict comes out otherwise where the number behind it is another --------------------------------------------------
+def put(*path_and_value):
+    """A change of numbers: the value at a path of keys and places."""
+    *path, last, value = path_and_value
+
+    def change(n):
+        for key in path:
+            n = n[key]
+        if last is Ellipsis:
+            n[...] = value
+        else:
+            n[last] = value
+
+    return change
+
+
+CRITICAL = [{"kind": k} for k in ("minimum", "saddle", "minimum")]
+AT = fig7.RHO.index(fig7.SHOWN)
+TURNED = {  # experiment -> for each claim: what it becomes, and the planted numbers
+    "kim-fig1": [
+        ("does not hold", put("released", "late_largest", 3, 1.0)),
+        ("does not hold", put("constant", "late_smallest", 0, 1e-3)),
+        ("does not hold", put("descent_distance_from_minimum", 1, 0.5)),
+        ("holds", put("critical_points", CRITICAL)),
+    ],
+    "kim-fig2": [
+        ("does not hold", put("end_x", 0, 0.5)),
+        ("does not hold", put("window", (0.5, np.inf))),
+        ("does not hold", put("wrong", 2, 1)),
+    ],
+    "kim-fig3": [
+        ("does not hold", put("released", "late_shares", 2, 2, 0.9)),
+        ("does not hold", put("like_descent", "smallest_cosine", 0.5)),
+        ("holds", put("constant", "switches", 0, 0.9)),
+    ],
+    "kim-fig4": [
+        ("does not hold", put("released 0.5", "smallest", -0.8)),
+        ("holds", put("constant 0.05", "largest", 1.0)),
+        ("holds", put("normalised 0.001", "smallest", -1.0)),
+    ],
+    "kim-fig6": [
+        ("does not hold", put("share", -1, 0.94)),
+        ("does not hold", put("at_saddle", 3, -1.0)),
+        ("holds", put("thresholds", [1 / 27.75])),
+    ],
+    "kim-fig7": [
+        ("does not hold", put("normalized", "stuck", AT, 0.8)),
+        ("does not hold", put("normalized", "loss", 3, 2.3)),
+        ("does not hold", put("constant", "loss", -1, 2.2)),
+        ("does not hold", put("full batch", "loss", 0, 2.3)),
+        ("holds", lambda n: [n["batches"][k].__setitem__(-1, 0.6) for k in ("trapped_same", "trapped_independent")]),
+        ("holds", put("ridge", {"height": np.ones(2), "lower": -np.ones(2), "upper": np.ones(2)})),
+    ],
+    "kim-theorem1": [
+        ("does not hold", put("flow_wrong_slow", 1)),
+        ("holds", lambda n: n.update(boundary="attractor", boundary_end=[0.01, 0.02])),
+        ("does not hold", put("largest_rate_error", 1e-7)),
+        ("does not hold", put("escape_rates", [0.1, 0.05, 0.2])),
+        ("holds", put("chain", 2, "attractor")),
+    ],
+    "kim-theorem2": [
+        ("does not hold", put("worst_z", 0, 5.1)),
+        ("holds", put("theorem_to_plain", ..., 1.0)),
+        ("holds", put("first_update", ..., 1.0)),
+    ],
+    "kim-theorem3": [
+        ("does not hold", put("worst_z", 5.1)),
+        ("holds", put("at_once", 0, 0.05)),
+        ("does not hold", put("escape", 3, 0.0)),
+        ("does not hold", put("msd_times_batch", 1, 1.0)),
+        ("does not hold", put("stationary_product", 0, 1.0)),
+        ("holds", put("momentum_0", [1.0, 1.0])),
+    ],
+    "kim-corollary1": [
+        ("does not hold", put("chain", "worst_z", 5.1)),
+        ("holds", put("plain", "printed_to_sde", ..., 1.0)),
+        ("does not hold", put("plain", "simulated", (0, 0), -1.0)),
+        ("does not hold", put("remainder", ..., 11.0)),
+        ("holds", put("same", "printed_to_sde", ..., 1.0)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_each_verdict_follows_its_number(name):
+    module = importlib.import_module(f"samfast.reproduce.{name.replace('-', '.')}")
+    for i, (expected, change) in enumerate(TURNED[name]):
+        numbers = copy.deepcopy(outcome(name).numbers)
+        change(numbers)
+        found = module._claims(numbers)[i].verdict
+        assert found == expected != VERDICTS[name][i], (name, i)
+    assert len(TURNED[name]) == len(VERDICTS[name])
+
+
+def test_each_verdict_of_fig_5_follows_its_number():
+    table, numbers = outcome("kim-fig5").tables["trajectories"], dict(outcome("kim-fig5").numbers)
+    walk = np.stack([np.stack([table[f"{k}_{c}"] for c in "xy"], -1) for k in ("gd", "half", "sam")])
+    assert [c.verdict for c in fig5._claims(numbers | {"largest_relative_error": 1e-11}, walk)][:2] == ["does not hold"] * 2
+    walk[1, -1, 1] = 0.0
+    assert fig5._claims(numbers, walk)[2].verdict == "holds" != VERDICTS["kim-fig5"][2]
 
 
 # --- the settings on Beale's function, against a plain loop ----------------------------------------------------------------

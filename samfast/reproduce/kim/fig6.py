@@ -69,7 +69,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
         ),
         Claim(
             "The only saddle becomes an attractor.",
-            f"the other saddle, (0.10, -2.64), does so only for rho > {n['thresholds'][1]:.3f}",
+            f"the other saddle, (0.10, -2.64), does so only for rho > {n['thresholds'][-1]:.3f}",
             verdict(len(n["thresholds"]) == 1),
             "Kim et al., section 4.1; theory.theorem1",
         ),
