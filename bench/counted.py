@@ -107,7 +107,7 @@ def pipe(instruction: str) -> str:
 
 
 def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[str, Any]:
-    """Per path-step of one configuration: instructions, by unit, and the rate of an H100 that they allow."""
+    """Instructions per path-step of one setting, by unit, and the rate of an H100 that they allow."""
     program = render(loss, rule, observer, mode=mode, device="cuda", shared=shared)
     module = load(program)
     code = nvidia.compile(program, module, HOPPER)

@@ -14,7 +14,7 @@ gpu_compiler.require()
 
 DOUBLE = r"\.f64\b|%fd\d"
 HOPPER, AMPERE = (9, 0), (8, 0)
-# (program, mode, configurations on shared noise) -> registers per thread, at most
+# (program, mode, settings on shared noise) -> registers per thread, at most
 CEILINGS = {
     ("linear", "mixed", False): 80,
     ("linear", "float32", False): 80,

@@ -47,7 +47,7 @@ RECORD = {"linear": (0, 3, 6, 9), "linear-sign": (0, 3, 37), "labels": (0, 37)}
 
 @pytest.mark.parametrize("name, mode", MODES)
 def test_compiled_equals_plain_python(name, mode):
-    """Two configurations, recorded inside a draw; in one case 280 paths across path number 2**32."""
+    """Two settings, recorded inside a draw; in one case 280 paths across path number 2**32."""
     paths = 280 if name == "linear" else 5
     part = compare(name, name in BLOCK and mode == "mixed", paths, mode=mode, record=RECORD.get(name, (0, 3, 5)))
     assert part.state.std(-1).max() > 0 or not CASES[name].rule.draws
@@ -75,7 +75,7 @@ def test_few_paths_use_fewer_lanes_and_give_the_same_bits(name):
         pytest.param("wide12", "cpu", marks=pytest.mark.slow),
     ],
 )
-def test_a_sweep_equals_its_configurations_apart(name, device):
+def test_a_sweep_equals_its_settings_apart(name, device):
     """Configurations share numbers, not results: each equals its own run. Plain Python has the bits of compiled code."""
     case, options = CASES[name], dict(device=device, record=(0, 5, 33), paths=280 if device == "cpu" else 5)
     both = cpu.run_shard(shard_of(case, **options)[0])
@@ -86,8 +86,8 @@ def test_a_sweep_equals_its_configurations_apart(name, device):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
-def test_any_number_of_configurations(count, monkeypatch):
-    """Groups of configurations and what is left over, as on wide vector units."""
+def test_any_number_of_settings(count, monkeypatch):
+    """Groups of settings and what is left over, as on wide vector units."""
     monkeypatch.setattr("samfast.codegen.cpu.GROUP", {256: 96, 512: 96})
     monkeypatch.setattr("samfast.codegen.pipeline._programs", {})
     case = CASES["linear"]
@@ -96,7 +96,7 @@ def test_any_number_of_configurations(count, monkeypatch):
     assert count == 1 or "UNROLL, GROUP = np.float64, 4, 4" in job.program.text
     many = cpu.run_shard(shard)
     one = type(case)(case.loss, case.rule.replace(lr=lr[-1]), case.observer, {})
-    same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last configuration")
+    same(many.state[-1], cpu.run_shard(shard_of(one)[0]).state[0], "last setting")
 
 
 @pytest.mark.parametrize("dim", [5, pytest.param(8, marks=pytest.mark.slow)])

@@ -41,7 +41,7 @@ MODES = [(name, "mixed") for name in CASES] + [
 
 @pytest.mark.parametrize("name, mode", MODES)
 def test_the_emulated_text_gives_the_bits_of_the_cpu(name, mode):
-    """Two configurations on shared noise, recorded inside a draw."""
+    """Two settings on shared noise, recorded inside a draw."""
     plain, emulated, _ = both(CASES[name], mode=mode, record=RECORD.get(name, (0, 3, 5)), paths=5)
     same(plain, emulated, name)
     assert np.isfinite(emulated.sums).all()
@@ -55,8 +55,8 @@ def test_a_block_of_256_threads_and_one_that_is_not_full():
 
 
 @pytest.mark.parametrize("count, group", [(1, 1), (2, 4), (3, 4), (5, 4)])
-def test_configurations_of_one_thread(count, group):
-    """Groups of configurations, also where the last group is not full."""
+def test_settings_of_one_thread(count, group):
+    """Groups of settings, also where the last group is not full."""
     case = Case(
         quadratic(1),
         sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.3),
@@ -147,7 +147,7 @@ def test_round_keys():
 
 
 def test_long_steps_have_no_groups():
-    """A thread takes several configurations only where the noise is a good part of the work."""
+    """A thread takes several settings only where the noise is a good part of the work."""
     program = shard_of(CASES["beale-noise"], device="emulator", paths=5)[1].program
     assert program.group == 1 and program.statements > SHORT
 

@@ -31,7 +31,7 @@ OFTEN = ("linear", "beale", "linear-sign", "labels-normal", "functions")
 
 @pytest.mark.parametrize("name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in NARROW])
 def test_one_path_has_the_bits_of_its_block_and_of_plain_python(name):
-    """Two configurations on shared noise, beyond the first numbers drawn ahead; path 2**32 - 256."""
+    """Two settings on shared noise, beyond the first numbers drawn ahead; path 2**32 - 256."""
     alone, block = both(CASES[name], record=(0, 3, 40, 300))
     same(alone, block)
     assert np.isfinite(alone.state).all() and alone.state[:, 0].std() > 0
