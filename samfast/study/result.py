@@ -25,7 +25,7 @@ WIDE = 120  # characters of a line of notes
 HEAD = f"{'time':>10} {'updates':>9} {'MSD':>12} {'+- se':>9} {'exact':>12} {'z':>6} {'':2}{'theorem':>12} {'/ exact':>9}"
 
 
-MATCHED_HEAD = f"{'with this drift':>16} {'/ exact':>9}"
+MATCHED_HEAD = f"{'with this drift':>18} {'/ exact':>9}"
 BESIDE = (
     "theorem: as published, drift eigenvalue*(1 + rho*eigenvalue)^2 and noise free of rho, with C2 = t/lr in Theorem 3; "
     "with this drift: the same formula with the drift and noise that were simulated"
@@ -92,7 +92,7 @@ class Study(Table):
             beside |= differs
             yield HEAD.replace("  theorem", f"theorem {3 if setting['momentum'] else 2}") + (MATCHED_HEAD if differs else "")
             for row in rows(part):
-                more = _formula(row, "matched_theorem", "matched_ratio", "matched_valid", 15) if differs else ""
+                more = _formula(row, "matched_theorem", "matched_ratio", "matched_valid", 17) if differs else ""
                 yield (
                     f"{row['time']:>10.5g} {row['time'] / setting['lr']:>9.6g} {row['msd']:>12.5e} {row['se']:>9.2e} "
                     f"{row['exact']:>12.5e} {row['z']:>6.2f} {'':2}{_formula(row, 'theorem', 'ratio', 'valid', 12)}{more}"

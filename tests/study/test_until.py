@@ -161,9 +161,9 @@ def test_any_other_exception_keeps_what_was_finished_too(options):
             failed.append(done)
             raise LookupError("no terminal")
 
-    whole = sf.msd(**CALL, **options)
+    whole = msd(**CALL, **options)
     with pytest.raises(LookupError, match="no terminal") as caught:
-        sf.msd(**CALL, **options, progress=fails)
+        msd(**CALL, **options, progress=fails)
     part = caught.value.study.dataset
     assert 0 < int(part["count"].max()) < whole.dataset.attrs["paths"] and part.attrs["status"] == "interrupted"
     again = caught.value.resume().dataset
