@@ -49,7 +49,9 @@ def _reproduce(args: argparse.Namespace) -> None:
             print(reproduce.table(name, record["claims"], f"{record['title']}   ({how})"), flush=True)
     finally:
         if claims:
-            print(f"{reproduce.total(claims)} ({time.perf_counter() - begun:.1f} s)\nwritten: {folder}{os.sep}")
+            page = reproduce.index(folder)
+            told = f"written: {folder}{os.sep}, all on one page: {page}"
+            print(f"{reproduce.total(claims)} ({time.perf_counter() - begun:.1f} s)\n{told}")
         remove_if_empty(folder)
 
 

@@ -47,7 +47,14 @@ def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) ->
     return record if same and record is not None and record["animate"] >= animate else None
 
 
-__all__ = ["Claim", "Experiment", "Outcome", "done", "experiment", "get", "names", "run", "table", "total"]
+def index(folder: Any) -> Path | None:
+    """Write folder/index.html, one page with every picture and claim of the outcomes in a folder; its path, or None."""
+    from .page import write
+
+    return write(Path(folder))
+
+
+__all__ = ["Claim", "Experiment", "Outcome", "done", "experiment", "get", "index", "names", "run", "table", "total"]
 
 
 def __dir__() -> list[str]:

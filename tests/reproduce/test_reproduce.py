@@ -1,9 +1,12 @@
 """The frame of the experiments: names, files, table of verdicts, the command; experiments that cost nothing."""
 
+import base64
 import csv
 import json
 import subprocess
 import sys
+from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,8 +160,50 @@ def test_ctrl_c_leaves_what_is_finished(made, capsys):
     assert main(["reproduce", "all", "--out", "here", "--size", "0.5", "--threads", "1"]) == 130
     out = capsys.readouterr()
     assert "6 claims" in out.out and "samfast: interrupted" in out.err and CALLS == [0.5]
-    assert [p.name for p in (made / "here").iterdir()] == ["cheap"] and sf.reproduce.done("cheap", "here", size=0.5)
+    assert sorted(p.name for p in (made / "here").iterdir()) == ["cheap", "index.html"] and sf.reproduce.done(
+        "cheap", "here", size=0.5
+    )
     assert main(["reproduce", "stopped", "--out", "there"]) == 130 and not (made / "there").exists()
+
+
+class Page(HTMLParser):
+    """What stands in a page: the text of each cell of the table of claims, the images, and everything that it asks for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.images, self.asked, self.inside = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.asked += [v for k, v in attributes if k in ("src", "href") and not v.startswith(("#", "data:"))]
+        self.images += [found["src"]] if tag == "img" else []
+        self.inside = self.inside or found.get("id") == "claims"
+        if tag == "td" and self.inside:
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "table"
+
+    def handle_data(self, data):
+        if self.inside and self.cells:
+            self.cells[-1] += data
+
+
+def test_one_page_with_everything(made, capsys):
+    """Each claim with its value, verdict and source, each picture to its last byte, and nothing from elsewhere."""
+    assert sf.reproduce.index(made) is None
+    assert main(["reproduce", "cheap", "--no-progress", "--out", "out"]) == 0
+    assert f"all on one page: {Path('out') / 'index.html'}" in capsys.readouterr().out
+    text = (made / "out" / "index.html").read_text()
+    page = Page(text)
+    rows = [page.cells[i : i + 4] for i in range(0, len(page.cells), 4)]
+    assert [r[0] for r in rows] == ["cheap"] * len(CLAIMS)
+    assert [[x.strip() for x in r[1:]] for r in rows] == [[c.text + c.source, c.measured.strip(), c.verdict] for c in CLAIMS]
+    picture = base64.b64decode(page.images[0].removeprefix("data:image/png;base64,"))
+    assert len(page.images) == 1 and picture == (made / "out" / "cheap" / "picture.png").read_bytes()
+    assert page.asked and all((made / "out" / place).exists() for place in page.asked) and "://" not in text
+    assert all(f">{k}</th>" in text for k in ("holds", "holds only if …", "does not hold", "open", "not stated"))
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,13 @@ def _figure(released: Walk, constant: Walk, normalized: Walk, descent: np.ndarra
         at = draw.thin(len(released.position), 3000)
         left.plot(*released.position[at, i].T, color=c, linewidth=1.8, label=name, zorder=5 - i / 4)
         # gradient descent and rho 0.1 run side by side: a dashed line on a broad one shows both
-        look: dict[str, Any] = {0: {"linestyle": "--", "linewidth": 1.4, "zorder": 4}, 1: {"linewidth": 4, "alpha": 0.6}}.get(
-            i, {}
-        )
-        right.plot(at, released.distance[at, i], color=c, label=name, **{"linewidth": 1, **look})
+        looks: list[dict[str, Any]] = [
+            {"linestyle": "--", "linewidth": 1.4, "zorder": 4},
+            {"linewidth": 4, "alpha": 0.6},
+            {},
+            {},
+        ]
+        right.plot(at, released.distance[at, i], color=c, label=name, **{"linewidth": 1, **looks[i]})
     draw.start(left, RELEASED.starts[0])
     beale.landscape(middle)
     middle.plot(*descent[:, 1].T, color=draw.BLUE, linewidth=1.8)
