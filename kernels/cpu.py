@@ -153,41 +153,58 @@ def tree_sum(a, b):
 
 @outline
 def moments(G, shift, c, live, sums, at):
-    """sums[at + f*NM + m] = sum over the live lanes of (feature f - shift)^(m+1). False if one may be beyond LIMIT."""
+    """sums[at + f*(NM+1)] = c, feature f of lane 0; the next NM: sums over the live lanes of (feature f - c)^m, m = 1 .. NM.
+
+    The reference c is one of the numbers themselves: its distance from their mean is at most sqrt(live) standard deviations,
+    which bounds what their central moments lose by cancellation, wherever the paths are. False if a feature may be beyond
+    LIMIT.
+    """
     A, B = scratch(2, f64), scratch(1, f64)
-    worst = 0.0
+    within = True
     for f in range(NF):
-        Gf, about = rest(G, f * W), shift[c * NF + f]
+        Gf, o = rest(G, f * W), at + f * (NM + 1)
+        about = f64(Gf[0])
         for l in range(live, W):
-            Gf[l] = T(about)
+            Gf[l] = Gf[0]
         first_levels(first_two, Gf, about, A)
-        sums[at + f * NM], sums[at + f * NM + 1] = tree_sum(A, B), tree_sum(rest(A, HALF), B)
+        sums[o], sums[o + 1], sums[o + 2] = about, tree_sum(A, B), tree_sum(rest(A, HALF), B)
         if NM > 2:
             first_levels(next_two, Gf, about, A)
-            sums[at + f * NM + 2] = tree_sum(A, B)
+            sums[o + 3] = tree_sum(A, B)
             if NM > 3:
-                sums[at + f * NM + 3] = tree_sum(rest(A, HALF), B)
-        worst += sums[at + f * NM + 1]
-    return worst <= LIMIT * LIMIT
+                sums[o + 4] = tree_sum(rest(A, HALF), B)
+        within = within and abs(about - shift[c * NF + f]) <= LIMIT / 2 and sums[o + 2] <= LIMIT / 2 * (LIMIT / 2)
+    return within
+
+
+@inline
+def alive(G, shift, c, l):
+    """Whether all features of lane l are within LIMIT of the shift."""
+    ok = True
+    for f in range(NF):
+        ok = ok and abs(f64(G[f * W + l]) - shift[c * NF + f]) <= LIMIT
+    return ok
 
 
 @outline
 def clean(G, shift, c, live, bad, at, k):
-    """Gives paths beyond LIMIT the shift as their features, so that they add nothing, and notes k in `bad` the first time.
+    """Gives paths beyond LIMIT the features of the first within it, or the shift if there is none, so that they add nothing.
+
+    Notes k in `bad` the first time.
 
     Returns the number of paths within LIMIT.
     """
+    first = 0
+    while first < live and not alive(G, shift, c, first):
+        first += 1
     left = live
     for l in range(live):
-        ok = True
-        for f in range(NF):
-            ok = ok and abs(f64(G[f * W + l]) - shift[c * NF + f]) <= LIMIT
-        if not ok:
+        if not alive(G, shift, c, l):
             left -= 1
             if bad[at + l] < 0:
                 bad[at + l] = k
             for f in range(NF):
-                G[f * W + l] = T(shift[c * NF + f])
+                G[f * W + l] = G[f * W + first] if first < live else T(shift[c * NF + f])
     return left
 
 
@@ -200,10 +217,10 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
     first: a multiple of W, or n = 1, since a block shares the high half of its path numbers
     state (C, NS, n): read and updated
     params (1 or R, C, columns): one table, or one for the steps up to each record
-    shift (C, NF) float64: what features are measured from
+    shift (C, NF) float64: what LIMIT is measured from
     mask: paths beyond LIMIT are left out of the sums
     record (R,): numbers of steps, ascending
-    sums (blocks, C, R, NF, NM) float64: sums of the powers of the features less the shift, over each block
+    sums (blocks, C, R, NF, NM + 1) float64: of each block a reference and the sums of powers, see `moments`
     count (blocks, C, R) int64: paths in these sums
     bad (C, n) int64: -1, or the record at which mask first left the path out
     values (C, R, NF, n), or of size 0: the features themselves
@@ -253,9 +270,9 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
                         for l in range(live):
                             row[l] = Ff[l]
                 count[at] = live
-                if not moments(F, shift, c, live, sums, at * NF * NM) and mask:
+                if not moments(F, shift, c, live, sums, at * NF * (NM + 1)) and mask:
                     count[at] = clean(F, shift, c, live, bad, c * n + base, k)
-                    moments(F, shift, c, live, sums, at * NF * NM)
+                    moments(F, shift, c, live, sums, at * NF * (NM + 1))
         for i in range(C * NS):
             row, Si = rest(state, i * n + base), rest(S, i * W)
             for l in range(live):

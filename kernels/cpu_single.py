@@ -30,23 +30,20 @@ def walk(state, D, base, k, to, params, c):
 
 @inline
 def moments(F, shift, c, sums, at):
-    """As in cpu.py. There the other lanes add zeros, which make 0 of -0, and so does this."""
-    worst = 0.0
+    """As in cpu.py: the path is its own reference, so all sums are 0, or nan if the feature is not a finite number."""
+    within = True
     for f in range(NF):
-        x = f64(F[f]) - shift[c * NF + f]
-        xx = x * x
-        sums[at + f * NM], sums[at + f * NM + 1] = x + 0.0, xx
-        if NM > 2:
-            sums[at + f * NM + 2] = x * xx + 0.0
-        if NM > 3:
-            sums[at + f * NM + 3] = xx * xx
-        worst += xx
-    return worst <= LIMIT * LIMIT
+        o, about = at + f * (NM + 1), f64(F[f])
+        sums[o] = about
+        for m in range(NM):
+            sums[o + 1 + m] = about - about
+        within = within and abs(about - shift[c * NF + f]) <= LIMIT
+    return within
 
 
 @inline
 def left(F, shift, c):
-    """Whether the path is within LIMIT; if not, its features become the shift, so that it adds nothing."""
+    """Whether the path is within LIMIT; if not, its features become the shift."""
     ok = True
     for f in range(NF):
         ok = ok and abs(f64(F[f]) - shift[c * NF + f]) <= LIMIT
@@ -88,9 +85,9 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
                 for f in range(NF):
                     values[at * NF + f] = F[f]
             count[at] = 1
-            if not moments(F, shift, c, sums, at * NF * NM) and mask and not left(F, shift, c):
+            if not moments(F, shift, c, sums, at * NF * (NM + 1)) and mask and not left(F, shift, c):
                 count[at] = 0
                 if bad[c] < 0:
                     bad[c] = k
-                moments(F, shift, c, sums, at * NF * NM)
+                moments(F, shift, c, sums, at * NF * (NM + 1))
     return k

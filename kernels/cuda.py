@@ -46,20 +46,32 @@ def moments(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, 
     t, at = i64(cuda.threadIdx.x), (block * C + c) * R + r
     X = cuda.shared.array(W, f64)
     A = cuda.shared.array(W, f64)
+    V = cuda.shared.array(W, i64)
     ok = live
     if mask != 0:
         for f in range(NF):
             ok = ok and abs(f64(pick(g, f)) - shift[c * NF + f]) <= LIMIT
         if live and not ok and bad[c * n + x] < 0:
             bad[c * n + x] = k
+    V[t] = 1 if ok else 0
     left = cuda.syncthreads_count(1 if ok else 0)
     if t == 0:
         count[at] = left
+    first = i64(0)  # the path that all others are compared with
+    while first < W - 1 and V[first] == 0:
+        first += 1
     for f in range(NF):
         if live and keep != 0:
             values[((c * R + r) * NF + f) * n + x] = pick(g, f)
-        X[t] = f64(pick(g, f)) - shift[c * NF + f] if ok else 0.0
+        X[t] = f64(pick(g, f)) if ok else 0.0
         cuda.syncthreads()
+        about = X[first] if left > 0 else f64(T(shift[c * NF + f]))
+        cuda.syncthreads()
+        X[t] = X[t] - about if ok else 0.0
+        cuda.syncthreads()
+        o = (at * NF + f) * (NM + 1)
+        if t == 0:
+            sums[o] = about
         for m in range(0, NM, 2):
             if t < HALF:
                 a, b = X[t], X[HALF + t]
@@ -71,9 +83,9 @@ def moments(g, live, mask, k, c, r, R, C, x, n, block, shift, sums, count, bad, 
             cuda.syncthreads()
             one, two = tree_sums(A, t)
             if t == 0:
-                sums[(at * NF + f) * NM + m] = one
+                sums[o + 1 + m] = one
                 if m + 1 < NM:
-                    sums[(at * NF + f) * NM + m + 1] = two
+                    sums[o + 2 + m] = two
             cuda.syncthreads()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import samfast as sf
 from samfast.backends import cpu
-from samfast.backends.shard import merge
+from samfast.backends.central import pooled
 from samfast.simulation import prepare as preparing
 
 from ..work import Answer, Backend, Run, Work
@@ -68,8 +68,10 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
             parts = [cpu.run_shard(shard) for shard in shards]
             if work.keep == "state":
                 return {"w": np.concatenate([part.state[0, list(job.program.rows["w"])] for part in parts], -1)}
-            sums = merge([part.sums for part in parts])[:, :, 0] / work.paths  # about a shift of 0: starts are 0
-            first, second = (x[0] if len(x) == 1 else x.T for x in (sums[..., 0], sums[..., 1]))
+            moments, _ = pooled(np.stack([part.moments for part in parts]), np.stack([part.count for part in parts]))
+            mean = moments[:, :, 0, 0] + moments[:, :, 0, 1]
+            square = moments[:, :, 0, 2] / work.paths + mean**2
+            first, second = (x[0] if len(x) == 1 else x.T for x in (mean, square))
             return {"first": first, "second": second}
 
         run.program = job.program  # type: ignore[attr-defined]

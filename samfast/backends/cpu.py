@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import cache as store
 from ..cache.compiling import compilation
-from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, merge, same_versions
+from .central import central, pooled
+from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
 LINE = 64  # bytes of a cache line
 
@@ -30,7 +31,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     p, settings, n = shard.program, shard.params.shape[1], shard.paths
     state, dtype = initial(shard), p.dtype
     blocks, records, features = -(-n // p.lanes), len(shard.record), len(p.labels)
-    sums = np.empty((blocks, settings, records, features, p.moments))
+    sums = np.empty((blocks, settings, records, features, 1 + p.moments))
     count = np.empty((blocks, settings, records), np.int64)
     bad = np.empty((settings, n), np.int64)
     bad.fill(-1)
@@ -60,13 +61,13 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         done = run(*arguments)
     if done < shard.record[-1]:
         raise StoppedError
-    total, kept = (merge(sums), count.sum(0)) if blocks > 1 else (sums[0], count[0])
+    moments, kept = pooled(central(sums, count), count)
     diverged, alarms = diverged_and_alarms(shard, bad, state)
     return Part(
         first=shard.first,
         paths=n,
         tag=shard.tag,
-        sums=total,
+        moments=moments,
         count=kept,
         diverged=diverged,
         alarms=alarms,

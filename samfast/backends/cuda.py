@@ -1,4 +1,4 @@
-"""Run one shard of paths on a GPU: launches of about half a second, the sums merged on the device.
+"""Run one shard of paths on a GPU: launches of about half a second, the moments pooled on the device.
 
 The emulator and numba-cuda's simulator take the same way with NumPy in place of CuPy: all but the loading and launching of
 machine code is tested without a GPU.
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from .. import cache as store
-from ..arrays import to_host, tree
+from ..arrays import to_host
 from ..checks import NoGpuError, check
 from ..codegen.program import Program
 from . import nvidia
+from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
 LAUNCH = 0.4  # seconds of one launch: Ctrl-C and progress wait for its end
@@ -130,7 +131,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
     xp = module_of(p.device)
     state = initial(shard, xp)
     blocks, records, features = -(-n // p.lanes), len(shard.record), len(p.labels)
-    sums = xp.empty((blocks, settings, records, features, p.moments))
+    sums = xp.empty((blocks, settings, records, features, 1 + p.moments))
     count = xp.empty((blocks, settings, records), np.int64)
     bad = xp.full((settings, n) if shard.mask else (1, 1), -1, np.int64)
     values = xp.empty((settings, records, features, n) if shard.keep_values else (1, 1, 1, 1), p.dtype)
@@ -166,12 +167,13 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
 
     _steps(shard, launch, stop, n * settings, xp)
     diverged, alarms = diverged_and_alarms(shard, bad, state, xp)
+    moments, kept = pooled(central(sums, count, xp), count, xp)
     return Part(
         first=shard.first,
         paths=n,
         tag=shard.tag,
-        sums=to_host(tree(sums, xp)),
-        count=to_host(count.sum(0)),
+        moments=to_host(moments),
+        count=to_host(kept),
         diverged=diverged,
         alarms=alarms,
         values=values if shard.keep_values else None,

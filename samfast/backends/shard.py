@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import to_host, tree
+from ..arrays import to_host
 from ..codegen.program import Program
 from ..machine import versions
 
@@ -23,7 +23,7 @@ class Shard:
     seed: int
     tag: int
     params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
-    shift: np.ndarray  # (C, features)
+    shift: np.ndarray  # (C, features): a path that is farther than LIMIT from it has diverged
     record: np.ndarray  # recorded steps
     rows: dict[str, np.ndarray]  # initial rows by name: (size, 1) common or (size, paths)
     state: np.ndarray | None  # (C, rows, paths) to go on from, instead of `rows`
@@ -40,7 +40,7 @@ class Part:
     first: int
     paths: int
     tag: int
-    sums: np.ndarray  # (C, times, features, moments)
+    moments: np.ndarray  # (C, times, features, 1 + moments), see central.py
     count: np.ndarray  # (C, times)
     diverged: np.ndarray  # (k, 3): setting, path, step
     alarms: np.ndarray  # (k, 2): setting, path
@@ -53,12 +53,6 @@ class StoppedError(Exception):
 
 
 NEVER, NOBODY = np.zeros(1, np.int64), np.zeros((0, 3), np.int64)
-
-
-def merge(parts: Any) -> np.ndarray:
-    """The sum of equal arrays: aligned shards are subtrees, so the bits do not depend on the sharding."""
-    total: np.ndarray = tree(np.asarray(parts), np)
-    return total
 
 
 def initial(shard: Shard, xp: Any = np) -> Any:

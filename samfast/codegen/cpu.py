@@ -188,6 +188,7 @@ class CpuWriter(ModuleWriter):
             "first_levels",
             "tree_sum",
             "moments",
+            "alive",
             "clean",
             "run",
             *([] if t.wide else ["look"]),

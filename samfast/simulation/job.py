@@ -32,7 +32,7 @@ class Job:
     seed: int
     params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
     rows: Mapping[str, np.ndarray]  # initial rows: (size, 1) or (size, paths)
-    shift: np.ndarray  # (C, features)
+    shift: np.ndarray  # (C, features): what divergence is measured from
     shared_noise: bool
     on_divergence: str
     values: bool
@@ -70,12 +70,12 @@ class Job:
         """Paths of one shard: 256*2^m, about SHARD_NS of work, and shards enough for the processors."""
         p, settings = self.program, self.settings if self.shared_noise else 1
         size = BLOCK
-        per_block = settings * records * len(p.labels) * p.moments * 8
+        per_block = settings * records * len(p.labels) * (p.moments + 1) * 8
         per_path = settings * p.dtype.itemsize * (p.state_rows + records * len(p.labels) * self.values)
         if p.device == "cuda":
             from ..backends.cuda import count
 
-            each = per_path + settings * 8 + 2 * per_block / BLOCK
+            each = per_path + settings * 8 + 6 * per_block / BLOCK
             most = min(GPU_SHARE * _gpu_memory() / each, GPU_STEPS / max(1, steps * settings))
             most = most if count() == 1 else min(most, self.paths / (SHARDS_PER_GPU * count()))
             while size < self.paths and 2 * size <= most:

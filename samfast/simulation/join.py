@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import arrays
+from ..backends.central import about_the_mean, central, pooled
 from ..checks import check
 from ..stats.moments import Source
 from .job import Job
@@ -60,19 +61,29 @@ def join(a: R, b: R) -> R:
     check(isinstance(b, type(a)), f"other={b!r:.60}: give a Run, the result of simulate", TypeError)
     for run in (a, b):
         check(not run.missing, "merge: a run was interrupted; finish it first by sf.resume(run)")
-    both = a.moments + b.moments
+    _ = a.moments + b.moments  # refuses what are no runs of one experiment
+    both = pool(a, b)
     axis, kind = len(a.sweep), a.job.array_library
     moved = [[c, path + a.paths, step] for c, path, step in b.diverged.tolist()]
     return replace(
         a,
         sums=both.sums,
-        count=both.count[..., 0],
+        shift=both.shift,
+        count=both.count,
         diverged=in_order([*a.diverged.tolist(), *moved]),
         paths=a.paths + b.paths,
         values=None if a.values is None or b.values is None else joined(a.values, b.values, axis + 1, kind),
         state=None if a.state is None or b.state is None else joined(a.state, b.state, 2, "numpy"),
         of_runs=(*(a.of_runs or (a,)), *(b.of_runs or (b,))),
     )
+
+
+def pool(a: R, b: R) -> R:
+    """The statistics of the paths of both, which are runs of one program; values, state and the rest are those of `b`."""
+    both = [central(np.concatenate([run.shift[..., None], run.sums], -1), run.count) for run in (a, b)]
+    moments, count = pooled(np.stack(both), np.stack([a.count, b.count]))
+    sums, shift = about_the_mean(moments, count, b.job.program.dtype)
+    return replace(b, sums=sums, shift=shift, count=count, paths=a.paths + b.paths)
 
 
 def joined(a: Any, b: Any, axis: int, kind: str) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import arrays
-from ..backends.shard import Part, Shard, merge
+from ..backends.central import about_the_mean, pooled
+from ..backends.shard import Part, Shard
 from .job import Job
 
 
@@ -18,7 +19,8 @@ from .job import Job
 class Merged:
     """What the shards that were run gave together."""
 
-    sums: np.ndarray  # (*sweep, time, feature, moment)
+    sums: np.ndarray  # (*sweep, time, feature, moment) about the shift
+    shift: np.ndarray  # (*sweep, time, feature): the mean
     count: np.ndarray  # (*sweep, time)
     diverged: np.ndarray  # (k, 3): setting, path, step
     paths: int  # in the sums
@@ -71,7 +73,7 @@ def collect(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard])
     """Merge the shards that there are, in path order, into one result."""
     p, settings = job.program, job.settings
     missing = tuple((s.tag, s.first) for s in shards if (s.tag, s.first) not in parts)
-    sums = np.zeros((settings, len(record), len(p.labels), p.moments))
+    moments = np.zeros((settings, len(record), len(p.labels), 1 + p.moments))
     count = np.zeros((settings, len(record)), np.int64)
     diverged: list[list[int]] = []
     by_tag: dict[int, list[Part]] = {}
@@ -81,15 +83,16 @@ def collect(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard])
     for tag, which in job.groups():
         mine = by_tag.get(tag, [])
         if mine:
-            sums[which] = merge([q.sums for q in mine])
+            moments[which], count[which] = pooled(np.stack([q.moments for q in mine]), np.stack([q.count for q in mine]))
         for q in mine:
-            count[which] += q.count
             diverged += (q.diverged + np.array([which.start, 0, 0])).tolist()
     values, state = (None, None) if missing else (parts.values, parts.state)
     if values is not None:
         values = arrays.like(values.reshape(*job.sweep, *values.shape[1:]), job.array_library)
+    sums, shift = about_the_mean(moments, count, p.dtype)
     return Merged(
         sums=sums.reshape(*job.sweep, *sums.shape[1:]),
+        shift=shift.reshape(*job.sweep, *shift.shape[1:]),
         count=count.reshape(*job.sweep, *count.shape[1:]),
         diverged=in_order(diverged),
         paths=sum(q.paths for q in by_tag.get(0, [])),

@@ -34,7 +34,7 @@ class Run:
     """Statistics of many paths at the recorded steps.
 
     Arrays have the shape (*sweep, time, feature): `sweep` is the broadcast shape of the parameters that were given as
-    sequences, empty for plain numbers. Sums are kept about `shift`, the features at the start of path 0.
+    sequences, empty for plain numbers. Sums are kept about `shift`, the mean at each time.
     """
 
     job: Job = field(repr=False)
@@ -44,7 +44,7 @@ class Run:
     params: Mapping[str, Any]
     sums: np.ndarray  # (*sweep, time, feature, moment) about the shift
     count: np.ndarray  # (*sweep, time) paths in the sums
-    shift: np.ndarray  # (*sweep, feature)
+    shift: np.ndarray  # (*sweep, time, feature)
     diverged: np.ndarray  # (k, 3): setting (flat index), path, recorded step
     paths: int
     seed: int
@@ -78,7 +78,7 @@ class Run:
     @property
     def moments(self) -> Moments:
         """What was summed, as `sf.stats` works with it: of every feature and time, (*sweep, time, feature)."""
-        return Moments(self.sums, self.count[..., None], self.shift[..., None, :], self.source)
+        return Moments(self.sums, self.count[..., None], self.shift, self.source)
 
     @property
     def mean(self) -> np.ndarray:
@@ -200,6 +200,7 @@ def complete(
     run = new if before is None else _append(before, new, fresh)
     try:
         _report_divergence(new, fresh, [parts[k] for k in sizes])
+        _report_lost_digits(new)
     except Exception as error:
         carrying(error, run, None)
         raise
@@ -222,7 +223,7 @@ def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], be
         params=job.given,
         sums=m.sums,
         count=m.count,
-        shift=job.shift.reshape(*job.sweep, -1),
+        shift=m.shift,
         diverged=m.diverged,
         paths=m.paths,
         seed=job.seed,
@@ -245,6 +246,7 @@ def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:
         record=np.concatenate([old.record, new.record]),
         sums=np.concatenate([old.sums, new.sums], t),
         count=np.concatenate([old.count, new.count], t),
+        shift=np.concatenate([old.shift, new.shift], t),
         values=values,
         diverged=in_order([*old.diverged.tolist(), *fresh.tolist()]),
     )
@@ -290,6 +292,22 @@ def _worst_setting(run: Run, settings: np.ndarray) -> str:
             varied.append(f"{name}={float(column[worst]):.6g}")
     which = ", ".join(varied) or f"setting {worst}"
     return f" in {len(found):,} of {run.job.settings:,} settings, most ({counts.max():,}) for {which}"
+
+
+def _report_lost_digits(run: Run) -> None:
+    """Warn of means whose standard errors are nan because the paths differ by rounding only."""
+    lost = np.isnan(run.sums[..., 1]) & np.isfinite(run.shift) & (run.count > 0)[..., None]
+    if lost.any():
+        where = np.argwhere(lost.reshape(-1, *lost.shape[-2:]).any(0))
+        time, feature = where[0].tolist()
+        names = [run.labels[f] for f in np.unique(where[:, 1])]
+        warnings.warn(
+            f"the paths differ by less than the spacing of {run.job.program.dtype} numbers: std_error and var of "
+            f"{names_of(names)} are nan, first of {run.labels[feature]} at update {int(run.record[time])}; observe the "
+            "difference from a constant near the mean, or give dtype='float64' if this is float32",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def replay(run: Run, path: int, record: Any = None) -> Run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..codegen.program import BLOCK
+from ..simulation.join import pool
 from ..simulation.simulate import resume
 from .plan import Plan
 
@@ -42,10 +43,8 @@ def next_paths(run: Run, paths: int, progress: Any, *, executor: Executor | None
 
 
 def added(a: Run | None, b: Run) -> Run:
-    """The paths of both, in the sums (which are about one shift, as all batches start at one point)."""
-    if a is None:
-        return b
-    return replace(b, sums=a.sums + b.sums, count=a.count + b.count, paths=a.paths + b.paths)
+    """The paths of both, in the statistics."""
+    return b if a is None else pool(a, b)
 
 
 class Batches:

@@ -23,7 +23,7 @@ def compare(name, block=False, paths=5, **options):
         compiled = cpu.run_shard(shard_of(CASES[name], paths=paths, **options)[0])
     options["paths"] = paths
     plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
-    for field in ("state", "values", "sums", "count"):
+    for field in ("state", "values", "moments", "count"):
         same(getattr(compiled, field), getattr(plain, field), f"{name} {field}")
     return compiled
 
@@ -111,7 +111,7 @@ def test_wide_layout_equals_unrolled_text(dim, monkeypatch):
         assert job.program.wide == (limit == dim - 1)
         results.append(cpu.run_shard(shard))
     same(results[0].values, results[1].values, "layouts")
-    same(results[0].sums, results[1].sums, "layouts")
+    same(results[0].moments, results[1].moments, "layouts")
 
 
 @pytest.mark.parametrize("cut", [1, 5, 33])

@@ -18,7 +18,7 @@ from samfast.backends import cpu, cuda
 from samfast.backends.shard import StoppedError
 from samfast.codegen.cuda import SHORT
 
-FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
+FIELDS = ("state", "values", "moments", "count", "diverged", "alarms")
 RECORD = {"linear-sign": (0, 3, 37), "labels": (0, 3, 37), "bits": (0, 130), "wide40-sign": (0, 3, 6)}
 
 
@@ -44,7 +44,7 @@ def test_the_emulated_text_gives_the_bits_of_the_cpu(name, mode):
     """Two settings on shared noise, recorded inside a draw."""
     plain, emulated, _ = both(CASES[name], mode=mode, record=RECORD.get(name, (0, 3, 5)), paths=5)
     same(plain, emulated, name)
-    assert np.isfinite(emulated.sums).all()
+    assert np.isfinite(emulated.moments).all()
 
 
 def test_a_block_of_256_threads_and_one_that_is_not_full():
@@ -89,8 +89,8 @@ def test_diverged_paths_are_masked_alike():
             parts.append(run(job.shards(0, np.array([0, 3, 9, 40]), None)[0]))
         same(*parts, mask)
         lost[mask] = parts[1]
-    assert len(set(lost["mask"].diverged[:, 2])) > 1 and np.isfinite(lost["mask"].sums).all()
-    assert len(lost["keep"].diverged) == 0 and not np.isfinite(lost["keep"].sums).all()
+    assert len(set(lost["mask"].diverged[:, 2])) > 1 and np.isfinite(lost["mask"].moments).all()
+    assert len(lost["keep"].diverged) == 0 and not np.isfinite(lost["keep"].moments).all()
 
 
 @pytest.mark.parametrize("name", ["linear", "linear-sign", "beale", "wide12", "wide40-sign"])
@@ -161,7 +161,7 @@ for name in sys.argv[1:]:
     options = dict(record=(0, 3, 5), paths=5)
     a = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
     b = cuda.run_shard(shard_of(CASES[name], device="simulator", **options)[0])
-    print(json.dumps([name, *(bool(np.array_equal(getattr(a, f), getattr(b, f))) for f in ("state", "values", "sums"))]))
+    print(json.dumps([name, *(bool(np.array_equal(getattr(a, f), getattr(b, f))) for f in ("state", "values", "moments"))]))
 """
 
 

@@ -10,7 +10,7 @@ import samfast as sf
 from samfast.backends import cpu
 
 NARROW = [name for name in CASES if not name.startswith("wide")]
-FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
+FIELDS = ("state", "values", "moments", "count", "diverged", "alarms")
 
 
 def both(case, **options):

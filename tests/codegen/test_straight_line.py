@@ -155,5 +155,5 @@ def test_passes_change_no_bit(name, monkeypatch):
         shard, job = shard_of(CASES[name], device="plain", paths=5, record=(0, 3, 5), sweep=False, per_path=True)
         assert ("A = scratch(" in job.program.text.split("def moments")[0]) == (limit == 8)
         results.append(cpu.run_shard(shard))
-    for field in ("state", "values", "sums"):
+    for field in ("state", "values", "moments"):
         np.testing.assert_array_equal(getattr(results[0], field), getattr(results[1], field), field)

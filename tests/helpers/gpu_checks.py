@@ -14,7 +14,7 @@ from samfast import arrays
 from samfast.backends import cpu, cuda
 from samfast.simulation import prepare
 
-FIELDS = ("state", "values", "sums", "count", "diverged", "alarms")
+FIELDS = ("state", "values", "moments", "count", "diverged", "alarms")
 LO = 0xFFFFFFFF
 SEED, TAG = 0xA4093822299F31D0, 7
 LOSS = sf.losses.double_well()

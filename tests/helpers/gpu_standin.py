@@ -97,6 +97,9 @@ def install(monkeypatch, free=2**34):
     cupy.asarray = lambda x, dtype=None: on_device(np.asarray(bare(x) if isinstance(x, Gpu) else x, dtype))
     cupy.array = lambda x, dtype=None, order="C": on_device(np.array(bare(x) if isinstance(x, Gpu) else x, dtype, order=order))
     cupy.empty, cupy.zeros, cupy.full = map(made, (np.empty, np.zeros, np.full))
+    cupy.maximum = np.maximum  # asks the array
+    cupy.where = lambda condition, *values: on_device(np.where(bare(condition), *map(bare, values)))
+    cupy.stack = lambda parts, axis=0: on_device(np.stack(bare(list(parts)), axis))
     cupy.concatenate = lambda parts, axis=0: on_device(np.concatenate(bare(list(parts)), axis))
     cupy.nonzero = lambda x: tuple(map(on_device, np.nonzero(bare(x))))
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_bytes=lambda: 0)

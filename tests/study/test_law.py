@@ -19,7 +19,7 @@ from samfast.simulation import gaussian_chain as chains
 from samfast.simulation import run as runs
 from samfast.simulation import schedule
 from samfast.study import exact_sampling
-from samfast.study.batches import next_paths
+from samfast.study.batches import added, next_paths
 from samfast.study.process import LinearProcess
 
 PATHS = 2**15
@@ -224,7 +224,10 @@ def test_further_paths_and_replay():
     first = chain(paths=256, values=True, seed=4)
     more = next_paths(first, 256, None, executor=None)
     assert np.array_equal(np.concatenate([first.values, more.values], -2), whole.values)
-    assert np.array_equal(first.sums + more.sums, whole.sums) and more.paths == 256
+    both = added(first, more)
+    np.testing.assert_allclose(both.mean, whole.mean, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(both.var, whole.var, rtol=1e-13)
+    assert more.paths == 256 and both.paths == 512 and np.array_equal(both.count, whole.count)
     for run, path in ((whole, 300), (more, 44)):
         again = run.replay(path)
         assert np.array_equal(again.values[..., 0, :], whole.values[..., 300, :])
