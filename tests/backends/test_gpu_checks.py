@@ -71,9 +71,7 @@ def test_programs(cp, name, mode):
 def test_a_wrong_program_is_found(cp, monkeypatch):
     """Planted: the second key of the third round is off by one."""
     keys = cuda.round_keys
-    monkeypatch.setattr(
-        "samfast.backends.cuda.round_keys", lambda seed: (keys(seed)[0], keys(seed)[1] ^ np.uint32(1), *keys(seed)[2:])
-    )
+    monkeypatch.setattr(cuda, "round_keys", lambda seed: (keys(seed)[0], keys(seed)[1] ^ np.uint32(1), *keys(seed)[2:]))
     with pytest.raises(AssertionError, match=r"linear mixed, state: 10 of 10 numbers differ, by up to \d+ ulp; the first"):
         gpu_checks.program(cp, "linear", "mixed", "plain", paths=5, record=(0, 3, 5))
     with pytest.raises(AssertionError, match="word 0 of call 0: 2 of 2 differ"):
@@ -120,7 +118,7 @@ def test_streams(cp, monkeypatch):
 
 
 def test_a_skip_is_no_success(monkeypatch):
-    monkeypatch.setattr("samfast.backends.cuda.missing", lambda: "no driver")
+    monkeypatch.setattr(cuda, "missing", lambda: "no driver")
     monkeypatch.delenv("SAMFAST_REQUIRE_GPU", raising=False)
     with pytest.raises(pytest.skip.Exception, match="no driver"):
         gpu_checks.device()

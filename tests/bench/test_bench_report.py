@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def tiny(monkeypatch):
     """The command at a thousandth of its size."""
     run = report.run
-    monkeypatch.setattr("samfast.bench.report.run", lambda names, **how: run(names, scale=0.002, repeats=1, **how))
+    monkeypatch.setattr(report, "run", lambda names, **how: run(names, scale=0.002, repeats=1, **how))
 
 
 def sample():
@@ -82,7 +82,7 @@ def test_the_command_lists_and_refuses(capsys, tmp_path):
 
 
 def test_a_wrong_answer_is_the_exit_status(monkeypatch, capsys):
-    monkeypatch.setattr("samfast.bench.report.run", lambda names, **how: sample())
+    monkeypatch.setattr(report, "run", lambda names, **how: sample())
     assert main(["bench", "--only", "linear"]) == 1
     assert "2 rows correct, 1 wrong; 1 of 1 goals met" in capsys.readouterr().out
 
@@ -108,7 +108,7 @@ def test_pictures_are_drawn(tmp_path):
 
 def test_the_page_holds_every_figure_and_a_changed_one_is_found(tmp_path, monkeypatch, capsys):
     for name, value in (("RESULTS", tmp_path), ("PAGE", tmp_path / "page.md"), ("README", tmp_path / "readme.md")):
-        monkeypatch.setattr(f"samfast.bench.page.{name}", value)
+        monkeypatch.setattr(page, name, value)
     with pytest.raises(ValueError, match="make one with samfast bench"):
         page.main([])
     sample().save(tmp_path / "bench-p.json")

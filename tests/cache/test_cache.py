@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from samfast import cache
-from samfast.cache import files
+from samfast.cache import files, sharing
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -47,10 +47,10 @@ PROGRAM = Rendered(TEXT.format(shift=1))
 def folder(tmp_path, monkeypatch):
     """An empty cache directory, and nothing loaded."""
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("samfast.cache._modules", {})
-    monkeypatch.setattr("samfast.cache.sharing._functions", {})
-    monkeypatch.setattr("samfast.cache.files._unusable", set())
-    monkeypatch.setattr("samfast.cache.files._temporary", None)
+    monkeypatch.setattr(cache, "_modules", {})
+    monkeypatch.setattr(sharing, "_functions", {})
+    monkeypatch.setattr(files, "_unusable", set())
+    monkeypatch.setattr(files, "_temporary", None)
     return tmp_path / "cache"
 
 
@@ -161,7 +161,7 @@ def test_the_key_depends_on_text_device_and_toolchain(monkeypatch):
     assert cache.key(Rendered(PROGRAM.text, "another label")) in keys
     before = cache.compiler_inputs("cpu")
     assert {"numba", "llvmlite", "numpy"} <= {word.split()[0] for word in before}
-    monkeypatch.setattr("samfast.cache.compiler_inputs", lambda device: (*before, "numba 99"))
+    monkeypatch.setattr(cache, "compiler_inputs", lambda device: (*before, "numba 99"))
     cache._key.cache_clear()
     assert cache.key(PROGRAM) not in keys
     cache._key.cache_clear()
@@ -175,7 +175,7 @@ def test_two_threads_load_once(monkeypatch):
         time.sleep(0.05)
         return importer(program)
 
-    monkeypatch.setattr("samfast.cache._import", slow)
+    monkeypatch.setattr(cache, "_import", slow)
     found = []
     threads = [threading.Thread(target=lambda: found.append(cache.load(PROGRAM))) for _ in range(4)]
     [t.start() for t in threads]
@@ -321,7 +321,7 @@ def test_an_unusable_directory_costs_one_warning(tmp_path, monkeypatch, why):
     elif why == "no access":
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     else:
-        monkeypatch.setattr("samfast.cache.files.write", full)
+        monkeypatch.setattr(files, "write", full)
     wanted = os.environ["SAMFAST_CACHE_DIR"]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -340,7 +340,7 @@ def test_machine_code_that_cannot_be_stored_is_still_run(monkeypatch):
             raise OSError(28, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr("samfast.cache.files.write", full)
+    monkeypatch.setattr(files, "write", full)
     module = fresh()
     with pytest.warns(RuntimeWarning, match="No space left.*set SAMFAST_CACHE_DIR"):
         assert used(module, 1.5) == (2.5, 0, 1)

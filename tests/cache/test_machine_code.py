@@ -7,7 +7,7 @@ import sys
 import pytest
 from programs import CASES, shard_of
 
-from samfast import machine
+from samfast import cache, machine
 from samfast.backends import cpu
 
 LIBM = re.compile(r"\b(exp|log|sin|cos|tanh|fma|sqrt|pow)f?(@PLT|\b)", re.I)
@@ -28,7 +28,7 @@ def machine_code(name, mode, folder, monkeypatch):
             spec.loader.exec_module(module)
         return modules[program.text]
 
-    monkeypatch.setattr("samfast.cache.load", load)
+    monkeypatch.setattr(cache, "load", load)
     shard, _ = shard_of(CASES[name], mode=mode, sweep=False, moments=2)
     cpu.run_shard(shard)
     (module,) = modules.values()

@@ -100,11 +100,11 @@ def test_launches_may_end_at_any_step(name, monkeypatch):
     whole = cuda.run_shard(shard)
     launches = []
     launch = cuda._launch
-    monkeypatch.setattr("samfast.backends.cuda._launch", lambda *args: launches.append(args) or launch(*args))
-    monkeypatch.setattr("samfast.backends.cuda.LAUNCH", 1e-12)
+    monkeypatch.setattr(cuda, "_launch", lambda *args: launches.append(args) or launch(*args))
+    monkeypatch.setattr(cuda, "LAUNCH", 1e-12)
     for first, count in ((1, 11), (4 * 10, 8)):
         launches.clear()
-        monkeypatch.setattr("samfast.backends.cuda.FIRST", first)
+        monkeypatch.setattr(cuda, "FIRST", first)
         same(whole, cuda.run_shard(shard), name)
         assert len(launches) == count
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from samfast import cache
+from samfast.backends import cuda
 from samfast.codegen.linker import blocks_of
 from samfast.codegen.program import BLOCK
 from samfast.simulation import prepare
@@ -123,8 +124,8 @@ def install(monkeypatch, free=2**34):
         "samfast.simulation.prepare.lanes",
         lambda loss, rule, paths, device: min(lanes(loss, rule, paths, device), prepare.FEW if paths <= prepare.FEW else BLOCK),
     )
-    monkeypatch.setattr("samfast.backends.cuda.missing", lambda: None)
-    monkeypatch.setattr("samfast.backends.cuda._loaded", types.SimpleNamespace())
+    monkeypatch.setattr(cuda, "missing", lambda: None)
+    monkeypatch.setattr(cuda, "_loaded", types.SimpleNamespace())
 
     def emulated(program, cc):
         assert cc == (9, 0)
@@ -132,5 +133,5 @@ def install(monkeypatch, free=2**34):
         behind = program.text.index("u32, u64, i32, i64, f32, f64 =")  # the stream comes first after the target's header
         return replace(program, device="emulator", text="\n\n\n".join([imports, *blocks, program.text[behind:]]))
 
-    monkeypatch.setattr("samfast.backends.cuda.machine_code", emulated)
+    monkeypatch.setattr(cuda, "machine_code", emulated)
     return launches

@@ -61,8 +61,8 @@ MADE = {"cheap": Experiment("cheap", "Costs nothing", cheap), "stopped": Experim
 @pytest.fixture
 def made(monkeypatch, tmp_path):
     """The experiments above instead of the real ones, in a fresh folder."""
-    monkeypatch.setattr("samfast.reproduce.names", lambda: tuple(MADE))
-    monkeypatch.setattr("samfast.reproduce.get", lambda name: MADE[choice("experiment", name, MADE)])
+    monkeypatch.setattr(reproduce, "names", lambda: tuple(MADE))
+    monkeypatch.setattr(reproduce, "get", lambda name: MADE[choice("experiment", name, MADE)])
     monkeypatch.chdir(tmp_path)
     CALLS.clear()
     return tmp_path

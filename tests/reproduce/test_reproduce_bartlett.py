@@ -210,9 +210,7 @@ def test_the_printed_bound_of_lemma_11_can_fail_or_hold():
 
 def test_lemma_5_with_a_wrong_constant_is_violated(monkeypatch):
     made = sf.theory.bounce_constants
-    monkeypatch.setattr(
-        "samfast.theory.bounce_constants", lambda *a, **k: made(*a, **k)._replace(beta=1.05 * made(*a, **k).beta)
-    )
+    monkeypatch.setattr(sf.theory, "bounce_constants", lambda *a, **k: made(*a, **k)._replace(beta=1.05 * made(*a, **k).beta))
     assert theorem1._lemma_5(2000)["beta"] > 20
 
 

@@ -117,7 +117,7 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch):
             raise KeyboardInterrupt
         launch(*args)
 
-    monkeypatch.setattr("samfast.backends.cuda._launch", until_the_third)
+    monkeypatch.setattr(cuda, "_launch", until_the_third)
     options = dict(record=[0, 4], paths=700, state=False)
     with pytest.raises(sf.Interrupted) as stopped:
         sf.simulate(LOSS, RULE, [0.1, 0.2], device="cuda", **options)
@@ -197,5 +197,5 @@ def test_auto_takes_the_gpu_for_long_work_only(gpu, monkeypatch):
     assert device(record=[3], paths=4) == "cpu" and not gpu.launched
     monkeypatch.setattr("samfast.simulation.prepare.AUTO_SECONDS", 1e-9)
     assert device(record=[3], paths=4) == "cuda"
-    monkeypatch.setattr("samfast.backends.cuda.missing", lambda: "there is none")
+    monkeypatch.setattr(cuda, "missing", lambda: "there is none")
     assert device(record=[3], paths=4) == "cpu"

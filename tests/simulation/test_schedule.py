@@ -21,7 +21,7 @@ from subject import bowl, digest, far_out, simulate
 import samfast as sf
 from samfast.backends.central import about_the_mean
 from samfast.simulation import prepare
-from samfast.simulation.job import SHARD_NS, versions
+from samfast.simulation.job import SHARD_NS, Job, versions
 from samfast.simulation.run import execute
 
 PATHS, RECORD, LR = 256 * 9 + 37, (0, 7, 40), [0.05, 0.1]
@@ -32,7 +32,7 @@ def chunk(monkeypatch):
     """Cut shards of a given number of paths."""
 
     def cut(size):
-        monkeypatch.setattr("samfast.simulation.job.Job.chunk", lambda self, steps, times: size)
+        monkeypatch.setattr(Job, "chunk", lambda self, steps, times: size)
 
     return cut
 

@@ -16,13 +16,14 @@ from subject import bowl, digest, far_out, simulate
 
 import samfast as sf
 from samfast.backends import dispatch
+from samfast.simulation.job import Job
 
 PATHS, SIZE = 256 * 9 + 37, 256
 
 
 @pytest.fixture
 def shards(monkeypatch):
-    monkeypatch.setattr("samfast.simulation.job.Job.chunk", lambda self, steps, records: SIZE)
+    monkeypatch.setattr(Job, "chunk", lambda self, steps, records: SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_sigterm_is_as_ctrl_c(shards, whole):
 @pytest.mark.parametrize("shared", [True, False])
 def test_values_and_states_are_in_memory_once(monkeypatch, shared):
     """What a run takes at its peak, beyond its result: a few shards. It was as much again."""
-    monkeypatch.setattr("samfast.simulation.job.Job.chunk", lambda self, steps, records: 1024)
+    monkeypatch.setattr(Job, "chunk", lambda self, steps, records: 1024)
     call = dict(record=range(12), paths=2**15, lr=[0.05, 0.1], options={"shared_noise": shared})
     simulate(**{**call, "paths": 2048})
     tracemalloc.start()

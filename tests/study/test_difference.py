@@ -88,7 +88,7 @@ def test_a_wrong_error_is_noticed(monkeypatch):
         lambda self, v, steps: 0 * self.exact(v, steps),
         lambda self, v, steps: covariance(self, {**v, "momentum": np.array(0.45)}, steps),
     ):
-        monkeypatch.setattr("samfast.study.process.LinearProcess.covariance", defect)
+        monkeypatch.setattr(process.LinearProcess, "covariance", defect)
         assert not np.allclose(spreads(), 1, atol=0.066)
 
 

@@ -16,6 +16,7 @@ import pytest
 import samfast as sf
 from samfast import theory
 from samfast.simulation import gaussian_chain as chains
+from samfast.simulation import job as jobs
 from samfast.simulation import run as runs
 from samfast.simulation import schedule
 from samfast.study import exact_sampling
@@ -254,7 +255,7 @@ def test_progress_counts_paths():
 
 
 def test_an_interrupted_chain_is_finished_later(monkeypatch):
-    monkeypatch.setattr("samfast.simulation.job.Job.chunk", lambda self, steps, times: 256)
+    monkeypatch.setattr(jobs.Job, "chunk", lambda self, steps, times: 256)
     execute, whole = runs.execute, chain(paths=700, values=True)
 
     def stopped(shards, executor, report, parts, estimate):
@@ -297,7 +298,7 @@ ROOT, COEFFICIENTS = chains.root, chains._coefficients
 )
 def test_a_fault_is_found(name, fault, monkeypatch):
     model, v, times, exact = setting("em", True)
-    monkeypatch.setattr(f"samfast.simulation.gaussian_chain.{name}", fault)
+    monkeypatch.setattr(chains, name, fault)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sf.DivergenceWarning)
         found = scores(exact_sampling.sample(model, v, times[1:], law="em", paths=PATHS, seed=3), exact[..., 1:])

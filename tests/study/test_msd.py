@@ -99,7 +99,7 @@ def test_the_law_of_the_sde_at_any_times(momentum, dampening):
 def test_a_wrong_exact_value_is_noticed(monkeypatch, defect):
     """The test has failed on a defect: z finds a lost rho, a noise that is off by a factor, a wrong momentum."""
     exact = process.LinearProcess.exact
-    monkeypatch.setattr("samfast.study.process.LinearProcess.exact", lambda self, v, steps: exact(self, defect(v), steps))
+    monkeypatch.setattr(process.LinearProcess, "exact", lambda self, v, steps: exact(self, defect(v), steps))
     study = msd(rho=[0.4, 0.5], momentum=0.5, times=TIMES, paths=20_000)
     assert study.worst > 5
     assert "DISAGREE" in study.summary()
@@ -108,7 +108,7 @@ def test_a_wrong_exact_value_is_noticed(monkeypatch, defect):
 def test_a_wrong_simulation_is_noticed(monkeypatch):
     """As if SAM went down instead of up the slope before it looks."""
     made = process.rules.sam
-    monkeypatch.setattr("samfast.model.rules.sam", lambda **k: made(**{**k, "rho": 0 * k["rho"]}))
+    monkeypatch.setattr(process.rules, "sam", lambda **k: made(**{**k, "rho": 0 * k["rho"]}))
     assert msd(rho=0.5, momentum=[0.0, 0.5], times=TIMES, paths=20_000).worst > 5
 
 

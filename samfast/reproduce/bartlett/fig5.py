@@ -15,6 +15,7 @@ from ... import theory
 from ...landscape.curvature import sharpness
 from ...model.losses import ravine
 from ...model.noise import noisy
+from ...model.parameters import vector
 from ...model.rules import gd
 from ...simulation.run import Run
 from ...simulation.simulate import simulate
@@ -36,7 +37,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
     paths = max(2000, int(size * PATHS))
     run = simulate(
         ravine(),
-        noisy(gd(lr=LR), sigma=SIGMA[:, None]),
+        noisy(gd(lr=LR), sigma=vector(SIGMA[:, None])),
         START,
         record=[STEPS],
         paths=paths,
