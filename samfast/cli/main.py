@@ -24,7 +24,7 @@ momentum, with the exact mean squared displacement and the published theorems.""
 
 
 class Parser(argparse.ArgumentParser):
-    """One line per error."""
+    """A parser that reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(FAILED, f"{self.prog}: error: {message}; see {self.prog} --help\n")

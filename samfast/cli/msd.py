@@ -99,7 +99,7 @@ def _plot_option(p: argparse.ArgumentParser) -> None:
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """What the options say, as arguments of msd."""
+    """The arguments of msd that the options stand for."""
     given: dict[str, Any] = dict(STUDY)
     for name in (*LISTS, *WORDS):
         if (lists := getattr(args, name)) is not None:
@@ -146,7 +146,7 @@ def _run(given: dict[str, Any]) -> tuple[Any, int]:
 
 
 def _refuse_another(folder: Path, given: dict[str, Any]) -> None:
-    """Before the simulation: the results of other parameters stay."""
+    """Refuse a folder that holds another study, before anything is simulated."""
     from ..study.plan import MsdArguments, planned
     from ..study.saved import refuse_another
     from ..study.variables import msd_call
@@ -155,7 +155,7 @@ def _refuse_another(folder: Path, given: dict[str, Any]) -> None:
 
 
 def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
-    """Before the simulation, not after it."""
+    """Refuse pictures that this study cannot have, before anything is simulated."""
     import numpy as np
 
     from ..checks import check

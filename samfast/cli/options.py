@@ -17,10 +17,12 @@ def interrupted() -> int:
 
 
 def option(name: str) -> str:
+    """The option of an argument: --batch-size for batch_size."""
     return "--" + name.replace("_", "-")
 
 
 def numbers(text: str) -> list[float]:
+    """0,0.1 as a list of numbers."""
     try:
         return [float(x) for x in text.split(",")]
     except ValueError:
@@ -28,6 +30,8 @@ def numbers(text: str) -> list[float]:
 
 
 def one_of(options: Sequence[str]) -> Callable[[str], list[str]]:
+    """A reader of words between commas, each of which must be one of `options`."""
+
     def read(text: str) -> list[str]:
         words = text.split(",")
         for word in words:
@@ -39,11 +43,12 @@ def one_of(options: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def joined(lists: list[list[Any]] | None, default: tuple[str, ...] = ()) -> list[Any]:
+    """The values of an option that was given several times, as one list without repeats."""
     return list(dict.fromkeys(x for part in lists for x in part)) if lists is not None else list(default)
 
 
 def count(text: str) -> int:
-    """1000, 1_000 or 1e3."""
+    """A whole number, written 1000, 1_000 or 1e3."""
     try:
         return int(text)
     except ValueError:

@@ -12,7 +12,7 @@ FOLDER = "samfast-msd"
 
 
 def writing_to(given: Path | None) -> Path:
-    """A folder that exists and can be written: found out before the simulation, not after it."""
+    """Create the folder for the results, and check that it can be written, before the simulation and not after it."""
 
     def used(path: Path) -> bool:
         return path.exists() and (not path.is_dir() or any(path.iterdir()))
@@ -33,13 +33,14 @@ def writing_to(given: Path | None) -> Path:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """After an error or an interrupt."""
+    """Remove a folder in which nothing was written, as after an error or an interrupt."""
     with suppress(OSError):
         folder.rmdir()
 
 
 @contextmanager
 def workers(threads: int | None) -> Iterator[Any]:
+    """An executor with so many threads; None, for the library's own choice, where no number is given."""
     if threads is None:
         yield None
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Begin = Callable[[int, Any], "Run"]  # (paths, progress): the first batch
 More = Callable[["Run", int, Any], "Run"]  # (run, paths, progress): the next paths of a run
-PILOT = 8  # for noise that is not Gaussian, the first batch is this part of what Gaussian noise would need
+PILOT = 8  # for noise that is not Gaussian, the first batch has an eighth of the paths that Gaussian noise would need
 SPARE = 1.02  # batches after the first aim a little further, or rounding would call for many small ones
 
 
@@ -43,12 +43,12 @@ def next_paths(run: Run, paths: int, progress: Any, *, executor: Executor | None
 
 
 def added(a: Run | None, b: Run) -> Run:
-    """The paths of both, in the statistics."""
+    """One run with the paths of both; their statistics are pooled."""
     return b if a is None else pool(a, b)
 
 
 class Batches:
-    """The paths of one program. After an interrupt `go` goes on where it was."""
+    """The paths of one program, computed in batches. After an interrupt `go` resumes the batch that was begun."""
 
     def __init__(self, plan: Plan, begin: Begin, more: More, executor: Executor | None, progress: Any) -> None:
         self.plan, self.begin, self.more, self.executor, self.progress = plan, begin, more, executor, progress
@@ -57,7 +57,7 @@ class Batches:
         self.pending: Run | None = None  # an interrupted batch
 
     def go(self) -> None:
-        """Run what is still wanted."""
+        """Run batches until no more paths are wanted."""
         while (paths := self._wanted()) > 0:
             report = self._report() if callable(self.progress) else self.progress
             try:
@@ -84,14 +84,14 @@ class Batches:
         return lambda done, total: self.progress(before + done, before + total)
 
     def _wanted(self) -> int:
-        """Paths of the next batch; 0: it is enough."""
+        """The number of paths of the next batch; 0 when there are enough."""
         if self.pending is not None:
             return self.pending.job.paths
         done = 0 if self.total is None else self.total.paths
         return max(self._target(done) - done, 0)
 
     def _target(self, done: int) -> int:
-        """How many paths it takes, as far as is known after so many."""
+        """The number of paths that reach the relative error, as far as is known after `done` of them."""
         most, until = self.plan.paths, self.plan.until
         if until is None:
             return most
@@ -110,7 +110,7 @@ class Batches:
         return float(np.max(relative, initial=-1.0, where=np.isfinite(relative)))
 
     def estimate(self) -> Estimate:
-        """What there is, finished shards of an interrupted batch included."""
+        """The estimate from all finished paths, the finished shards of an interrupted batch included."""
         run = self.total
         if self.pending is not None and self.pending.paths:
             run = added(run, self.pending)
@@ -134,5 +134,5 @@ class Batches:
 
 
 def _whole(paths: float) -> int:
-    """Whole blocks."""
+    """The next whole number of blocks of paths, as sums are kept by blocks."""
     return max(1, int(np.ceil(paths / BLOCK - 1e-9))) * BLOCK

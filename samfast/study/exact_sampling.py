@@ -63,7 +63,7 @@ def transitions(
 
 
 def _overdamped(interval: np.ndarray, kappa: Any, d: Any, dt: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Of the SDE (dt None), or of so many Euler-Maruyama steps."""
+    """Transition and covariance without momentum, of the SDE (dt None) or of `interval` Euler-Maruyama steps."""
     if dt is None:
         return (
             _stack([[theory.sde_mean(interval, curvature=kappa, start=1.0)]]),
@@ -82,7 +82,7 @@ def _stack(rows: list[list[Any]]) -> np.ndarray:
 
 
 def _within(a: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a saddle throws the paths beyond float64, coefficients that show it, and are numbers."""
+    """Replace coefficients beyond float64, which a saddle reaches, by HUGE ones: they are finite, and the paths diverge."""
     far = ~(np.isfinite(a).all((-1, -2)) & np.isfinite(s).all((-1, -2)))[..., None, None]
     return np.where(far, HUGE * np.eye(a.shape[-1]), a), np.where(far, HUGE * np.eye(a.shape[-1]), s)
 

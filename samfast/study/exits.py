@@ -118,7 +118,7 @@ def exit_times(
 
 
 def _theory(model: LinearProcess, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of the chain (exact, estimate, the better of both) and of the diffusion."""
+    """Mean exit times of the chain (exact, estimate, and best: exact where it is known) and of the diffusion (sde)."""
     kappa, d, dt = (np.asarray(x) for x in np.broadcast_arrays(model.curvature(v), model.diffusion(v), model.step(v)))
     inner = kappa * dt < 1  # beyond, no diffusion has the law of the chain
     near, wide = theory.ou_embedding(curvature=np.where(inner, kappa, 0.0), diffusion=d, dt=dt)

@@ -40,7 +40,7 @@ LOG = ("lr", "batch_size", "dt")
 
 
 def draw(study: Table, kind: str, time: float | None = None) -> Figure:
-    """The picture of this kind."""
+    """The picture of one of KINDS."""
     import matplotlib
 
     choice("kind", kind, KINDS)

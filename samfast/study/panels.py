@@ -97,12 +97,12 @@ def follow(axes: Axes, ds: xr.Dataset) -> None:
 
 
 def aside(i: int, many: int) -> float:
-    """A factor on a log axis: points of many settings beside each other, or they would hide each other."""
+    """A factor that moves the points of one of many settings aside on a log axis, or they would hide each other."""
     return float(10 ** (min(0.012, 0.12 / many) * (i - (many - 1) / 2)))
 
 
 def z_axis(axes: Axes, worst: float) -> None:
-    """The panel of z."""
+    """Prepare the panel of z: a band of 2 standard deviations, and room for the worst value."""
     axes.set_title(
         "z = (simulated \N{MINUS SIGN} exact) / standard deviation;  band \N{PLUS-MINUS SIGN}2",
         loc="left",

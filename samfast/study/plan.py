@@ -130,7 +130,7 @@ def planned(given: MsdArguments) -> Plan:
 
 
 def _most(paths: Any, until: float | None) -> int:
-    """The largest number of paths."""
+    """The largest number of paths that may be run."""
     if paths is not None:
         return integer("paths", paths, 2, "10_000")
     check(

@@ -38,18 +38,18 @@ class LinearProcess:
         return np.asarray(self._of(theory.noise_factor, v, noise=NOISES[self.noise]))
 
     def curvature(self, v: Values) -> np.ndarray:
-        """kappa of the linear drift -kappa w."""
+        """The coefficient kappa of the linear drift -kappa w."""
         return np.asarray(self._of(theory.curvature, v))
 
     def diffusion(self, v: Values) -> np.ndarray:
-        """D, the noise model included."""
+        """The diffusion coefficient D of dw = -kappa w dt + sqrt(2D) dW, with the noise of this process."""
         return np.asarray(
             self._of(theory.diffusion_coefficient, v, lr=v["lr"], batch_size=v["batch_size"], noise=NOISES[self.noise])
         )
 
     @staticmethod
     def step(v: Values) -> np.ndarray:
-        """The time of one step."""
+        """The time that one step stands for: dt, or lr where no dt is given."""
         return np.asarray(v.get("dt", v["lr"]))
 
     def steps_at(self, v: Values, times: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ class LinearProcess:
         return np.where(np.asarray(v["momentum"]) == 0, second, np.where(times == 0, 0.0, third))
 
     def _overdamped(self, v: Values, times: np.ndarray) -> np.ndarray:
-        """Theorem 2 for this drift and noise."""
+        """The variance of the SDE without inertia, Theorem 2 with the drift and noise of this process."""
         keep = 1 - np.asarray(v["dampening"])
         return np.asarray(theory.sde_variance(times, curvature=self.curvature(v) * keep, diffusion=self.diffusion(v) * keep**2))
 
@@ -185,7 +185,7 @@ class LinearProcess:
 
     @staticmethod
     def _unit(v: Values) -> np.ndarray:
-        """D of SGD."""
+        """The diffusion coefficient of SGD, that is of rho = 0."""
         return np.asarray(theory.diffusion_coefficient(v["eigenvalue"], lr=v["lr"], batch_size=v["batch_size"]))
 
     def _amplitude(self, v: Values) -> np.ndarray:

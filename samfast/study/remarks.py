@@ -33,7 +33,7 @@ def discrepancies(study: Table) -> list[str]:
 
 
 def _over(study: Table, quotient: Any, choose: Any = None) -> str:
-    """'0.31 to 1.2' over all settings that `choose` wants and all times; '' where it is 1 within 2 %."""
+    """The range of a quotient over the settings that `choose` wants and all times, such as '0.31 to 1.2'; '' near 1."""
     found = []
     for setting, part in study.settings():
         if choose is None or choose(setting):

@@ -129,7 +129,7 @@ def _from_json(file: Path) -> xr.Dataset:
 
 
 def _netcdf(ds: xr.Dataset) -> bytes:
-    """NetCDF 4."""
+    """The bytes of a NetCDF 4 file, which the library writes to a path only."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.nc"
         ds.to_netcdf(file, engine="h5netcdf")

@@ -86,7 +86,7 @@ def test_where_every_path_is_as_far():
 def studies(kind, paths, momentum):
     """The means of 1000 studies on numbers of their own, as msd sees them: what it makes of them, (study, time)."""
     heavy = HEAVY if momentum else {}
-    todo = planned(MsdArguments(**SETTING, **heavy, times=[0.3, 1.0, 5.0], paths=paths, kind=kind))
+    todo = planned(MsdArguments(**SETTING, **heavy, times=[0.1, 0.3, 1.0, 5.0], paths=paths, kind=kind))
     (model,) = todo.models
     own = {**todo.values, "rho": np.full(STUDIES, SETTING["rho"])}
     steps = todo.steps.ravel()
@@ -106,19 +106,19 @@ def test_bands_cover_and_z_is_a_standard_normal_number(kind, paths, momentum):
     from scipy.stats import kstest
 
     _, exact, (low, high, z) = studies(kind, paths, momentum)
-    share = ((low < exact) & (exact < high)).mean(0)
+    share = ((low < exact) & (exact < high)).mean(0)[1:]  # two kicks give a lattice, on which no band has its level
     assert ((LOW < share) & (share < HIGH)).all(), share
     spread = 5 * np.sqrt((2 + 12 / paths) / STUDIES)  # five standard deviations of the mean of z^2
     np.testing.assert_allclose((z**2).mean(0), 1, atol=spread)
     assert not ((1.2 * z) ** 2).mean() < 1 + spread and not ((z / 1.2) ** 2).mean() > 1 - spread  # such a fault is seen
     if kind == "sign":
-        assert max(kstest(z[:, i], "norm").statistic for i in range(3)) < APART
+        assert max(kstest(z[:, i], "norm").statistic for i in (1, 2, 3)) < APART
 
 
 def test_what_a_sample_says_of_itself_does_not_hold_its_level():
     """Planted: the standard error of the sample, whose skewness moves z by -0.2 at 50 paths."""
     seen, exact, _ = studies("sign", 50, False)
-    z = (seen.mean - exact) / seen.se
+    z = ((seen.mean - exact) / seen.se)[:, 1:]
     assert z.mean() < -5 / np.sqrt(3 * STUDIES) and (np.abs(z) < 1.96).mean() < 0.945
 
 
