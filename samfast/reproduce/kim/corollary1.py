@@ -9,6 +9,7 @@ import numpy as np
 import samfast as sf
 
 from ... import theory
+from ...study.table import FAULT
 from .. import draw
 from ..experiments import Claim, Outcome, experiment, verdict
 
@@ -16,7 +17,6 @@ LR, BATCH, EIGENVALUE = 0.001, 64, -1.0
 RHO = (0.01, 0.1, 0.5, 1.0, 1.9, 2.5)
 TIMES = (0.01, 0.1, 1.0)
 PATHS = 100_000  # pairs on common noise
-Z = 5.0
 CLOSE = 0.01  # printed / exact in the limit
 FEW = 10  # a factor that "of order" allows
 SMALL = (0, 0)  # of RHO and TIMES
@@ -87,7 +87,7 @@ def _numbers(run: sf.Comparison) -> dict[str, Any]:
 def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
     chain, plain, same = n["chain"], n["plain"], n["same"]
     ratio = chain["printed_to_sde"]
-    sure = [np.abs(x["simulated"]) > Z * x["error"] for x in (chain, plain)]
+    sure = [np.abs(x["simulated"]) > FAULT * x["error"] for x in (chain, plain)]
     negative = (chain["simulated"] < 0) & sure[0]
     small = np.square(RHO)[:, None] <= np.array(TIMES)
     earlier = 1 / same["printed_to_sde"][1, 0]
@@ -98,7 +98,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
             f"{ratio[1, 1]:.3f} at 0.1, 0.1; {ratio[3, 2]:.3f} at 1, 1; {ratio[4, 0]:.1f} at 1.9, 0.01. Simulated on common "
             f"noise: largest |z| {chain['worst_z']:.2f}",
             verdict(
-                abs(ratio[SMALL] - 1) < CLOSE and chain["worst_z"] < Z,
+                abs(ratio[SMALL] - 1) < CLOSE and chain["worst_z"] < FAULT,
                 "rho*|lambda| and |lambda|*t are small, and the drift is that of Theorem 2",
             ),
             "Kim et al., Corollary 1, eq. 13; theory.corollary1_exact",

@@ -9,6 +9,7 @@ import numpy as np
 import samfast as sf
 
 from ... import theory
+from ...study.table import FAULT
 from ...theory.momentum import USEFUL
 from .. import draw
 from ..experiments import UNSTATED, Claim, Outcome, experiment, verdict
@@ -17,7 +18,6 @@ LR, EIGENVALUE, RHO = 0.001, -1.0, 0.1
 MOMENTUM, BATCHES = (0.0, 0.5, 0.9, 0.95), (16, 64, 256)
 TIMES = (0.01, 0.1, 1.0)
 PATHS = 50_000
-Z = 5.0  # |z| above it by chance: 6e-7 per comparison
 FINE = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
 SHOWN = 1  # of BATCHES
 CAPTION = (
@@ -113,7 +113,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
             f"{TIMES[worst[1]]:g}); in its range of validity within {bad[valid].max(initial=0.0):.1%}; simulated: largest "
             f"|z| {n['worst_z']:.2f}",
             verdict(
-                bad[valid].max(initial=0.0) <= USEFUL and n["worst_z"] < Z,
+                bad[valid].max(initial=0.0) <= USEFUL and n["worst_z"] < FAULT,
                 "(1 - momentum)*updates is large and lr*|kappa|/(1 - momentum)^2 small" if bad.max() > USEFUL else None,
             ),
             "Kim et al., Theorem 3; theory.theorem3_validity",
@@ -141,7 +141,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
         Claim(
             "It decreases with the batch size, as 1/B.",
             "B*MSD at t = 1: " + ", ".join(f"{x:.5f}" for x in constant) + " for B = " + ", ".join(map(str, BATCHES)),
-            verdict(np.ptp(constant) < Z * n["spread"].max() * np.sqrt(2)),
+            verdict(np.ptp(constant) < FAULT * n["spread"].max() * np.sqrt(2)),
             "Kim et al., Theorem 3 (2); theory.theorem3",
         ),
         Claim(
