@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keyword
 import operator
+import reprlib
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ class NoGpuError(RuntimeError):
 
 def check(condition: bool, message: str, error: type[Exception] = ValueError) -> None:
     if not condition:
-        raise error(message)
+        raise error(" ".join(line.strip() for line in message.splitlines()))  # an array prints itself in several lines
 
 
 def names_of(names: Iterable[str]) -> str:
@@ -33,26 +35,63 @@ def names_of(names: Iterable[str]) -> str:
 
 def identifier(name: str) -> None:
     check(
-        name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"),
+        isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_"),
         f"parameter name {name!r}: use a plain Python name that does not start with '_'",
     )
 
 
-def integer(name: str, value: Any, low: int, example: Any = None) -> int:
+def instance(name: str, value: Any, kind: type | tuple[type, ...], remedy: str) -> Any:
+    """The value, if it is of this kind; else a TypeError that says what to give."""
+    check(isinstance(value, kind), f"{name}={reprlib.repr(value)}: {remedy}", TypeError)
+    return value
+
+
+def text(name: str, value: Any, example: str) -> str:
+    return str(instance(name, value, str, f"give a string, e.g. {name}={example!r}"))
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False; a number or a word in its place is a mistake."""
+    return bool(instance(name, value, (bool, np.bool_), f"give True or False, e.g. {name}=True"))
+
+
+def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
+    """Numbers of any shape in float64, nan and inf among them; strings, truth values, complex and masked numbers are none."""
+    wrong = f"{name}={reprlib.repr(value)}: give a number or a sequence of numbers, e.g. {name}={example}"
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: a masked array; fill it or leave the masked entries out, e.g. {name}=values.compressed()")
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind in "iuf":
+            return raw.astype(float, copy=False)
+        if raw.dtype.kind == "O" and all(isinstance(x, Real) and not isinstance(x, bool) for x in raw.ravel()):
+            return raw.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TypeError(wrong)
+
+
+def integer(name: str, value: Any, low: int, example: Any = None, *, most: int | None = None) -> int:
+    wrong = f"{name}={reprlib.repr(value)}: give an integer, e.g. {name}={example or low}"
+    check(not isinstance(value, bool | np.bool_), wrong, TypeError)
     try:
         n = operator.index(value)
     except TypeError:
         if isinstance(value, float) and value.is_integer():
             n = int(value)
         else:
-            raise TypeError(f"{name}={value!r}: give an integer, e.g. {name}={example or low}") from None
+            raise TypeError(wrong) from None
     check(n >= low, f"{name}={value!r}: give at least {low}, e.g. {name}={example or low}")
+    check(most is None or n <= most, f"{name}={value!r:.40}: give at most {most}, e.g. {name}={example or low}")
     return n
 
 
 def choice(name: str, value: Any, options: Iterable[str]) -> Any:
     options = list(options)
-    check(value in options, f"{name}={value!r}: choose one of {', '.join(repr(o) for o in options)}")
+    check(
+        isinstance(value, str) and value in options,
+        f"{name}={reprlib.repr(value)}: choose one of {', '.join(repr(o) for o in options)}",
+    )
     return value
 
 
@@ -60,12 +99,9 @@ def numbers(
     name: str, value: Any, low: float | None = None, above: float | None = None, below: float | None = None, example: Any = 0.1
 ) -> Any:
     """A finite real number or array of them; bounds are checked for every entry. Returned as it came."""
-    try:
-        array = np.asarray(value, float)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r}: give a number or a sequence of numbers, e.g. {name}={example}") from None
+    array = real_array(name, value, example)
     if array.size == 0:  # the value is written out only where it is wrong: that takes longer than all the checks
-        raise ValueError(f"{name}={value!r}: give at least one number, e.g. {name}={example}")
+        raise ValueError(f"{name}={reprlib.repr(value)}: give at least one number, e.g. {name}={example}")
     faults: list[tuple[Any, str]] = [
         (~np.isfinite(array), "every value must be a finite number"),
         (low is not None and array < low, f"give values of at least {low}"),
@@ -74,5 +110,5 @@ def numbers(
     ]
     for wrong, words in faults:
         if wrong is not False and wrong.any():
-            raise ValueError(f"{name}={value!r}: {words}, e.g. {name}={example}")
+            raise ValueError(f"{name}={reprlib.repr(value)}: {words}, e.g. {name}={example}")
     return value

@@ -73,7 +73,7 @@ traced("value-text", TypeError, r"depth='x': give a number or a sequence of numb
 traced("dim-0", ValueError, r"dim=0: give the number of coordinates.*e\.g\. dim=2", named, 0)
 traced("dim-half", ValueError, r"dim=2\.5: give the number of coordinates", named, 2.5)
 traced("samples", ValueError, r"samples=-1: give an integer of at least 0", named, samples=-1)
-traced("kind", ValueError, r"kind='cauchy': choose one of normal, sign, bit", named, kind="cauchy")
+traced("kind", ValueError, r"kind='cauchy': choose one of 'normal', 'sign', 'bit'", named, kind="cauchy")
 traced("no-function", TypeError, r"function=3: give a function of \(w, p\)", 3)
 bad(
     "loss",
@@ -137,7 +137,7 @@ for name, error, pattern, call in [
     ("lr-negative", ValueError, r"lr=-1: give values above 0", lambda: sf.sam(lr=-1, rho=0.1)),
     ("lr-nan", ValueError, r"lr=nan: every value must be a finite number", lambda: sf.gd(lr=np.nan)),
     ("lr-text", TypeError, r"lr='small': give a number or a sequence of numbers, e\.g\. lr=", lambda: sf.gd(lr="small")),
-    ("lr-none", ValueError, r"lr=None: every value must be a finite number, e\.g\. lr=", lambda: sf.gd(lr=None)),
+    ("lr-none", TypeError, r"lr=None: give a number or a sequence of numbers", lambda: sf.gd(lr=None)),
     ("lr-one-of", ValueError, r"lr=\[0\.1, 0\]: give values above 0", lambda: sf.gd(lr=[0.1, 0])),
     ("lr-empty", ValueError, r"lr=\[\]: give at least one number", lambda: sf.gd(lr=[])),
     ("rho-negative", ValueError, r"rho=-0\.1: give values of at least 0.*e\.g\. rho=0\.05", lambda: sf.sam(lr=0.1, rho=-0.1)),

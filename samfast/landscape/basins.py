@@ -14,7 +14,7 @@ from .. import tracing as T
 from ..checks import DivergenceWarning, check, integer, numbers
 from ..codegen.program import LIMIT
 from ..model.critical_points import corners, critical_points
-from ..model.loss import Loss
+from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers, Parameters
 from ..model.rule import Oracle, Rule
 from ..plotting import GREY, STYLE, colour
@@ -135,6 +135,9 @@ def basins(
     `bounce`), at most half the way to the next attractor. Starts of other paths get -1 where the path ended near none, -2
     where it diverged. A RuntimeWarning says if more than 1 % end near none.
     """
+    plain(loss)
+    Rule.checked("rule", rule)
+    check(within is None or np.ndim(within) == 0, f"within={within!r:.60}: give one number, e.g. within=0.01")
     low, high = corners(box, loss.dim)
     axes = grid_axes(low, high, shape)
     if attractors is None:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import check, integer, numbers
+from ..checks import check, integer, numbers, real_array
 from ..model.critical_points import corners
 from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+POINTS = 2**27  # of a grid
 
 
 def sharpness(loss: Loss, w: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,8 +57,9 @@ def eigenvalue_map(loss: Loss, box: Box, *, rho: Numbers = 0.0, shape: Sequence[
 
 
 def grid_axes(low: np.ndarray, high: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
+    sizes = real_array("shape", shape, (100,) * len(low))
     check(
-        np.ndim(shape) == 1 and len(shape) == len(low),
-        f"shape={shape!r}: give one number of points for each of the {len(low)} coordinates",
+        sizes.shape == (len(low),) and bool((sizes > 0).all()) and float(np.prod(sizes)) <= POINTS,
+        f"shape={shape!r:.60}: give one number of points for each of the {len(low)} coordinates, at most {POINTS:,} in all",
     )
     return tuple(np.linspace(a, b, integer("shape", n, 2, 100)) for a, b, n in zip(low, high, shape, strict=True))

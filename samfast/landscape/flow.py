@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, choice, numbers
+from ..checks import check, choice, instance, integer, numbers, real_array
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers, Parameters
@@ -64,7 +64,7 @@ class Flow:
         return [x for f in field for x in T.gradient(f, w)]
 
     def _evaluate(self, outs: list[T.Expr], w: Any) -> np.ndarray:
-        x = np.asarray(w, float)
+        x = real_array("w", w, [1.0, 0.0])
         check(
             x.ndim >= 1 and x.shape[-1] == self.loss.dim,
             f"w has shape {x.shape}: the last axis must have length {self.loss.dim}",
@@ -121,9 +121,12 @@ class Flow:
         """(times, positions (times, dim)) from a start, backwards for time < 0; ends early where it leaves the box."""
         from scipy.integrate import solve_ivp
 
+        instance("time", time, (int, float, np.number), "give a number, e.g. time=10.0")
         numbers("time", time)
+        points = integer("points", points, 2, 400, most=10**7)
         check(time != 0, "time=0: give a time, negative for the past")
         begin = np.asarray(numbers("start", start), float)
+        check(begin.shape == (self.loss.dim,), f"start has shape {begin.shape}: give shape ({self.loss.dim},)")
         events: list[Callable[..., float]] = []
         if box is not None:
             low, high = corners(box, self.loss.dim)
@@ -170,6 +173,9 @@ class Flow:
         """
         choice("kind", kind, ("stable", "unstable"))
         centre = np.asarray(numbers("point", point), float)
+        check(centre.shape == (self.loss.dim,), f"point has shape {centre.shape}: give shape ({self.loss.dim},)")
+        instance("time", time, (int, float, np.number), "give a number, e.g. time=100.0")
+        numbers("time", time, above=0.0, example=100.0)
         low, high = corners(box, self.loss.dim)
         jacobian = self.jacobian(centre)
         check(
@@ -200,12 +206,15 @@ def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle
     the two basins; it is called with coordinates first, as a traced function would be. Its value divided by the length of
     its gradient counts as the distance from the boundary.
     """
-    a, b = np.asarray(w, float), np.asarray(perturbed, float)
+    a, b = real_array("w", w), real_array("perturbed", perturbed)
+    centre = np.asarray(numbers("saddle", saddle), float)
     check(a.shape == b.shape and a.ndim >= 1, f"perturbed has shape {b.shape} and w {a.shape}: give both one shape")
+    check(centre.shape == a.shape[-1:], f"saddle has shape {centre.shape}: give shape {a.shape[-1:]}, as w has it last")
     numbers("near", near, above=0.0, example=0.1)
+    check(callable(boundary), f"boundary={boundary!r:.60}: give a function of w, e.g. lambda w: w[0]", TypeError)
     side = np.asarray(boundary(np.moveaxis(a, -1, 0)), float)
     crossed = np.sign(side) * np.sign(boundary(np.moveaxis(b, -1, 0))) < 0
-    at_saddle = np.linalg.norm(a - np.asarray(saddle, float), axis=-1) <= near
+    at_saddle = np.linalg.norm(a - centre, axis=-1) <= near
     at_boundary = np.abs(side) <= near * np.linalg.norm(_slope(boundary, a), axis=-1)
     return np.where(crossed, 3, np.where(at_saddle, 0, np.where(at_boundary, 2, 1)))
 

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..checks import check, integer, numbers
+from ..checks import check, integer, numbers, real_array
 
 FLAT = 1e-6  # an eigenvalue this small beside the largest one is called zero
 SOLVED = 1e-7  # a point counts as critical if abs(gradient) <= SOLVED * max abs(Hessian) * max(1, abs(w))
 EVALUATIONS = 60  # of the gradient by the root finder from one start
+MOST = 10**6  # starts of one search
 SAME = 1e-5  # two roots this close, relative to the size of the box, are one point
 
 
@@ -71,8 +72,9 @@ def critical_point(loss: Smooth, start: Any) -> CriticalPoint:
 def critical_points(loss: Smooth, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
     """See `Loss.critical_points`."""
     low, high = corners(box, loss.dim)
-    if np.ndim(starts) == 0:
-        starts = np.random.default_rng(seed).uniform(low, high, (integer("starts", starts, 1, 100), loss.dim))
+    if real_array("starts", starts).ndim == 0:
+        many = integer("starts", starts, 1, 100, most=MOST)
+        starts = np.random.default_rng(integer("seed", seed, 0, 42)).uniform(low, high, (many, loss.dim))
     starts = np.asarray(numbers("starts", starts), float)
     check(starts.ndim == 2 and starts.shape[1] == loss.dim, f"starts has shape {starts.shape}: give (starts, {loss.dim})")
     slack, near = 1e-9 * (high - low), SAME * float((high - low).max())

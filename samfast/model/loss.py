@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, identifier, names_of
+from ..checks import check, choice, identifier, instance, integer, names_of, real_array, text
 from . import critical_points as finder
 from .parameters import Box, Numbers, Parameters, PerCoordinate, PerPath, SampleKind, Sweep, parameter, unmarked, which_array
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .critical_points import CriticalPoint
 
 SAMPLE_KINDS = ("normal", "sign", "bit")
+LARGEST = 2**16  # coordinates, and sample numbers: every one is a symbol, and a second is enough to trace so many
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,18 @@ class Loss:
     kind: str = "normal"
 
     def __post_init__(self) -> None:
+        text("name", self.name, "bowl")
+        size = f"dim={self.dim!r:.40}: give the number of coordinates, an integer of at least 1, e.g. dim=2"
+        check(isinstance(self.dim, int | np.integer) and not isinstance(self.dim, bool) and self.dim >= 1, size)
+        integer("dim", self.dim, 1, 2, most=LARGEST)
         check(
-            isinstance(self.dim, int | np.integer) and self.dim >= 1,
-            f"dim={self.dim!r}: give the number of coordinates, an integer of at least 1, e.g. dim=2",
+            isinstance(self.samples, int) and not isinstance(self.samples, bool) and self.samples >= 0,
+            f"samples={self.samples!r:.40}: give an integer of at least 0",
         )
-        check(isinstance(self.samples, int) and self.samples >= 0, f"samples={self.samples!r}: give an integer of at least 0")
-        check(self.kind in SAMPLE_KINDS, f"kind={self.kind!r}: choose one of {names_of(SAMPLE_KINDS)}")
+        integer("samples", self.samples, 0, 1, most=LARGEST)
+        choice("kind", self.kind, SAMPLE_KINDS)
+        check(callable(self.function), f"function={self.function!r:.60}: give a function of (w, p)", TypeError)
+        instance("params", self.params, Mapping, "give a dict of numbers, e.g. params={'a': 1.0}")
         params, vectors = unmarked({name: parameter(name, value) for name, value in self.params.items()})
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
@@ -144,9 +151,9 @@ class Loss:
         env = {s.args[0]: x[..., i] for i, s in enumerate(symbols)}
         values = self.replace(**params).params if params else self.params
         for k, symbol in names.items():
-            v = np.asarray(values[k])
+            v = real_array(k, values[k])
             env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)} if k in self.vectors else {symbol.args[0]: v})
-        env.update({s.args[0]: np.asarray(y)[..., i] for i, s in enumerate(samples)})
+        env.update({s.args[0]: real_array("y", y)[..., i] for i, s in enumerate(samples)})
         return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
 
     def value(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> Any:
@@ -219,7 +226,7 @@ def sample_numbers(z: Sequence[T.Expr], kind: str) -> T.Vector:
 
 
 def _points(w: Any, dim: int) -> np.ndarray:
-    x = np.asarray(w, float)
+    x = real_array("w", w, [1.0] * min(dim, 3))
     check(x.ndim >= 1 and x.shape[-1] == dim, f"w has shape {x.shape}: the last axis must have length dim={dim}")
     return x
 

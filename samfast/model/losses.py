@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import tracing as T
 from ..checks import check, integer, numbers
-from .loss import Loss
+from .loss import LARGEST, Loss
 from .parameters import Numbers, PerPath
 
 __all__ = ["beale", "double_well", "quadratic", "ravine", "saddle", "toy_network"]
@@ -85,7 +85,7 @@ def toy_network(*, batch_size: int | None = None) -> Loss:
     """
     if batch_size is None:
         return Loss("toy_network", 2, _toy_network)
-    n = integer("batch_size", batch_size, 1, 1)
+    n = integer("batch_size", batch_size, 1, 1, most=LARGEST)
     return Loss("toy_network_batch", 2, _toy_network_batch, samples=n, kind="bit")
 
 

@@ -107,6 +107,7 @@ def noisy(
     "same" uses one minibatch for both (the usual code); "independent" draws one for each; "unit" adds lr*xi to the
     finished step, whatever the rule (the additive model of Kim et al., Theorem 2).
     """
+    Rule.checked("base", base)
     choice("minibatch", minibatch, MINIBATCH)
     choice("kind", kind, KINDS)
     check(not base.draws, f"noisy of rule {base.name!r}: it has noise already; start from a rule without")
@@ -156,6 +157,7 @@ def diffusion(
     kind="sign" makes a weak scheme of the same order. Times in units of lr
     per update: step n is time n*dt.
     """
+    Rule.checked("base", base)
     choice("scheme", scheme, ("explicit", "symplectic"))
     choice("kind", kind, KINDS)
     direction = base.direction

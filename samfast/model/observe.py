@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, integer, numbers
+from ..checks import check, identifier, integer, numbers
+from .loss import LARGEST
 from .observer import ORIGIN, Observer, Seen, several
 from .parameters import Numbers, parameter
 from .rule import Rule
@@ -89,6 +90,8 @@ def cosine(rule: Rule) -> Observer:
 
 def side(boundary: Callable[[Any], Any], *, rule: Rule | None = None, name: str = "side") -> Observer:
     """The sign (-1, 0 or 1) of boundary(w), e.g. of the boundary between two basins; with `rule`, of boundary(w^p)."""
+    identifier(name)
+    check(callable(boundary), f"boundary={boundary!r:.60}: give a function of w, e.g. lambda w: w[0]", TypeError)
     ascend = None if rule is None else _perturbed(rule)
 
     def features(s: Seen) -> list[Any]:
@@ -100,6 +103,7 @@ def side(boundary: Callable[[Any], Any], *, rule: Rule | None = None, name: str 
 
 def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
     """|w - point|. Give several of them different names."""
+    identifier(name)
     values = np.asarray(numbers("point", point), float)
     check(values.ndim == 1, f"point has shape {values.shape}: give one number for each coordinate")
 
@@ -116,6 +120,8 @@ def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Nu
 
         first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
+    identifier(name)
+    check(callable(condition), f"condition={condition!r:.60}: give a function, e.g. lambda s: s.w[0] > 1", TypeError)
     for key, value in params.items():
         parameter(key, value)
 
@@ -162,7 +168,7 @@ def _extreme(observer: Observer, dim: int, prefix: str, better: Callable[[Any, A
         f"observer={observer!r}: give an observer without memory, e.g. loss_value()",
         TypeError,
     )
-    n = integer("dim", dim, 1, 2)
+    n = integer("dim", dim, 1, 2, most=LARGEST)
 
     def best(s: Seen) -> list[Any]:
         flat = [x for f in observer.features(s) for x in (f if isinstance(f, T.Vector) else [f])]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, names_of
+from ..checks import check, instance, names_of, text
 from .parameters import BOUNDS, SECOND, Factor, PerCoordinate, Sweep, columns, parameter, unmarked
 
 Direction = Callable[[Any, "Oracle", Any], Any]
@@ -37,6 +37,8 @@ class Oracle:
 
 def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
+
+    check(callable(f), f"f={f!r:.60}: give a function of a vector, e.g. lambda w: dot(w, w)", TypeError)
 
     def of(w: Any) -> Any:
         wide = isinstance(w, T.Wide)
@@ -74,9 +76,16 @@ class Rule:
     either: frozenset[str] = frozenset()  # parameters that may as well be vectors, so that some arrays are ambiguous
 
     def __post_init__(self) -> None:
+        text("name", self.name, "extragradient")
         params, vectors = unmarked(self.params)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
+
+    @staticmethod
+    def checked(name: str, value: Any) -> Rule:
+        """The value, if it is a rule."""
+        made: Rule = instance(name, value, Rule, "give a rule, e.g. sf.sam(lr=0.01, rho=0.05)")
+        return made
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from .. import tracing as T
-from ..checks import check, choice
+from ..checks import check, choice, flag
 from .parameters import Drift, Parameters, PerCoordinate, Sweep, parameter
 from .rule import Direction, Oracle, Rule, derivative
 
@@ -36,6 +36,7 @@ def rule(
     rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
     """
     parameter("lr", lr, above=0.0, example=0.01)
+    flag("dampen_first", dampen_first)
     check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
     for key, value in params.items():
         parameter(key, value)
@@ -100,6 +101,7 @@ def sam(
     drift of Kim et al., Theorems 2 and 3.
     """
     parameter("rho", rho, low=0.0, example=0.05)
+    flag("normalize", normalize)
     choice("drift", drift, ("plain", "chain"))
     choice("at_critical", at_critical, ("stay", "raise"))
     check(epsilon is None or normalize, f"epsilon={epsilon!r}: it belongs to normalize=True; leave it out")
@@ -145,6 +147,8 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
 
     dampen_first=False leaves the dampening out of the very first step (m = direction), as some frameworks do.
     """
+    Rule.checked("base", base)
+    flag("dampen_first", dampen_first)
     check(
         base.direction is not None and not base.slots and not base.draws,
         f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "

@@ -42,6 +42,7 @@ def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"]
         network, batch = sf.losses.toy_network(), sf.losses.toy_network(batch_size=4)
         sf.simulate(network, sf.sampled(sf.sam(lr=.01, rho=.1), batch, minibatch="independent"), ...)
     """
+    Rule.checked("base", base)
     choice("minibatch", minibatch, ("same", "independent"))
     check(
         isinstance(loss, Loss) and loss.samples > 0,

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from .. import arrays
-from ..checks import check, choice, identifier, integer
+from ..checks import check, choice, identifier, integer, real_array
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
@@ -66,7 +66,7 @@ def executor_and_progress(executor: Any, progress: Any) -> None:
         TypeError,
     )
     check(
-        progress is None or isinstance(progress, bool) or callable(progress),
+        progress is None or isinstance(progress, bool) or (callable(progress) and not isinstance(progress, type)),
         f"progress={progress!r}: give True for a bar, or a function of (paths done, paths)",
         TypeError,
     )
@@ -107,9 +107,9 @@ def origin(start: Any, dim: int) -> Any:
     if arrays.on_gpu(start):
         return _good_origin(arrays.to_cupy(start), dim)
     try:
-        array = np.asarray(start, float)
-    except (TypeError, ValueError):
-        raise TypeError(f"start={start!r}: give numbers of shape (dim,) = ({dim},) or (paths, {dim})") from None
+        array = real_array("start", start)
+    except TypeError:
+        raise TypeError(f"start={reprlib.repr(start)}: give numbers of shape (dim,) = ({dim},) or (paths, {dim})") from None
     return _good_origin(array, dim)
 
 

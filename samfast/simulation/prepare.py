@@ -14,7 +14,7 @@ import numpy as np
 from .. import arrays
 from ..backends.dispatch import run_shard
 from ..backends.shard import Shard
-from ..checks import check, choice, integer
+from ..checks import check, choice, flag, integer
 from ..codegen.pipeline import render
 from ..codegen.program import BLOCK, LIMIT, MODES, Program
 from ..machine import processor, threads, versions
@@ -127,6 +127,7 @@ def plan(
 ) -> Job:
     """Check and render; the shift is still to be filled in. Compiles nothing, writes nothing."""
     observer = observe or position()
+    values, state, shared_noise = flag("values", values), flag("state", state), flag("shared_noise", shared_noise)
     origin = arguments.origin(start, loss.dim)
     given = arguments.parameters(loss, rule, observer)
     own = {k: v.values for k, v in given.items() if isinstance(v, PerPath)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check, integer
-from .blocks import Array, host, namespace, quiet
+from .blocks import Array, host, namespace, numeric, quiet
 from .distribution import Histogram, ordered
 
 EXPECTED = 5.0  # paths that a bin must expect for the chi-square law: Cochran, Ann. Math. Statist. 23, 315 (1952)
@@ -19,7 +19,8 @@ EXPECTED = 5.0  # paths that a bin must expect for the chi-square law: Cochran, 
 def z_score(estimate: Any, std_error: Any, exact: Any) -> Array:
     """(estimate - exact)/std_error, nan where the standard error is 0: standard normal if the closed form holds."""
     xp = namespace(estimate, std_error, exact)
-    value, error, known = (xp.asarray(x, dtype=np.float64) for x in (estimate, std_error, exact))
+    named = {"estimate": estimate, "std_error": std_error, "exact": exact}
+    value, error, known = (xp.asarray(numeric(k, x, xp), dtype=np.float64) for k, x in named.items())
     return xp.where(error > 0, (value - known) / error, np.nan)
 
 

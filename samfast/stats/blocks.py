@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..arrays import free_memory, tree
-from ..checks import check
+from ..checks import check, instance, numbers, real_array
 
 Array = Any  # of NumPy or CuPy
 Part = TypeVar("Part")
@@ -32,9 +32,26 @@ def host(x: Any) -> np.ndarray:
     return np.asarray(x) if xp is np else np.asarray(xp.asnumpy(x))
 
 
+def numeric(name: str, values: Any, xp: Any) -> Array:
+    """The array, if it is one of real numbers; values on the host are looked at as every argument is."""
+    if xp is not np:
+        return xp.asarray(values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iufb" and not isinstance(values, np.ma.MaskedArray):
+        return values
+    return real_array(name, values, [0.1, 0.2])
+
+
+def fitting(name: str, x: Array, shape: tuple[int, ...]) -> Array:
+    """The array, if it broadcasts to this shape."""
+    fits = x.ndim <= len(shape) and all(n in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False))
+    check(fits, f"{name} has shape {tuple(x.shape)}: give one number, or an array that broadcasts to {shape}")
+    return x
+
+
 def paths_first(name: str, values: Any, axis: int, xp: Any) -> Array:
     """The array with its paths on the first axis: a view."""
-    x = xp.asarray(values)
+    x = numeric(name, values, xp)
+    axis = int(instance("axis", axis, (int, np.integer), "give an integer, e.g. axis=-1"))
     check(
         x.ndim > 0 and -x.ndim <= axis < x.ndim, f"axis={axis}: {name} has shape {tuple(x.shape)}; give the axis of the paths"
     )
@@ -61,6 +78,7 @@ def merge(parts: Iterable[Part] | Mapping[int, Part]) -> Part:
     shape. Records of runs (`stats.moments(run)`) know what they are of: a path that occurs twice and records of different
     experiments are refused. Raises ValueError, or TypeError for what is no record.
     """
+    check(isinstance(parts, Iterable), f"parts={parts!r:.60}: give a sequence of records, or a mapping of them", TypeError)
     ordered = (parts[i] for i in sorted(parts)) if isinstance(parts, Mapping) else iter(parts)
     waiting: list[tuple[int, Any]] = []  # of 2^level parts each
     first: Any = None
@@ -105,6 +123,7 @@ def _same_kind(part: Any, first: Any) -> Any:
 
 def fits(need: float, *, xp: Any = np, what: str = "values") -> None:
     """Raise MemoryError, before the work, if `need` bytes are more than 80 % of what is free (of the device, for CuPy)."""
+    numbers("need", need, low=0.0, example=1e9)
     have = free_memory(xp)
     check(
         have is None or need <= SHARE * have,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, numbers
-from .blocks import Array, fits, namespace, paths_first, quiet
+from .blocks import Array, fits, fitting, namespace, numeric, paths_first, quiet
 
 COPIES = 8  # of the times: what sorting two keys and two running sums take
 
@@ -39,9 +39,10 @@ def survival(exit_times: Any, times: Any, *, last: Any = None, confidence: float
     level = float(numbers("confidence", confidence, above=0.0, below=1.0, example=0.95))
     x = paths_first("exit_times", exit_times, axis, xp)
     fits(COPIES * 8 * x.size, xp=xp, what="exit_times")
-    end = xp.broadcast_to(xp.asarray(np.nan if last is None else last, dtype=np.float64), xp.asarray(exit_times).shape)
+    whole = tuple(xp.asarray(exit_times).shape)
+    end = xp.broadcast_to(fitting("last", numeric("last", np.nan if last is None else last, xp), whole), whole)
     x, end = xp.moveaxis(xp.asarray(x, dtype=np.float64), 0, -1), xp.moveaxis(end, axis, -1)
-    at = xp.asarray(times, dtype=np.float64)
+    at = xp.asarray(numeric("times", times, xp), dtype=np.float64)
     check(at.ndim == 1, f"times has shape {tuple(at.shape)}: give a flat sequence of times")
     paths, shape = int(x.shape[-1]), tuple(x.shape[:-1])
     rows = [_row(t, e, at, xp) for t, e in zip(_flat(x, paths), _flat(end, paths), strict=True)]

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..arrays import tree
 from ..checks import check, integer
-from .blocks import Array, blocks, host, merge, namespace, paths_first, quiet, same_shape, summed
+from .blocks import Array, blocks, fitting, host, merge, namespace, numeric, paths_first, quiet, same_shape, summed
+
+MOST = 16  # powers: beyond, sums of float64 hold no digit
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -
     shift: what the sums are about, (*settings) or a number; default: the mean, at the price of a second pass. The numbers
     are worked on in blocks and summed in one binary tree: the bits depend on the numbers and the shift alone.
     """
+    integer("order", order, 1, 2, most=MOST)
     recorded = getattr(values, "moments", None)
     if isinstance(recorded, Moments):
         check(
@@ -152,7 +155,9 @@ def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -
 @quiet
 def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], order: int, shift: Any, xp: Any) -> Moments:
     """Moments of part(cut), (paths of the cut, *shape)."""
-    integer("order", order, 1)
+    integer("order", order, 1, 2, most=MOST)
+    if shift is not None:
+        shift = fitting("shift", numeric("shift", shift, xp), shape)
 
     def powers(cut: slice, about: Array, highest: int) -> Array:
         x = xp.asarray(part(cut), dtype=np.float64)
@@ -182,6 +187,8 @@ def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: 
     shift: default the mean of the first chunk. See `merge` for chunks that are finished in any order.
     """
 
+    check(isinstance(chunks, Iterable), f"chunks={chunks!r:.60}: give a sequence of arrays", TypeError)
+
     def parts() -> Iterable[Moments]:
         about = shift
         for chunk in chunks:
@@ -200,8 +207,10 @@ def msd(values: Any, origin: Any = 0.0, *, axis: int = -2, shift: Any = None) ->
     """
     xp = namespace(values, origin, shift)
     x = paths_first("values", values, axis, xp)
-    check(x.ndim > 1, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
-    start = paths_first("origin", xp.broadcast_to(xp.asarray(origin), xp.asarray(values).shape), axis, xp)
+    check(x.ndim > 1 and x.shape[-1] > 0, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
+    whole = tuple(xp.asarray(values).shape)
+    about = fitting("origin", numeric("origin", origin, xp), whole)
+    start = paths_first("origin", xp.broadcast_to(about, whole), axis, xp)
 
     def squares(cut: slice) -> Array:
         d = xp.asarray(x[cut], dtype=np.float64) - start[cut]
@@ -226,7 +235,7 @@ def covariance(values: Any, *, axis: int = -2) -> Array:
     """
     xp = namespace(values)
     x = paths_first("values", values, axis, xp)
-    check(x.ndim > 1, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
+    check(x.ndim > 1 and x.shape[-1] > 0, f"values has shape {tuple(x.shape)}: give coordinates last, e.g. values[:, None]")
     k, each = int(x.shape[-1]), math.prod(x.shape[1:])
 
     def finite(cut: slice) -> tuple[Array, Array]:

@@ -195,7 +195,7 @@ def _columns(todo: Plan, model: LinearProcess, seen: Estimate) -> dict[str, np.n
 
 def _theorems(model: LinearProcess, v: Values, times: np.ndarray, exact: np.ndarray, which: str) -> dict[str, np.ndarray]:
     """The formula that was asked for; with "both", that of the paper, and the same with the drift of the simulation."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for prefix, one in (("", "published"), ("matched", "matched")) if which == "both" else (("", which),):
         theorem = model.theorem(v, times, one)
         with np.errstate(all="ignore"):

@@ -1,0 +1,227 @@
+"""Odd arguments at the public face: a clear error in one line, or a result; never a hang, never an error from the depths."""
+
+import inspect
+import math
+import time
+import typing
+import warnings
+from fractions import Fraction
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import samfast as sf
+from samfast import observe, stats
+
+BOWL, GD, X = sf.losses.quadratic([1.0, 2.0]), sf.gd(lr=0.1), np.arange(12.0).reshape(3, 4)
+CLEAR = (ValueError, TypeError, KeyError, MemoryError, sf.TraceError)
+
+HANGS = {
+    "dim": lambda: sf.loss(dim=10**30)(lambda w, p: 0.0),
+    "dim of a million": lambda: sf.loss(dim=10**6)(lambda w, p: 0.0),
+    "samples": lambda: sf.loss(dim=2, samples=2**63)(lambda w, p, y: 0.0),
+    "batch_size": lambda: sf.losses.toy_network(batch_size=1e300),
+    "order": lambda: stats.moments([1.0, 2.0], order=10**9),
+    "order of chunks": lambda: stats.accumulate([[1.0]], order=2**62),
+    "starts": lambda: BOWL.critical_points([(-1, 1), (-1, 1)], starts=10**12),
+    "shape": lambda: sf.eigenvalue_map(BOWL, [(-1, 1), (-1, 1)], shape=(10**6, 10**6)),
+    "points": lambda: sf.Flow(BOWL, GD).trajectory([1.0, 0.0], 1.0, points=10**12),
+    "dim of an extreme": lambda: observe.running_max(observe.position(), dim=2**63),
+}
+
+
+@pytest.mark.parametrize("name", HANGS)
+def test_what_would_take_for_ever_is_refused(name):
+    begun = time.perf_counter()
+    with pytest.raises(ValueError, match=r"give at most|at most [0-9,]+ in all"):
+        HANGS[name]()
+    assert time.perf_counter() - begun < 20, "far less: the clock of a busy machine"
+
+
+WRONG = {
+    "ragged": [[1.0, 2.0], [3.0]],
+    "masked": np.ma.masked_array([1.0, 2.0], [True, False]),
+    "string": "1.5",
+    "strings": ["1", "2"],
+    "truth": True,
+    "truths": [True, False],
+    "complex": 1j,
+    "date": np.datetime64("2020-01-01"),
+    "objects": np.array([object(), None], object),
+    "dict": {"a": 1},
+    "none": None,
+    "set": {1.0},
+    "class": float,
+}
+NUMBERS = {
+    "lr": lambda x: sf.gd(lr=x),
+    "rho": lambda x: sf.sam(lr=0.1, rho=x),
+    "momentum": lambda x: sf.heavy_ball(GD, momentum=x),
+    "sigma": lambda x: sf.noisy(GD, sigma=x) if x is not None else sf.vector(x),
+    "parameter": lambda x: sf.loss(2, a=x)(lambda w, p: p.a * w[0]),
+    "replace": lambda x: GD.replace(lr=x),
+    "vector": lambda x: sf.vector(x),
+    "per_path": lambda x: sf.per_path(x),
+    "eigenvalue": lambda x: sf.losses.quadratic(x),
+    "value": lambda x: BOWL.value(x),
+    "gradient": lambda x: BOWL.gradient(x),
+    "start": lambda x: sf.simulate(BOWL, GD, x, record=[1]),
+    "start of a search": lambda x: BOWL.critical_point(x),
+    "box": lambda x: BOWL.critical_points(x),
+    "flow": lambda x: sf.Flow(BOWL, GD)(x),
+    "radius": lambda x: observe.exit_time(radius=x),
+    "point": lambda x: observe.distance(x),
+    "saddle": lambda x: sf.cases([[1.0, 2.0]], [[1.0, 2.0]], lambda w: w[0], x, near=0.1),
+    "values": lambda x: stats.moments(x),
+    "edges": lambda x: stats.histogram(X, x),
+}
+
+
+@pytest.mark.parametrize("argument", NUMBERS)
+def test_what_is_no_number_is_refused(argument):
+    for kind, value in WRONG.items():
+        if argument == "values" and kind == "truths":
+            continue  # an array of truth values is a share
+        with pytest.raises((ValueError, TypeError)) as caught:
+            NUMBERS[argument](value)
+        text = str(caught.value)
+        assert "\n" not in text and len(text) < 400 and ("give" in text or "fill" in text), (kind, text)
+
+
+FLAGS = {
+    "normalize": lambda x: sf.sam(lr=0.1, rho=0.1, normalize=x),
+    "dampen_first": lambda x: sf.gd(lr=0.1, momentum=0.9, dampen_first=x),
+    "values": lambda x: sf.simulate(BOWL, GD, [1.0, 0.0], record=[1], values=x),
+    "state": lambda x: sf.simulate(BOWL, GD, [1.0, 0.0], record=[1], state=x),
+    "shared_noise": lambda x: sf.simulate(BOWL, GD, [1.0, 0.0], record=[1], shared_noise=x),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", ["no", np.array([True, False]), 3, None, [], math.nan], ids=str)
+def test_a_flag_is_true_or_false(name, value):
+    with pytest.raises(TypeError, match=f"{name}=.*: give True or False"):
+        FLAGS[name](value)
+
+
+RULES = {
+    "heavy_ball": lambda x: sf.heavy_ball(x, momentum=0.9),
+    "noisy": lambda x: sf.noisy(x, sigma=0.1),
+    "diffusion": lambda x: sf.diffusion(x, sigma=0.1),
+    "sampled": lambda x: sf.sampled(x, sf.losses.toy_network(batch_size=1)),
+    "basins": lambda x: sf.basins(BOWL, x, [(-1, 1), (-1, 1)], shape=(2, 2)),
+    "paired": lambda x: sf.paired(GD, x),
+    "simulate": lambda x: sf.simulate(BOWL, x, [0.0, 0.0], record=[1]),
+    "Flow": lambda x: sf.Flow(BOWL, x),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("value", [None, 3, "sam", sf.gd, BOWL, [GD]], ids=str)
+def test_a_rule_is_a_rule(name, value):
+    with pytest.raises(TypeError, match=r"(base|rule|second)=.*give (a|one|Rule)|it has no direction; give one"):
+        RULES[name](value)
+
+
+@pytest.mark.parametrize("name", ["order", "axis", "minibatch", "kind", "of"])
+@pytest.mark.parametrize("value", [math.nan, None, [1], "9", np.array(["a"]), True], ids=str)
+def test_whole_numbers_and_words(name, value):
+    calls = {
+        "order": lambda: stats.moments(X, value),
+        "axis": lambda: stats.moments(X, axis=value),
+        "minibatch": lambda: sf.noisy(GD, sigma=0.1, minibatch=value),
+        "kind": lambda: sf.noisy(GD, sigma=0.1, kind=value),
+        "of": lambda: stats.standard_error(X, of=value),
+    }
+    if name == "axis" and value is True:
+        pytest.skip("Python's own axis True is 1")
+    with pytest.raises((ValueError, TypeError), match=f"{name}=.*: (give an integer|choose one of)"):
+        calls[name]()
+
+
+def test_numbers_of_every_kind_are_numbers():
+    """What is accepted: integers of any size that float64 holds, fractions, NumPy's numbers, negative zero."""
+    for value in (1, 10**20, Fraction(1, 3), np.float32(0.5), np.int8(3), np.array(2.0), [1, Fraction(1, 2)]):
+        assert np.isfinite(np.asarray(sf.gd(lr=value).params["lr"], float)).all()
+    assert sf.sam(lr=0.1, rho=-0.0).params["rho"] == 0.0
+
+
+# --- whatever a signature asks for, something else ------------------------------------------------------------------------
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=4), st.complex_numbers(),
+    st.lists(st.one_of(st.floats(), st.text(max_size=2), st.lists(st.floats(), max_size=2)), max_size=3),
+    st.sampled_from([*WRONG.values(), np.zeros((2, 0)), np.inf, -0.0, object(), print, GD, BOWL, b"x", range(3)]),
+)  # fmt: skip
+GOOD = {
+    "loss": (2,), "rule": ("mine", lambda w, grad, p: grad(w)), "heavy_ball": (GD,), "noisy": (GD,), "diffusion": (GD,),
+    "sampled": (GD, sf.losses.toy_network(batch_size=1)), "paired": (GD, GD), "critical_point": (BOWL, [0.5, 0.5]),
+    "sharpness": (BOWL, [0.5, 0.5]), "eigenvalue_map": (BOWL, [(-1, 1), (-1, 1)]), "per_path": ([1.0],), "vector": ([1.0],),
+    "matrix": ([[1.0]],), "cases": ([[1.0, 2.0]], [[1.0, 2.0]], lambda w: w[0], [0.0, 0.0]),
+}  # fmt: skip
+NAMED = {
+    "rule": {"lr": 0.1}, "heavy_ball": {"momentum": 0.9}, "gd": {"lr": 0.1}, "sam": {"lr": 0.1, "rho": 0.1},
+    "noisy": {"sigma": 0.1}, "diffusion": {"sigma": 0.1}, "eigenvalue_map": {"shape": (3, 3)}, "cases": {"near": 0.1},
+}  # fmt: skip
+FUNCTIONS = {
+    **{name: getattr(sf, name) for name in (*GOOD, "gd", "sam")},
+    **{f"losses.{n}": getattr(sf.losses, n) for n in ("quadratic", "toy_network")},
+    **{f"observe.{n}": getattr(observe, n) for n in ("distance", "escape", "exit_time", "running_max", "first", "side")},
+    **{f"stats.{n}": getattr(stats, n) for n in ("moments", "msd", "covariance", "quantiles", "histogram", "survival")},
+}
+GOOD |= {
+    "losses.quadratic": ([1.0],), "observe.distance": ([1.0],), "observe.running_max": (observe.loss_value(),),
+    "observe.first": (lambda s: s.w[0] > 0,), "observe.side": (lambda w: w[0],), "stats.moments": (X,), "stats.msd": (X,),
+    "stats.covariance": (X,), "stats.quantiles": (X, [0.5]), "stats.histogram": (X, [0.0, 1.0]), "stats.survival": (X, [1.0]),
+}  # fmt: skip
+NAMED |= {"observe.escape": {"level": 1.0}, "observe.exit_time": {"radius": 1.0}, "stats.survival": {"last": 5.0}}
+
+
+def attempt(name, parameter, value):
+    """One call with one argument replaced; anything but a clear error in one line, or a result, is raised."""
+    function, named = FUNCTIONS[name], dict(NAMED.get(name, {}))
+    places = [p.name for p in inspect.signature(function).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    positional = list(GOOD.get(name, ()))
+    if parameter in places and places.index(parameter) < len(positional):
+        positional[places.index(parameter)] = value
+    else:
+        named[parameter] = value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            made = function(*positional, **named)
+            if name == "loss":
+                made(lambda w, p, y=0: 0.0 * w[0])
+    except CLEAR as error:
+        frame = error.__traceback__
+        while frame.tb_next is not None:
+            frame = frame.tb_next
+        file = frame.tb_frame.f_code.co_filename
+        text = str(error)
+        assert "samfast" in file, f"{name}({parameter}={value!r}) failed in {file}: {error!r}"
+        assert "\n" not in text and len(text) < 500, f"{name}({parameter}={value!r}): {text}"
+
+
+def asked():
+    """(function, parameter) of every public signature above; a parameter that takes any name is one too."""
+    for name, function in FUNCTIONS.items():
+        assert typing.get_origin(function) is None
+        for p in inspect.signature(function).parameters.values():
+            yield name, "extra" if p.kind == p.VAR_KEYWORD else p.name
+
+
+CALLS = list(asked())
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(CALLS), ODD)
+def test_odd_arguments(call, value):
+    attempt(*call, value)
+
+
+@pytest.mark.slow
+@settings(max_examples=20_000, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(st.sampled_from(CALLS), ODD)
+def test_more_odd_arguments(call, value):
+    attempt(*call, value)
