@@ -111,12 +111,19 @@ def test_numbers_of_bartlett():
 
 
 # --- an entry comes out otherwise where the theory or the simulation is another ----------------------------------------
+T = sf.theory
+EXACT, AMPLITUDE, ATTRACTOR = T.heavy_ball_moments, T.two_cycle_amplitude, T.theorem1([-1.0], rho=2.0)
+
+
+def exact_theorem3(t, *, lr, momentum, **k):
+    return EXACT(round(t / lr), curvature=-1.0, lr=lr, momentum=momentum, gradient_variance=1.0).var
+
+
 def shown(label):
     return D.ENTRIES[label](Means(SMALL)).verdict
 
 
 def test_verdicts_follow_the_numbers(monkeypatch):
-    T = sf.theory
     exact, bound, factor, window, theorem2 = T.corollary1, T.escape_curvature_bound, T.noise_factor, T.rho_window, T.theorem2
     cases = [
         ("K5", "corollary1_exact", lambda t, drift, **k: exact(t, **k), "holds"),
@@ -129,6 +136,51 @@ def test_verdicts_follow_the_numbers(monkeypatch):
         with monkeypatch.context() as m:
             m.setattr(T, name, function)
             assert shown(label) == expected != VERDICTS[label], label
+
+
+def moments(var):
+    """A stand-in for theory.heavy_ball_moments: its variance as a function of the arguments."""
+    return lambda n, curvature=0.0, momentum=0.0, **k: T.Moments(0.0, 0.0, np.asarray(var(n, momentum)), 0.0, 0.0)
+
+
+def about_printed_friction(curvature, *, lr, momentum, **k):
+    """Roots whose slow one decays at the rate of the printed friction, lr/(1 - momentum)."""
+    return np.exp(-lr * lr / (1 - momentum)) * np.ones(2)
+
+
+def printed_step(w, *, eigenvalues, lr, rho):
+    v = eigenvalues * w
+    return (
+        (1 - lr * eigenvalues) * v + lr * rho * eigenvalues**2 * v / np.linalg.norm(v, axis=-1, keepdims=True)
+    ) / eigenvalues
+
+
+def printed_flight(t, *, lr, momentum, **k):
+    return T.Moments(-np.expm1(-(1 - momentum) * lr / t) * lr / (1 - momentum), 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "label, name, function, expected",
+    [
+        ("K1", "theorem1", lambda e, rho: ATTRACTOR, "does not hold"),
+        ("K6", "corollary1_remainder", lambda t, lr, **k: lr * t**3, "holds"),
+        ("K7", "momentum_sde_moments", printed_flight, "holds"),
+        ("K8", "curvature", lambda e, **k: 1.0, "holds"),
+        ("K9", "theorem3", exact_theorem3, "holds"),
+        ("K10", "heavy_ball_moments", moments(lambda n, g: 1 / (1 - g)), "holds"),
+        ("K11", "multipliers", about_printed_friction, "holds"),
+        ("K13", "heavy_ball_moments", moments(lambda n, g: 1 + g), "holds"),
+        ("B5", "normalized_sam_step", printed_step, "holds"),
+        ("B6", "normalized_sam_step", lambda w, **k: w, "holds"),
+        ("B10", "two_cycle_amplitude", lambda e, **k: 2 * AMPLITUDE(e, **k), "holds"),
+        ("B11", "two_cycle_amplitude", lambda e, **k: AMPLITUDE(1.0, **k), "holds"),
+        ("B13", "bouncing_descent_bound", lambda u, **k: -10.0 + 0 * u[..., 0], "does not hold"),
+        ("B14", "two_cycle_amplitude", lambda e, **k: AMPLITUDE(e, **k) * 1.01, "holds"),
+    ],
+)
+def test_a_verdict_follows_its_theory(monkeypatch, label, name, function, expected):
+    monkeypatch.setattr(T, name, function)
+    assert shown(label) == expected != VERDICTS[label]
 
 
 def test_a_wrong_simulation_changes_verdicts(monkeypatch):

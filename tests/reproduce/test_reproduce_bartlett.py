@@ -1,5 +1,6 @@
 """Bartlett et al. again: the experiments at a tenth of their size, their numbers against loops, theory and stated values."""
 
+import importlib
 import io
 import json
 from functools import cache
@@ -176,6 +177,9 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
         T.wide_minima_drift,
     )
 
+    gradient, norms, const, steps = T.bouncing_gradient, T.bouncing_stationary, T.bounce_constants, T.capture_steps
+    overshoot, remainder = T.overshoot_bound, T.wide_minima_remainder
+
     def wrong_drift(*args, **how):
         return 2 * drift(*args, **how)
 
@@ -186,10 +190,59 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
         ("two_cycle_capture", lambda *a, **k: tuple(x * 1.3 for x in capture(*a, **k)), "bartlett-theorem1", 4),
         ("wide_minima_drift", wrong_drift, "bartlett-theorem21", 0),
         ("bouncing_descent_bound", lambda u, **k: -1.0 + 0 * u[..., 0], "bartlett-fig2", 1),
+        ("bouncing_gradient", lambda u, **k: 1.001 * gradient(u, **k), "bartlett-fig2", 0),
+        ("bouncing_stationary", lambda *a, **k: (1.01 * norms(*a, **k)[0], norms(*a, **k)[1]), "bartlett-fig2", 2),
+        ("bouncing_stationary", lambda *a, **k: (norms(*a, **k)[0], 1.01 * norms(*a, **k)[1]), "bartlett-fig2", 3),
+        ("two_cycle_amplitude", lambda *a, **k: amplitude(*a, **k) * (1 + 1e-9), "bartlett-theorem1", 0),
+        ("bounce_constants", lambda *a, **k: const(*a, **k)._replace(beta=1.05 * const(*a, **k).beta), "bartlett-theorem1", 3),
+        ("capture_steps", lambda *a, **k: 1 + steps(*a, **k), "bartlett-theorem1", 5),
+        ("two_cycle_multipliers", lambda *a, **k: 0.9 * multipliers(*a, **k), "bartlett-theorem3", 1),
+        ("overshoot_bound", lambda *a, **k: 1e-9 * overshoot(*a, **k), "bartlett-theorem3", 3),
+        ("wide_minima_remainder", lambda *a, **k: 1e-3 * remainder(*a, **k), "bartlett-theorem21", 1),
     ]
     for name, function, experiment, i in cases:
         verdict = changed(T, monkeypatch, name, function, experiment)[i]
         assert verdict == "does not hold" != VERDICTS[experiment][i], name
+
+
+def test_wrong_paths_change_verdicts(monkeypatch):
+    """Of the figures of the ravine and the noise: planted ends of the paths, sharpness, heights and kicks."""
+    whole, flat = valley.drift, valley.Drift
+    moved = {
+        "gd": lambda d: flat(d.sam, d.gd + 0.1, d.two_cycle, d.expected, d.sharpness),
+        "sharp": lambda d: flat(d.sam, d.gd, d.two_cycle, d.expected, 2.1),
+        "end": lambda d: flat(d.sam, d.gd, d.two_cycle * [1.0, 1.001], d.expected, d.sharpness),
+    }
+    for name, kind, places in (
+        ("fig3", "gd", [1]),
+        ("fig3", "sharp", [3]),
+        ("fig3", "end", [2]),
+        ("fig4", "gd", [2]),
+        ("fig4", "sharp", [0]),
+        ("fig4", "end", [1]),
+    ):
+        module = importlib.import_module(f"samfast.reproduce.bartlett.{name}")
+        verdicts = changed(module, monkeypatch, "drift", lambda start, k=kind: moved[k](whole(start)), f"bartlett-{name}")
+        assert all(verdicts[i] == "does not hold" != VERDICTS[f"bartlett-{name}"][i] for i in places), (name, kind)
+    heights = changed(
+        importlib.import_module("samfast.reproduce.bartlett.fig3"),
+        monkeypatch,
+        "reached",
+        lambda radii, start: np.where(radii > 0.6, 0.1, 0.0)[:, None] * np.ones(valley.KEPT),
+        "bartlett-fig3",
+    )
+    assert heights[0] == "does not hold" != VERDICTS["bartlett-fig3"][0]
+    noise = importlib.import_module("samfast.reproduce.bartlett.fig5")
+    kicks = changed(noise, monkeypatch, "SIGMA", np.array([1.25, 1.25]), "bartlett-fig5")
+    assert kicks[0] == "holds" != VERDICTS["bartlett-fig5"][0]
+    quiet = changed(noise, monkeypatch, "SIGMA", np.array([0.1, 0.1]), "bartlett-fig5")
+    assert quiet[2] == "holds" != VERDICTS["bartlett-fig5"][2]
+    middle = changed(noise, monkeypatch, "drift", lambda start: moved_to_0(whole(start)), "bartlett-fig5")
+    assert middle[1] == "does not hold" != VERDICTS["bartlett-fig5"][1]
+
+
+def moved_to_0(d):
+    return valley.Drift(d.sam, d.gd, 0 * d.two_cycle, d.expected, d.sharpness)
 
 
 def test_a_wrong_rule_changes_a_verdict(monkeypatch):
