@@ -54,6 +54,7 @@ ORDER = sorted([*ENTRIES, *NOT_SHOWN], key=lambda label: (label[0] == "B", int(l
 
 @experiment("discrepancies", "What is printed and what the computation gives, entry by entry")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """Every entry of the register: what is printed, what is correct, and the numbers that show it."""
     means = Means(size, progress, executor)
     entries = {label: ENTRIES[label](means) for label in ORDER if label in ENTRIES}
     numbers = {label: dict(e.numbers) for label, e in entries.items()} | {"not_shown": NOT_SHOWN}

@@ -233,9 +233,9 @@ def test_wrong_paths_change_verdicts(monkeypatch):
     )
     assert heights[0] == "does not hold" != VERDICTS["bartlett-fig3"][0]
     noise = importlib.import_module("samfast.reproduce.bartlett.fig5")
-    kicks = changed(noise, monkeypatch, "SIGMA", np.array([1.25, 1.25]), "bartlett-fig5")
+    kicks = changed(noise, monkeypatch, "SIGMA", np.array([1.25, 1.3]), "bartlett-fig5")
     assert kicks[0] == "holds" != VERDICTS["bartlett-fig5"][0]
-    quiet = changed(noise, monkeypatch, "SIGMA", np.array([0.1, 0.1]), "bartlett-fig5")
+    quiet = changed(noise, monkeypatch, "SIGMA", np.array([0.1, 0.11]), "bartlett-fig5")
     assert quiet[2] == "holds" != VERDICTS["bartlett-fig5"][2]
     middle = changed(noise, monkeypatch, "drift", lambda start: moved_to_0(whole(start)), "bartlett-fig5")
     assert middle[1] == "does not hold" != VERDICTS["bartlett-fig5"][1]

@@ -28,6 +28,7 @@ STEPS, LONG = 30, 400  # updates of the figure, and until the two-cycle is reach
 
 @experiment("bartlett-fig1", "A path of SAM on a convex quadratic")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """The path of the figure, its approach to the two-cycle of the theory, and the direction of the bouncing."""
     w = bounce(EIGENVALUES, START, range(LONG + 1), lr=LR, rho=RHO)[:, 0]
     away = np.linalg.norm(w[: STEPS + 1], axis=-1)
     amplitude = float(theory.two_cycle_amplitude(EIGENVALUES[0], lr=LR, rho=RHO))

@@ -27,6 +27,7 @@ CAPTION = (
 
 @experiment("bartlett-fig2", "SAM on a quadratic as gradient descent on J")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """SAM's path with alternating signs beside gradient descent on J, the fall of J, and J's stationary points."""
     w = bounce(ABOUT["eigenvalues"], START, range(STEPS + 1), lr=ABOUT["lr"], rho=ABOUT["rho"])[:, 0]
     u = w * (-1.0) ** np.arange(STEPS + 1)[:, None]
     descended = [np.array(START)]

@@ -19,6 +19,7 @@ START = (0.1, 0.1)
 
 @experiment("bartlett-fig3", "SAM and gradient descent on a ravine, from (0.1, 0.1)")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """Paths of SAM and gradient descent, and the height that SAM reaches for many radii."""
     d = drift(START)
     radii = RADII if size == 1 else RADII[FEWER]
     tails, most = reached(radii, START), largest_radius()

@@ -21,6 +21,7 @@ START = (1.0, 1.0)
 
 @experiment("bartlett-fig4", "SAM and gradient descent on a ravine, from (1, 1)")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """Paths of SAM and gradient descent from far away, and the height that SAM reaches for many radii."""
     d = drift(START)
     radii = RADII if size == 1 else RADII[FEWER]
     tails = reached(radii, START)

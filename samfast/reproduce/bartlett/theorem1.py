@@ -31,6 +31,7 @@ SMALL = 1e-250  # below this a deviation has left the normal numbers
 
 @experiment("bartlett-theorem1", "The two-cycle of SAM on quadratics: amplitude, rates, and saddles")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """Amplitudes, rates and constants of the two-cycle on random quadratics, and capture beside negative eigenvalues."""
     cycles, lemma, saddle, alone = (
         _cycles(max(12, int(size * SETTINGS))),
         _lemma_5(max(1000, int(size * CASES))),

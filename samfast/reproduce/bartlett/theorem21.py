@@ -38,6 +38,7 @@ CASE = {"lr": 0.1, "rho": 0.1}  # at which the constant third derivative is look
 
 @experiment("bartlett-theorem21", "Drift towards wide minima in one step across a ravine")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """One step across a ravine for many lr and rho: its drift and its remainder, beside the bounds."""
     lr, rho, side = (x.ravel() for x in np.meshgrid(LR, RHO, [1.0, -1.0], indexing="ij"))
     parts = {name: step(loss, bound, lr, rho, side) for name, (loss, bound) in LOSSES.items()}
     sharp, printed = ({k: p["remainder"] / p[v] for k, p in parts.items()} for v in ("sharp", "theorem"))

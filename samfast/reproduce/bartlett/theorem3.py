@@ -29,6 +29,7 @@ STARTS, STEPS, SEED = 4000, 160, 3
 
 @experiment("bartlett-theorem3", "How many updates SAM on a quadratic needs")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
+    """Updates that starts in a disc need to the two-cycle, and how often the norm overshoots, beside Lemma 11."""
     starts = max(400, int(size * STARTS))
     needed = _needed(_disc(RADIUS, starts))
     single, typical = int(needed[0, 0]), np.quantile(needed[:, 1:], [0.5, 1 - DELTA], axis=-1)
