@@ -428,3 +428,32 @@ def test_a_planted_fault_is_found(fault, monkeypatch):
     monkeypatch.setitem(globals(), "run", lambda loss, r, *rest: fast(loss, rule if r.draws and r.slots else r, *rest))
     with pytest.raises(AssertionError, match="Not equal"):
         case(problem, **good)
+
+
+# --- bounds of parameters, whichever way they are given -----------------------------------------------------------------
+BOUNDED = sf.diffusion(sf.sam(lr=0.1, rho=0.1, momentum=0.5, dampening=0.5), sigma=0.1, dt=0.1)
+BATCHED = sf.noisy(sf.gd(lr=0.1), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    "name, good, bad",
+    [
+        ("lr", 1e-300, 0.0),
+        ("rho", 0.0, -1e-300),
+        ("momentum", 0.0, -1e-300),
+        ("momentum", np.nextafter(1, 0), 1.0),
+        ("dampening", 0.0, -1e-300),
+        ("dampening", np.nextafter(1, 0), 1.0),
+        ("sigma", 0.0, -1e-300),
+        ("dt", 1e-300, 0.0),
+        ("batch_size", 1e-300, 0.0),
+    ],
+)
+@pytest.mark.parametrize("wrap", [float, lambda x: [0.5, x], lambda x: sf.per_path([0.5, x])], ids=["number", "sweep", "paths"])
+def test_bounds_hold_through_replace(name, good, bad, wrap):
+    """Both sides of every bound; the second rule of a pair has the same."""
+    rule = BATCHED if name == "batch_size" else BOUNDED
+    for made, key in ((rule, name), (sf.paired(rule, rule), f"{name}_second")):
+        assert key in made.replace(**{key: wrap(good)}).params
+        with pytest.raises(ValueError, match=rf"{key}=.*: give values (above|below|of at least)"):
+            made.replace(**{key: wrap(bad)})
