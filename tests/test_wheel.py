@@ -16,7 +16,6 @@ import samfast as sf
 
 ROOT = Path(__file__).parent.parent
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
-pytestmark = pytest.mark.xdist_group("wheel")  # one worker builds it
 
 
 def run(command, cwd, **env):

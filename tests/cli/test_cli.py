@@ -14,6 +14,7 @@ import samfast as sf
 from samfast.cli import cache
 from samfast.cli import msd as msd_module
 from samfast.cli.main import main
+from samfast.info import info
 from samfast.study import displacement
 from samfast.study.plan import MsdArguments, planned
 
@@ -295,8 +296,16 @@ def test_help_loads_nothing_heavy():
 
 def test_info(capsys):
     assert main(["info"]) == 0
-    out = capsys.readouterr().out
-    for part in (f"samfast    {sf.__version__}", "numba ", "llvmlite ", "bits, with", "threads", "MB)", "gpu        none: "):
+    out, fma = capsys.readouterr().out, "with" if info()["fma"] else "without"
+    for part in (
+        f"samfast    {sf.__version__}",
+        "numba ",
+        "llvmlite ",
+        f"bits, {fma} fused",
+        "threads",
+        "MB)",
+        "gpu        none: ",
+    ):
         assert part in out
 
 

@@ -219,10 +219,14 @@ def test_a_picture_at_a_chosen_time():
     [{"eigenvalue": 0.0, "rho": [0.0, 0.5]}, {"times": [0.0], "rho": [0.0, 0.5]}, {"times": [0.01], "rho": [0.0, 0.5]}],
 )
 def test_a_picture_of_nothing(options):
-    """No displacement, no time, or no difference yet: axes, and no error."""
+    """No displacement, no time, or no difference yet: axes and what the study is, and no line that shows a number."""
     study = msd(paths=50, **options)
     for kind in ("time", "difference", "rho"):
-        drawn(study, kind=kind)
+        figure = drawn(study, kind=kind)
+        assert any("50 paths" in t.get_text() for t in texts(figure))
+        if kind != "rho" or options.get("times") != [0.01]:  # there the curves against rho show the displacement
+            long = [np.asarray(line.get_ydata(), float) for a in figure.axes for line in a.lines if len(line.get_xdata()) > 2]
+            assert not [y for y in long if (np.isfinite(y) & (y != 0)).any()], kind
 
 
 def test_a_picture_of_a_diverged_study():
