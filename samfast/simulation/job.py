@@ -122,10 +122,11 @@ class Job:
 def check_size(job: Job, record: np.ndarray, executor: Executor | None = None) -> None:
     """Refuse what does not fit, before anything is allocated. executor: its workers give their results to the host."""
     p = job.program
+    most = 2**32 // max(1, p.calls) * p.served
     check(
-        int(record[-1]) // p.served * p.calls < 2**32,
-        f"record={int(record[-1])}: one path draws at most 2**32 "
-        f"Philox calls, here {2**32 // max(1, p.calls) * p.served:,} steps; use another seed for a further run",
+        not p.calls or int(record[-1]) <= most,
+        f"record={int(record[-1])}: one path draws at most 2**32 Philox calls, here {most:,} steps; "
+        "use another seed for a further run",
     )
     settings, features = job.settings, len(p.labels)
     chunk = job.chunk(int(record[-1]), len(record))

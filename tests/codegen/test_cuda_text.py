@@ -109,6 +109,21 @@ def test_launches_may_end_at_any_step(name, monkeypatch):
         assert len(launches) == count
 
 
+@pytest.mark.parametrize("grid", [(2, 1), (1, 2)])
+@pytest.mark.parametrize("name", ["linear", "wide12"])
+def test_more_blocks_than_the_grid_has(name, grid, monkeypatch):
+    """Three blocks of paths and as many groups of settings, on a grid that must go over them several times."""
+    for module in ("prepare", "job"):
+        monkeypatch.setattr(f"samfast.simulation.{module}.BLOCK", 8)
+    case = replace(CASES[name], sweep={"lr": np.linspace(0.01, 0.05, 9 if name == "linear" else 3).tolist()})
+    plain, whole, program = both(case, record=(0, 3, 5), paths=20)
+    assert program.lanes == 8 and -(-len(case.sweep["lr"]) // program.group) == 3
+    monkeypatch.setattr(cuda, "GRID", grid)
+    part = both(case, record=(0, 3, 5), paths=20)[1]
+    same(plain, whole, name)
+    same(plain, part, name)
+
+
 def test_going_on_from_a_state():
     shard, _ = shard_of(CASES["linear"], device="emulator", record=(13,), paths=5)
     first = cuda.run_shard(replace(shard, record=np.array([6])))

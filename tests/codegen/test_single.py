@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from programs import CASES, Case, shard_of
+from programs import CASES, Case, quadratic, shard_of
 
 import samfast as sf
 from samfast.backends import cpu
@@ -24,6 +24,16 @@ def both(case, **options):
 def same(a, b):
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field), field)
+
+
+SIX = Case(quadratic(6), sf.noisy(sf.gd(lr=0.01), sigma=0.1), sf.observe.position())
+
+
+def test_one_path_with_several_calls_a_step():
+    """Six normals a step need two Philox calls; in plain Python, beyond the numbers of one draw ahead."""
+    alone, few = (cpu.run_shard(shard_of(SIX, device="plain", paths=paths, record=(0, 3, 70))[0]) for paths in (1, 5))
+    np.testing.assert_array_equal(alone.values, few.values[..., :1])
+    np.testing.assert_array_equal(alone.state, few.state[..., :1])
 
 
 OFTEN = ("linear", "beale", "linear-sign", "labels-normal", "functions")

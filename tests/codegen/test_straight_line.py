@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from programs import CASES, shard_of
+from programs import CASES, Case, quadratic, shard_of
 
+import samfast as sf
 from samfast import tracing as T
-from samfast.backends import cpu
+from samfast.backends import cpu, cuda
 from samfast.codegen.fusion import fuse
 from samfast.codegen.linear import collect
 from samfast.codegen.passes import cuts, split
@@ -135,6 +136,18 @@ def test_cuts_are_short_and_few_values_wait():
     assert len(pieces) == len(cuts(roots, 60, 1.5)) > 4 and slots == 1
     work = [e.key for p in pieces for e in p.work]
     assert len(work) == len(set(work)) and all(len(p.kept) == 1 for p in pieces[:-1]) and not pieces[-1].kept
+
+
+@pytest.mark.parametrize("device, run", [("plain", cpu.run_shard), ("emulator", cuda.run_shard)])
+@pytest.mark.parametrize("paths", [1, 5])
+def test_unrolled_steps_use_the_signs_of_their_own_step(device, run, paths):
+    """Two signs a step: the steps of an unrolled pass (one record) and steps one by one (each recorded) are the same walk."""
+    case = Case(quadratic(2), sf.noisy(sf.gd(lr=0.01), sigma=5.0, kind="sign"), sf.observe.position())
+    together, alone = (run(shard_of(case, device=device, paths=paths, record=record)[0]) for record in ([64], list(range(65))))
+    np.testing.assert_array_equal(together.values[:, 0], alone.values[:, -1])
+    np.testing.assert_array_equal(together.state, alone.state)
+    steps = np.diff(alone.values, axis=1)
+    assert len(np.unique(np.sign(steps[0, :, 0, 0] * steps[0, :, 1, 0]))) == 2  # the two signs of a step differ at times
 
 
 def test_cuts_leave_short_chains():

@@ -19,6 +19,7 @@ from scipy import special, stats
 import samfast as sf
 from samfast.backends import cpu
 from samfast.codegen import program
+from samfast.simulation.job import check_size
 from samfast.simulation.prepare import FEW, prepared_job
 
 SEED, TAG, FIRST = 0xA4093822299F31D0, 7, 2**32 - 640  # paths on both sides of 2^32
@@ -268,3 +269,20 @@ def test_the_stream_is_frozen(what, pin):
         "signs": lambda: signs().astype("i1"),
     }[what]()
     assert hashlib.sha256(np.ascontiguousarray(data)).hexdigest() == pin
+
+
+# --- how far it goes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind, dim, most", [("normal", 1, 2**34), ("sign", 1, 2**39), ("normal", 2, 2**33), ("normal", 6, 2**31)]
+)
+def test_the_last_step_of_a_path(kind, dim, most):
+    """2**32 Philox calls of 4 normals or 128 signs; six normals take two calls. The limit is the last step that has numbers."""
+    rule = sf.noisy(sf.gd(lr=0.1), sigma=0.1, kind=kind)
+    job = prepared_job(sf.losses.quadratic(np.ones(dim)), rule, np.zeros(dim), device="plain")
+    check_size(job, np.array([most]))
+    with pytest.raises(
+        ValueError, match=rf"record={most + 1}: one path draws at most 2\*\*32 Philox calls, here {most:,} steps;"
+    ):
+        check_size(job, np.array([most + 1]))
