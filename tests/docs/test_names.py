@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import DOCS, ROOT, name, prose
+from pages import DOCS, ROOT, blocks, name, prose
 
 PAGES = [ROOT / "CONTRIBUTING.md", DOCS / "architecture.md", DOCS / "compatibility.md", DOCS / "releasing.md", DOCS / "cuda.md"]
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -51,3 +51,14 @@ def test_what_is_to_be_edited_is_in_its_file(page):
             assert re.search(defined, path.read_text(encoding="utf-8"), re.M), f"{one} is not defined in {path.name}"
             checked += 1
     assert checked >= 5
+
+
+def test_the_tree_is_whole():
+    """Every package and file of samfast/ stands in the tree of the architecture page, and nothing else."""
+    tree = next(b.text for b in blocks(DOCS / "architecture.md"))
+    shown = {
+        x.rstrip("/") for line in tree.splitlines() if line.startswith("  ") for x in re.split(r"  +", line.strip())[0].split()
+    }
+    shown |= {x for line in tree.splitlines() for x in re.findall(r"__\w+__\.pyi?", line)}
+    there = {p.name for p in (ROOT / "samfast").iterdir() if p.suffix in (".py", ".pyi") or (p / "__init__.py").exists()}
+    assert shown == there
