@@ -46,7 +46,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
         progress=progress,
         executor=executor,
     )
-    x, y = np.moveaxis(run.final("w")[:, 0], -1, 0)
+    x, y = np.moveaxis(run.final("w"), -1, 0)
     d = drift(START)
     floor = sharpness(ravine(), np.stack([np.zeros_like(y), y], -1))[0]
     spread, mean, error = x.std(-1), y.mean(-1), y.std(-1) / np.sqrt(paths)
@@ -118,7 +118,7 @@ def _picture(run: Run, d: Drift, x: np.ndarray, y: np.ndarray) -> Figure:
     values = run.replay(0, range(SHOWN + 1)).values
     assert values is not None
     hills(plane, ravine().value, [(-0.7, 1.1), (-0.7, 1.1)])
-    travelled(plane, values[0, 0, :, 0], draw.RED, f"noise, $\\sigma$ = {SIGMA[0]:.3f}", linewidth=0.6)
+    travelled(plane, values[0, :, 0], draw.RED, f"noise, $\\sigma$ = {SIGMA[0]:.3f}", linewidth=0.6)
     travelled(plane, d.sam[:31], draw.BLUE, "SAM, $\\rho$ = 1")
     draw.start(plane, START)
     two_cycle(plane, d.two_cycle)
