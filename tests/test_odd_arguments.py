@@ -119,7 +119,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("value", [None, 3, "sam", sf.gd, BOWL, [GD]], ids=str)
+@pytest.mark.parametrize("value", [None, 3, "sam", sf.gd, BOWL, [GD]], ids=["None", "3", "word", "factory", "loss", "list"])
 def test_a_rule_is_a_rule(name, value):
     with pytest.raises(TypeError, match=r"(base|rule|second)=.*give (a|one|Rule)|it has no direction; give one"):
         RULES[name](value)
