@@ -54,6 +54,7 @@ class Run:
     parts: Mapping[tuple[int, int], Any] = field(default_factory=dict, repr=False)  # what was finished then
     before: Run | None = field(default=None, repr=False)  # the run that was then being continued
     of_runs: tuple[Run, ...] = field(default=(), repr=False)  # the runs that were merged into this one
+    interrupted: bool = field(default=False, repr=False)  # an exception came after its last shard: nothing is missing
 
     @cached_property
     def source(self) -> Source:
@@ -186,6 +187,8 @@ def complete(
                 execute(todo, executor, report, parts, estimate)
     except BaseException as error:
         run = _run(job, record, parts, shards, before)
+        if not run.missing:
+            run = replace(run if before is None else _append(before, run, _fresh(before, run)), interrupted=True)
         go_on = partial(finish, run)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted(run, go_on) from None
@@ -195,8 +198,7 @@ def complete(
         if show is not None:
             show.close()  # type: ignore[attr-defined]
     new = _run(job, record, parts, shards, before)
-    known = set() if before is None else {(c, path) for c, path, _ in before.diverged.tolist()}
-    fresh = in_order([row for row in new.diverged.tolist() if (row[0], row[1]) not in known])
+    fresh = _fresh(before, new)
     run = new if before is None else _append(before, new, fresh)
     try:
         _report_divergence(new, fresh, [parts[k] for k in sizes])
@@ -208,7 +210,9 @@ def complete(
 
 
 def finish(run: Run, executor: Executor | None = None, progress: Progress = None) -> Run:
-    """Compute the shards that a run lacks."""
+    """Compute the shards that a run lacks, if it lacks any."""
+    if run.interrupted:
+        return replace(run, interrupted=False)
     return complete(run.job, run.record, run.before, executor, progress, run.parts)
 
 
@@ -233,6 +237,12 @@ def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], be
         parts=dict(parts) if m.missing else {},
         before=before if m.missing else None,
     )
+
+
+def _fresh(before: Run | None, new: Run) -> np.ndarray:
+    """What diverged in a run, but not in the run that it goes on from."""
+    known = set() if before is None else {(c, path) for c, path, _ in before.diverged.tolist()}
+    return in_order([row for row in new.diverged.tolist() if (row[0], row[1]) not in known])
 
 
 def _append(old: Run, new: Run, fresh: np.ndarray) -> Run:

@@ -82,7 +82,7 @@ def resume(run: Run, *, record: Record | None = None, executor: Executor | None 
     """
     check(isinstance(run, Run), f"run={run!r}: give the result of simulate, or the .run of an Interrupted", TypeError)
     arguments.executor_and_progress(executor, progress)
-    if run.missing:
+    if run.missing or (run.interrupted and record is None):
         check(record is None, "record: this run was interrupted; finish it first by resume(run), then go on")
         return finish(run, executor, progress)
     if run.of_runs:

@@ -86,6 +86,24 @@ def test_a_failing_progress_function(shards, whole):
     assert digest(caught.value.resume()) == digest(sf.resume(kept(caught.value, LookupError))) == whole
 
 
+def test_ctrl_c_after_the_last_shard(shards, whole):
+    """Nothing is missing then; the run can be finished all the same, and so can a run that was being continued."""
+
+    def stop(done, of):
+        if done == of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(sf.Interrupted) as caught:
+        simulate(paths=PATHS, options={"progress": stop})
+    assert not caught.value.run.missing and caught.value.run.paths == PATHS
+    assert digest(caught.value.resume()) == digest(sf.resume(caught.value.run)) == whole
+    first = simulate(paths=PATHS)
+    last = int(first.record[-1])
+    with pytest.raises(sf.Interrupted) as caught:
+        sf.resume(first, record=[last + 1], progress=stop)
+    assert digest(sf.resume(caught.value.run)) == digest(caught.value.resume()) == digest(sf.resume(first, record=[last + 1]))
+
+
 def test_a_failing_continuation(shards, whole, monkeypatch):
     """The records before it are in the result of resume()."""
     first = simulate(paths=PATHS, record=(0, 3))
