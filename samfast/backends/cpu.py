@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import cache as store
 from ..cache.compiling import compilation
+from ..cache.numba_private import is_compiled
 from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
@@ -57,7 +58,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
         aligned(p.feature_rows * p.lanes, dtype),
         stop,
     )
-    with nullcontext() if getattr(run, "overloads", True) else compilation():
+    with nullcontext() if is_compiled(run) else compilation():
         done = run(*arguments)
     if done < shard.record[-1]:
         raise StoppedError

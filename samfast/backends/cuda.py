@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import cache as store
 from ..arrays import to_host
+from ..cache.numba_private import import_arrays
 from ..checks import NoGpuError, check
 from ..codegen.program import Program
 from . import nvidia
@@ -38,8 +39,9 @@ def missing() -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of their own use of NumPy
             import cupy
-            import numba.cuda.np.arrayobj  # noqa: F401 - the part that a new NumPy breaks
             from cuda.bindings import nvjitlink  # noqa: F401
+
+            import_arrays()
     except ImportError as error:
         return f"{error}: {EXTRA}"
     except AttributeError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from ..cache import numba_private
 from ..codegen.program import Program
 
 CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")  # without .rn: the assembler may fuse a product with a sum
@@ -35,21 +36,8 @@ class Code:
 @contextmanager
 def _without_a_device(cc: tuple[int, int]) -> Iterator[None]:
     """numba-cuda asks the driver for a compute capability, and lets NVVM fuse products with sums. Here it does neither."""
-    from numba.cuda import dispatcher
-    from numba.cuda.cudadrv import nvvm
-
-    ask, compile_ir = dispatcher.get_current_device, nvvm.compile_ir
-
-    def strict(*args: Any, **options: Any) -> Any:
-        return compile_ir(*args, **{**options, "fma": False})
-
-    with _lock:
-        dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=cc)
-        nvvm.compile_ir = strict
-        try:
-            yield
-        finally:
-            dispatcher.get_current_device, nvvm.compile_ir = ask, compile_ir
+    with _lock, numba_private.replaced(lambda: SimpleNamespace(compute_capability=cc), fma=False):
+        yield
 
 
 def _signature(program: Program) -> Any:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import lru_cache
 from types import ModuleType
 
-from . import files
+from . import files, numba_private
 from .compiling import compilation
 from .files import Program, directory
 from .listing import Entry, clear, entries, prune
@@ -112,11 +112,10 @@ def _import(program: Program) -> ModuleType:
         ) from error
     share(vars(module))
     for function in list(vars(module).values()):
-        cache = getattr(function, "_cache", None)
+        cache = numba_private.cache_of(function)
         ours = getattr(function, "__module__", None) == name and not isinstance(cache, MachineCode)
-        # a Numba without these two attributes keeps its own files, unchecked
-        if ours and hasattr(getattr(cache, "_cache_file", None), "_dump"):
-            function._cache = MachineCode(cache, path.with_suffix(f".{function.__name__}"))
+        if ours and cache is not None:  # otherwise Numba keeps its own files, unchecked
+            numba_private.set_cache(function, MachineCode(cache, path.with_suffix(f".{function.__name__}")))
     sys.modules[name] = module
     return module
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import files, numba_private
 
 
 class _Unpickler(pickle.Unpickler):
@@ -20,7 +22,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name)
-        if (module, name) != ("numba.core.environment", "_rebuild_env"):
+        if not numba_private.rebuilds_environment(module, name):
             return found
         return lambda origin, *rest: found(origin if origin in sys.modules else self._home, *rest)
 
@@ -39,11 +41,10 @@ class MachineCode:
     """
 
     def __init__(self, cache: Any, base: Path) -> None:
-        self._cache, self._base, self._dump = cache, base, cache._cache_file._dump
-        self._load = getattr(cache, "_load_overload", cache.load_overload)
+        self._cache, self._base = cache, base
+        self._dump, self._load = numba_private.take_files(cache, self)
         self._names: list[str] = []
-        self._prepare: Any = None
-        cache._cache_file = self
+        self._prepare: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -56,10 +57,8 @@ class MachineCode:
         data = files.read_checked(self._path(key))
         if data is None:
             return None
-        from llvmlite.binding import address_of_symbol
-
         found, names, code = _Unpickler(data, self._base.stem).load()
-        if not all(map(address_of_symbol, names)):
+        if not all(map(numba_private.is_symbol, names)):
             self._prepare()
         return code if found == key else None
 
@@ -71,7 +70,7 @@ class MachineCode:
 
     def load_overload(self, sig: object, target_context: Any) -> object:
         """Numba asks here; what cannot be loaded is deleted, and Numba compiles as if there had been none."""
-        self._prepare = target_context.refresh
+        self._prepare = partial(numba_private.get_ready, target_context)
         try:
             return self._load(sig, target_context)
         except Exception:
@@ -80,9 +79,7 @@ class MachineCode:
 
     def save_overload(self, sig: object, data: Any) -> None:
         """Numba hands over here; a full disk costs the next process a compilation, not this one a result."""
-        module = data.library._final_module
-        declared = [v.name for v in (*module.functions, *module.global_variables) if v.is_declaration]
-        self._names = [name for name in declared if not name.startswith("llvm.")]
+        self._names = numba_private.needed_symbols(data)
         try:
             self._cache.save_overload(sig, data)
         except OSError as error:

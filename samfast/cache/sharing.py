@@ -6,6 +6,7 @@ from types import FunctionType
 from typing import Any
 
 from .files import digest
+from .numba_private import definition, options
 
 _functions: dict[bytes, Any] = {}  # compiled functions by what they are made of: programs share them
 
@@ -22,8 +23,8 @@ def _made_of(compiled: Any, seen: dict[int, bytes]) -> bytes:
     if id(compiled) in seen:
         return seen[id(compiled)]
     seen[id(compiled)] = b"itself"
-    function = getattr(compiled, "py_func", None) or getattr(compiled, "_defn", compiled)
-    parts, codes = [repr((type(compiled), getattr(compiled, "targetoptions", None))).encode()], [function.__code__]
+    function = definition(compiled) or compiled
+    parts, codes = [repr((type(compiled), options(compiled))).encode()], [function.__code__]
     while codes:
         code = codes.pop()
         parts += [repr((code.co_name, code.co_code, code.co_names, code.co_varnames)).encode()]
@@ -31,7 +32,7 @@ def _made_of(compiled: Any, seen: dict[int, bytes]) -> bytes:
         codes += [c for c in code.co_consts if hasattr(c, "co_code")]
         for name in code.co_names:
             value = function.__globals__.get(name)
-            deep = hasattr(value, "py_func") or hasattr(value, "_defn") or _own(value, function)
+            deep = definition(value) is not None or _own(value, function)
             parts += [name.encode(), _made_of(value, seen) if deep else repr((type(value), value)).encode()]
     seen[id(compiled)] = digest(b"\0".join(parts))
     return seen[id(compiled)]
