@@ -1,0 +1,104 @@
+"""From LLVM's text to a function that runs: an object file, and its place in memory by LLVM's ORC engine."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .language import ARGUMENTS
+
+LEVEL = 3  # of optimisation, as Numba's
+ENTRY = "entry"
+_lock = threading.Lock()  # of what this process has linked
+_count = itertools.count()
+
+
+@cache
+def binding() -> Any:
+    """llvmlite's door to LLVM, made ready once."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@cache
+def host() -> tuple[str, str, str]:
+    """(triple, processor, what it offers) of this machine, as LLVM names them."""
+    llvm = binding()
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@cache
+def versions() -> tuple[str, ...]:
+    """What decides, beside the text and the machine, which machine code comes out."""
+    import llvmlite
+
+    return f"llvmlite {llvmlite.__version__}", "LLVM " + ".".join(map(str, binding().llvm_version_info))
+
+
+def target(triple: str, processor: str, features: str) -> Any:
+    """A machine to compile for. Each module gets its own: an engine takes hold of the one that it is given."""
+    return (
+        binding()
+        .Target.from_triple(triple)
+        .create_target_machine(cpu=processor, features=features, opt=LEVEL, reloc="pic", codemodel="default")
+    )
+
+
+def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes:
+    """Relocatable machine code of a module, for this machine or another. Text that LLVM refuses raises RuntimeError."""
+    llvm = binding()
+    wanted = machine or host()
+    tm = target(*wanted)
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = wanted[0], str(tm.target_data)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
+    options.loop_vectorization, options.slp_vectorization = True, False
+    builder = llvm.create_pass_builder(tm, options)
+    builder.getModulePassManager().run(module, builder)
+    return bytes(tm.emit_object(module))
+
+
+@cache
+def _engine() -> Any:
+    return binding().create_lljit_compiler(target(*host()))
+
+
+class Kernel:
+    """The driver of one program, called with the arguments that Numba's takes. It holds no GIL."""
+
+    overloads = True  # nothing is compiled when it is called
+
+    def __init__(self, code: bytes, types: dict[str, np.dtype], file: str = "<program>") -> None:
+        with _lock:
+            library = binding().JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(ENTRY)
+            self._code = library.link(_engine(), f"program{next(_count)}")  # unloaded when nobody refers to it
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self._code[ENTRY])
+        self._types = [types.get(kind.rstrip("*"), _PLAIN.get(kind.rstrip("*"))) for kind in ARGUMENTS.values()]
+        self._axes = [kind.count("*") for kind in ARGUMENTS.values()]
+        self._file = file
+
+    def __call__(self, *arguments: Any) -> int:
+        words: list[int] = []
+        for x, dtype, axes in zip(arguments, self._types, self._axes, strict=True):
+            if not axes:
+                words.append(int(x) & 0xFFFFFFFFFFFFFFFF)
+                continue
+            if x.dtype != dtype or x.ndim != axes or not x.flags.c_contiguous:
+                raise TypeError(f"an array of {x.dtype} and {x.ndim} axes where one of {dtype} and {axes} is needed")
+            words += (x.__array_interface__["data"][0], *x.shape)
+        done = int(self._call((ctypes.c_uint64 * len(words))(*words)))
+        if done < 0:
+            raise IndexError(f"{self._file}:{-1 - done}: an index, a length or a sign that the kernel language does not allow")
+        return done
+
+
+_PLAIN = {"f64": np.dtype(np.float64), "i64": np.dtype(np.int64)}
