@@ -12,20 +12,18 @@ from .machine import processor_name
 
 def info() -> dict[str, Any]:
     """Versions, what the compiler uses of the processor, threads, and the cache's directory and size in bytes."""
-    import llvmlite
-    import numba
-    import numpy as np
-
     from . import __version__, cache
-    from .machine import processor, threads
+    from .compilers.choice import chosen
+    from .machine import processor, threads, versions
+
+    found = dict(versions())
 
     entries = cache.entries()
     return {
         "samfast": __version__,
         "python": f"{platform.python_version()} ({sys.implementation.name})",
-        "numba": numba.__version__,
-        "llvmlite": llvmlite.__version__,
-        "numpy": np.__version__,
+        **{name: found[name] for name in ("numba", "llvmlite", "numpy")},
+        "compiler": chosen(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
         **processor(),
@@ -46,6 +44,7 @@ def report() -> str:
         "numba": i["numba"],
         "llvmlite": i["llvmlite"],
         "numpy": i["numpy"],
+        "compiler": f"{i['compiler']} (programs of the CPU; SAMFAST_COMPILER chooses)",
         "system": i["system"],
         "processor": f"{i['processor']} (compiled for {i['name']})",
         "vectors": f"{i['vector_bits']} bits, {'with' if i['fma'] else 'without'} fused multiply-add (FMA)",

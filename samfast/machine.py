@@ -7,18 +7,16 @@ import platform
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """The versions that decide what a shard computes."""
-    import llvmlite
-    import numba
+    from importlib.metadata import version
 
     from . import __version__
 
-    return (("samfast", __version__), *((m.__name__, str(m.__version__)) for m in (numba, llvmlite, np)))
+    # Numba is asked for its number without being imported, which takes long: other compilers need it for nothing else.
+    return (("samfast", __version__), *((name, version(name)) for name in ("numba", "llvmlite", "numpy")))
 
 
 def processor() -> dict[str, Any]:

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
+from ..compilers.choice import chosen
 from . import files, numba_private
 from .compiling import compilation
 from .files import Program, directory
@@ -30,22 +32,39 @@ LAYOUT = "samfast cache 2"  # a change of the files is a new name: older ones ar
 SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML")
 GPU = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
 
-_modules: dict[tuple[str, str], ModuleType] = {}
+_modules: dict[tuple[str, str, str], Any] = {}
 
 
-def load(program: Program) -> ModuleType:
+def load(program: Program) -> Any:
     """The module of a program, imported once per process; what it holds is compiled, or loaded, when called.
+
+    By the front end of `compilers`, if that is chosen, it is compiled now and has no more than `run`.
 
     Raises ImportError if the text cannot be imported, PermissionError if the cache directory is not safe.
     """
-    content = program.device, program.text
+    compiler = compiler_of(program)
+    content = program.device, program.text, compiler
     module = _modules.get(content)
     if module is None:
         with files.lock:
             module = _modules.get(content)
             if module is None:
-                module = _modules[content] = _import(program)
+                module = _modules[content] = _loaded(program, compiler)
     return module
+
+
+def compiler_of(program: Program) -> str:
+    """The compiler that is asked for this program; what `load` gives says which one made it."""
+    return chosen() if program.device == "cpu" else "numba"
+
+
+def _loaded(program: Program, compiler: str) -> Any:
+    if compiler != "numba":
+        from . import objects
+
+        if (found := objects.load(program, compiler)) is not None:
+            return found
+    return _import(program)
 
 
 def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
@@ -66,6 +85,10 @@ def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
 
 def key(program: Program) -> str:
     """24 hex digits that name a program on this toolchain (Numba itself tells CPUs and GPUs apart)."""
+    if (compiler := compiler_of(program)) != "numba":
+        from . import objects
+
+        return objects.key(program.text, compiler)
     return _key(program.device, program.text)
 
 
@@ -95,7 +118,7 @@ def compiler_inputs(device: str = "cpu") -> tuple[str, ...]:
 def _import(program: Program) -> ModuleType:
     from importlib.util import module_from_spec, spec_from_file_location
 
-    name = f"samfast_{program.device}_{key(program)}"
+    name = f"samfast_{program.device}_{_key(program.device, program.text)}"
     path = files.place(program, name)
     spec = spec_from_file_location(name, path)
     assert spec is not None

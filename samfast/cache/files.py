@@ -115,13 +115,18 @@ def _put(folder: Path, name: str, program: Program) -> Path:
         except OSError:
             if read(path) != text:  # Windows refuses to replace what another process has just written and reads
                 raise
-    label, words = path.with_suffix(".label"), " ".join(program.name.split()).encode()
-    with suppress(OSError):  # only informs
-        if read(label) == words:
-            os.utime(label)
-        else:
-            write(label, words)
+    label(folder, name, program)
     return path
+
+
+def label(folder: Path, name: str, program: Program) -> None:
+    """Write down which program the files of this name belong to, and that it was used now."""
+    file, words = folder / f"{name}.label", " ".join(program.name.split()).encode()
+    with suppress(OSError):  # only informs
+        if read(file) == words:
+            os.utime(file)
+        else:
+            write(file, words)
 
 
 def scan(folder: Path) -> dict[str, list[Path]]:

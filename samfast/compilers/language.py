@@ -141,7 +141,7 @@ class _Program:
         if not isinstance(self.names.get("W"), int) or not 1 <= self.names["W"] <= 4096:
             self.fail(run.line, "W, the number of lanes, must be a whole number from 1 to 4096")
         values: list[Value] = []
-        for name, kind in ARGUMENTS.items():
+        for kind in ARGUMENTS.values():
             axes = kind.count("*")
             base = kind.rstrip("*")
             base = TYPES[_dtype(self.names[base])] if base in "TN" else base
@@ -166,7 +166,7 @@ def _dtype(x: Any) -> Any:
     return np.dtype(x) if isinstance(x, type) and issubclass(x, np.generic) else None
 
 
-class _Returned(Exception):
+class _ReturnedError(Exception):
     """An inlined function is at its end."""
 
     def __init__(self, value: Value) -> None:
@@ -440,7 +440,7 @@ class _Maker:
         self.inside.append(f.name)
         try:
             self.statements(f.body, dict(zip(f.params, args, strict=True)), _Inlined(f))
-        except _Returned as end:
+        except _ReturnedError as end:
             return end.value
         finally:
             self.inside.pop()
@@ -528,7 +528,7 @@ class _Maker:
         if inlined is not None:
             if inlined.regions:
                 self.fail(f"{inlined.definition.name} returns out of a loop or branch", "return at its end")
-            raise _Returned(value)
+            raise _ReturnedError(value)
         number = None if value is None else self.number(value)
         kind = None if number is None else number.type
         if self.function.result not in (None, kind):

@@ -18,7 +18,7 @@ INTEGER = {k: k for k in ("add", "sub", "mul", "udiv", "urem", "and", "or", "xor
 ORDERED = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 INTRINSICS = {"fma": "fma", "sqrt": "sqrt", "abs": "fabs"}
 LINE = 64  # bytes of a cache line, to which arrays on the stack are aligned
-FAULT = "@fault"  # the first line of a checked build at which something did not hold
+FAULT = "%fault"  # where a checked build writes the first line at which something did not hold
 
 
 def llvm_text(run: t.Function, checked: bool = False) -> str:
@@ -26,11 +26,8 @@ def llvm_text(run: t.Function, checked: bool = False) -> str:
     functions: dict[str, t.Function] = {}
     _collect(run, functions)
     declared: dict[str, str] = {}
-    bodies = [_Printer(declared).function(f) for f in functions.values()]
-    fault = [f"{FAULT} = internal thread_local(localexec) global i64 0"] if checked else []
-    return (
-        "\n".join([*fault, *bodies, _entry(run, checked), *declared.values(), "attributes #0 = { nounwind noinline }"]) + "\n"
-    )
+    bodies = [_Printer(declared, checked).function(f) for f in functions.values()]
+    return "\n".join([*bodies, _entry(run, checked), *declared.values(), "attributes #0 = { nounwind noinline }"]) + "\n"
 
 
 def _collect(f: t.Function, found: dict[str, t.Function]) -> None:
@@ -78,7 +75,7 @@ def _typed(x: t.Number | t.Array) -> str:
 
 
 def _entry(run: t.Function, checked: bool) -> str:
-    """The function that is called from outside. A word of 64 bits holds any argument."""
+    """The function that is called from outside. A word of 64 bits holds any argument; a checked build has one more, of 0."""
     lines, given, at = ["define i64 @entry(ptr %words) #0 {"], [], 0
 
     def word(kind: str, name: str) -> str:
@@ -99,7 +96,8 @@ def _entry(run: t.Function, checked: bool) -> str:
         else:
             given.append(word("i64", _name(x)))
     if checked:
-        lines.append(f"  store i64 0, ptr {FAULT}")
+        lines.append(f"  {FAULT} = getelementptr inbounds i64, ptr %words, i64 {at}")
+        given.insert(0, f"ptr {FAULT}")
     lines.append(f"  %done = call i64 @{run.name}({', '.join(given)})")
     if checked:  # a fault is told as -1 - line: a driver returns no negative number
         lines += [
@@ -119,6 +117,7 @@ class _Printer:
     """The text of one function."""
 
     declared: dict[str, str]  # of intrinsics, by name
+    checked: bool
     lines: list[str] = field(default_factory=list)
     rooms: list[str] = field(default_factory=list)  # memory, which belongs at the entry
     at: str = "start"  # the basic block that is open
@@ -126,7 +125,7 @@ class _Printer:
     labels: int = 0
 
     def function(self, f: t.Function) -> str:
-        head = []
+        head = [f"ptr {FAULT}"] if self.checked else []
         for _, x in f.params:
             head.append(f"ptr noalias {_name(x)}" if isinstance(x, t.Array) else _typed(x))
             head += [f"i64 {_name(s)}" for s in _sizes(x)]
@@ -183,15 +182,15 @@ class _Printer:
             case t.If():
                 self.branch(s)
             case t.Call(ref=ref, function=f, args=args):
-                given = []
-                for (_, p), x in zip(f.params, args, strict=True):
-                    given.append(_typed(x))
-                    if isinstance(p, t.Array) and p.size is not None and isinstance(x, t.Array):  # a checked build
-                        given.append(f"i64 {_name(x.size or t.Const('i64', 0))}")
+                given = [f"ptr {FAULT}"] if self.checked else []
+                for (_, p), a in zip(f.params, args, strict=True):
+                    given.append(_typed(a))
+                    if isinstance(p, t.Array) and p.size is not None and isinstance(a, t.Array):  # a checked build
+                        given.append(f"i64 {_name(a.size or t.Const('i64', 0))}")
                 call = f"call {LLVM[f.result] if f.result else 'void'} @{f.name}({', '.join(given)})"
                 self.out(call if ref is None else f"{_name(ref)} = {call}")
-            case t.Return(value=x):
-                self.out("ret void" if x is None else f"ret {_typed(x)}")
+            case t.Return(value=result):
+                self.out("ret void" if result is None else f"ret {_typed(result)}")
                 self.ended = True
             case t.Fault(holds=x, line=line):
                 self.fault(_name(x), line)

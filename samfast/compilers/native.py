@@ -95,6 +95,7 @@ class Kernel:
             if x.dtype != dtype or x.ndim != axes or not x.flags.c_contiguous:
                 raise TypeError(f"an array of {x.dtype} and {x.ndim} axes where one of {dtype} and {axes} is needed")
             words += (x.__array_interface__["data"][0], *x.shape)
+        words.append(0)  # where a checked build tells a fault
         done = int(self._call((ctypes.c_uint64 * len(words))(*words)))
         if done < 0:
             raise IndexError(f"{self._file}:{-1 - done}: an index, a length or a sign that the kernel language does not allow")

@@ -41,7 +41,7 @@ Number = Const | Ref
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A pointer to elements of one type; shape: the lengths of its axes where the text asks for them; size: of all, if known."""
+    """A pointer to elements of one type; shape: the lengths of its axes, if the text asks for them; size: of all, if known."""
 
     type: str
     id: int

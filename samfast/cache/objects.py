@@ -1,0 +1,72 @@
+"""Programs of the CPU without Numba: one object file for each, beside its label.
+
+The file is machine code of our own format behind a checksum, never anything that is unpickled. Its name digests the program's
+text, LLVM's version, the processor and the front end's own source, so it can be missing or damaged but never stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache, lru_cache
+from importlib.resources import files as resources
+from typing import Any
+
+import numpy as np
+
+from ..compilers import choice, native
+from ..compilers.errors import LanguageError
+from ..compilers.language import typed_tree
+from ..compilers.llvm import llvm_text
+from . import files
+
+LAYOUT = "samfast objects 1"
+
+
+class Compiled:
+    """What stands for the module of a program: its driver, and the compiler that made it."""
+
+    def __init__(self, run: native.Kernel, compiler: str) -> None:
+        self.run, self.compiler = run, compiler
+
+
+@cache
+def _own_source() -> str:
+    """A digest of the front end: another one may make other code of the same text."""
+    folder = resources("samfast.compilers")
+    texts = (folder.joinpath(f"{name}.py").read_bytes() for name in ("constants", "language", "tree", "llvm", "native"))
+    return hashlib.blake2b(b"\0".join(texts), digest_size=12).hexdigest()
+
+
+@lru_cache(None)
+def key(text: str, compiler: str) -> str:
+    """24 hex digits that name a program of this front end on this machine."""
+    parts = (LAYOUT, compiler, *native.versions(), *native.host(), _own_source(), text)
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def load(program: files.Program, compiler: str) -> Compiled | None:
+    """The kernel of a program, from its object file or made anew; None if Numba has to make it, which is logged."""
+    name = f"samfast_cpu_{key(program.text, compiler)}"
+    folder = files.directory()
+    path = folder / f"{name}.o"
+    code = files.read_checked(path)
+    if code is None:
+        try:
+            checked = compiler == "checked"
+            code = native.object_file(llvm_text(typed_tree(program.text, f"{name}.py", checked), checked))
+        except (LanguageError, RuntimeError) as error:
+            if choice.strict():
+                raise
+            choice.log.warning("program %r is compiled by Numba, since the front end refuses it: %s", program.name, error)
+            return None
+        try:
+            files.write_checked(path, code)
+        except OSError as error:
+            files.warn(f"machine code is not kept, {folder} cannot be written ({error})")
+    files.label(folder, name, program)
+    return Compiled(native.Kernel(code, _types(program), f"{name}.py"), compiler)
+
+
+def _types(program: Any) -> dict[str, np.dtype]:
+    """The types that the text calls T and N."""
+    return {"T": np.dtype(program.dtype), "N": np.dtype(program.noise_dtype)}

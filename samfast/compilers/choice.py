@@ -1,0 +1,36 @@
+"""Which compiler makes the programs of the CPU in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from ..checks import check, choice
+
+COMPILERS = ("numba", "llvm", "checked")
+log = logging.getLogger("samfast")
+log.addHandler(logging.NullHandler())  # silent unless the application listens
+
+
+def chosen() -> str:
+    """SAMFAST_COMPILER, or "numba".
+
+    "llvm": the front end of `samfast.compilers`; a program that it refuses goes to Numba, with one line to the logger "samfast"
+    (with SAMFAST_STRICT=1 that is an error instead). "checked": the same with checks of indices, lengths and signs, for tests.
+    """
+    name = os.environ.get("SAMFAST_COMPILER") or "numba"
+    check(name in COMPILERS, f"SAMFAST_COMPILER={name!r}: choose one of {', '.join(COMPILERS)}")
+    return name
+
+
+def use(compiler: str) -> None:
+    """Choose the compiler for this process, and for processes that it starts: "numba", "llvm" or "checked".
+
+    Programs that have been loaded before are loaded again by the new one. The numbers of a simulation do not depend on it.
+    """
+    os.environ["SAMFAST_COMPILER"] = choice("compiler", compiler, COMPILERS)
+
+
+def strict() -> bool:
+    """Whether a program that the front end refuses is an error."""
+    return os.environ.get("SAMFAST_STRICT", "0") not in ("", "0")
