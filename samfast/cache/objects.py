@@ -57,7 +57,7 @@ def load(program: files.Program, compiler: str) -> Compiled | None:
         except (LanguageError, RuntimeError) as error:
             if choice.strict():
                 raise
-            choice.log.warning("program %r is compiled by Numba, since the front end refuses it: %s", program.name, error)
+            choice.log.warning("program %r goes to Numba, refused by the front end: %s", program.name, error)
             return None
         try:
             files.write_checked(path, code)

@@ -166,13 +166,13 @@ class _Printer:
         match s:
             case t.Let(ref=ref, op=op):
                 self.out(f"{_name(ref)} = {self.operation(op)}")
-            case t.Room(array=a, count=n):
-                self.rooms.append(f"  {_name(a)} = alloca [{n} x {LLVM[a.type]}], align {LINE}")
-            case t.Offset(array=a, of=of, index=i):
-                self.out(f"{_name(a)} = getelementptr inbounds {LLVM[of.type]}, ptr {_name(of)}, i64 {_name(i)}")
-            case t.Store(array=a, index=i, value=x):
-                place = self.place(a, i)
-                self.out(f"store {_typed(x)}, ptr {place}, align {t.SIZES[a.type]}")
+            case t.Room(array=room, count=n):
+                self.rooms.append(f"  {_name(room)} = alloca [{n} x {LLVM[room.type]}], align {LINE}")
+            case t.Offset(array=part, of=of, index=i):
+                self.out(f"{_name(part)} = getelementptr inbounds {LLVM[of.type]}, ptr {_name(of)}, i64 {_name(i)}")
+            case t.Store(array=into, index=i, value=x):
+                place = self.place(into, i)
+                self.out(f"store {_typed(x)}, ptr {place}, align {t.SIZES[into.type]}")
             case t.Set(var=v, value=x):
                 self.out(f"store {_typed(x)}, ptr {_name(v)}, align {t.SIZES[v.type]}")
             case t.For():

@@ -1,4 +1,4 @@
-"""Compiled code equals the same text run by plain Python, bit for bit: states, sums and stored values."""
+"""Code of Numba, of our own front end and the same text run by plain Python agree bit for bit: states, sums, stored values."""
 
 from dataclasses import replace
 
@@ -17,10 +17,14 @@ def same(a, b, what):
 
 def compare(name, block=False, paths=5, **options):
     """`block`: the program for many paths, which other tests compile too."""
-    if block:
-        compiled = cpu.run_shard(replace(shard_of(CASES[name], paths=280, **options)[0], paths=paths))
-    else:
-        compiled = cpu.run_shard(shard_of(CASES[name], paths=paths, **options)[0])
+    shard = replace(shard_of(CASES[name], paths=280 if block else paths, **options)[0], paths=paths)
+    compiled = cpu.run_shard(shard)
+    with pytest.MonkeyPatch.context() as patch:  # the other compiler, on the same text
+        patch.setenv("SAMFAST_COMPILER", "llvm")
+        patch.setenv("SAMFAST_STRICT", "1")
+        other = cpu.run_shard(shard)
+    for field in ("state", "values", "sums", "count"):
+        assert getattr(compiled, field).tobytes() == getattr(other, field).tobytes(), f"{name} {field}: Numba and LLVM"
     options["paths"] = paths
     plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
     for field in ("state", "values", "moments", "count"):
