@@ -52,14 +52,20 @@ def target(triple: str, processor: str, features: str) -> Any:
     )
 
 
+def verified(text: str) -> Any:
+    """The module of a text. What LLVM refuses raises RuntimeError, here and not as an abort in the midst of a pass."""
+    module = binding().parse_assembly(text)
+    module.verify()
+    return module
+
+
 def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes:
-    """Relocatable machine code of a module, for this machine or another. Text that LLVM refuses raises RuntimeError."""
+    """Relocatable machine code of a module, for this machine or another."""
     llvm = binding()
     wanted = machine or host()
     tm = target(*wanted)
-    module = llvm.parse_assembly(text)
+    module = verified(text)
     module.triple, module.data_layout = wanted[0], str(tm.target_data)
-    module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
     options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.create_pass_builder(tm, options)
