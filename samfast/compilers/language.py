@@ -127,7 +127,7 @@ class _Program:
         maker = Maker(self, function)
         maker.line = d.line
         env = dict(zip(d.params, values, strict=True))
-        maker.statements(d.body, env, inlined=None)
+        maker.whole(d, env)
         return function
 
 

@@ -90,11 +90,17 @@ class Maker(Expressions):
             made[key] = function = t.Function(f"{f.name}.{len(made)}", [])
             maker = Maker(self.program, function, f.line, inside=maker_inside)
             function.params = [(p, v) for p, v in zip(f.params, inner, strict=True) if isinstance(v, t.Ref | t.Array)]
-            maker.statements(f.body, dict(zip(f.params, inner, strict=True)), None)
+            maker.whole(f, dict(zip(f.params, inner, strict=True)))
         function = made[key]
         ref = None if function.result is None else t.Ref(function.result, self.program.new())
         self.emit(t.Call(ref, function, tuple(passed)))
         return ref
+
+    def whole(self, f: Definition, env: dict[str, Value]) -> None:
+        """The body of a function of its own."""
+        self.statements(f.body, env, None)
+        if self.function.result is not None and not (self.blocks[0] and isinstance(self.blocks[0][-1], t.Return)):
+            self.fail(f"{f.name} has a result, and an end without one", "return at the end")
 
     # statements -----------------------------------------------------------------------------------------------------
     def statements(self, nodes: list[ast.stmt], env: dict[str, Value], inlined: Inlined | None) -> None:

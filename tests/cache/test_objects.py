@@ -54,7 +54,7 @@ def test_a_program_is_one_small_private_file_and_a_label(folder, monkeypatch):
     assert object_of(folder).stem == f"samfast_cpu_{cache.key(SHARD.program)}"
     cache._modules.clear()
     again = cpu.run_shard(SHARD)
-    assert len(made) == 1 and first.sums.tobytes() == again.sums.tobytes()
+    assert len(made) == 1 and first.moments.tobytes() == again.moments.tobytes()
     assert [e.name for e in cache.entries()] == [SHARD.program.name]
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_made_anew(folder, monkeypatch, damage):
     made, path = counted(monkeypatch), object_of(folder)
     path.write_bytes(damage(path.read_bytes()))
     cache._modules.clear()
-    assert cpu.run_shard(SHARD).sums.tobytes() == first.sums.tobytes() and len(made) == 1
+    assert cpu.run_shard(SHARD).moments.tobytes() == first.moments.tobytes() and len(made) == 1
     cache._modules.clear()
     cpu.run_shard(SHARD)
     assert len(made) == 1
@@ -152,5 +152,5 @@ def test_the_checked_build_finds_nothing_in_the_programs_and_gives_their_bits(mo
     monkeypatch.setenv("SAMFAST_COMPILER", "checked")
     assert cache.load(shard.program).compiler == "checked"
     checked = cpu.run_shard(shard)
-    for field in ("sums", "count", "values", "state"):
+    for field in ("moments", "count", "values", "state"):
         np.testing.assert_array_equal(getattr(checked, field), getattr(plain, field))

@@ -23,7 +23,7 @@ def compare(name, block=False, paths=5, **options):
         patch.setenv("SAMFAST_COMPILER", "llvm")
         patch.setenv("SAMFAST_STRICT", "1")
         other = cpu.run_shard(shard)
-    for field in ("state", "values", "sums", "count"):
+    for field in ("state", "values", "moments", "count"):
         assert getattr(compiled, field).tobytes() == getattr(other, field).tobytes(), f"{name} {field}: Numba and LLVM"
     options["paths"] = paths
     plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])

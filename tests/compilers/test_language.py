@@ -249,6 +249,7 @@ REFUSED = {  # body, message
     "an array as variable": ("A = S\nfor l in range(n):\n    A = G", "is an array or function"),
     "a function": ("sums[0] = len(S)", "len has no value here"),
     "a method": ("sums[0] = S.sum()", ".sum is no part"),
+    "an end without a result": ("count[0] = sometimes(S)", "an end without one"),
     "itself": ("sums[0] = again(shift[0])", "cannot be called here"),
     "a loop over an array": ("for x in S:\n    pass", "a loop runs over range"),
     "an else of a loop": ("for l in range(3):\n    pass\nelse:\n    sums[0] = 1.0", "a loop is for i in range"),
@@ -279,6 +280,11 @@ def early(A):
         if A[l] > 0.0:
             return A[l]
     return 0.0
+
+@outline
+def sometimes(A):
+    if A[0] > 0.0:
+        return 3
 
 len_of = 4
 """

@@ -51,4 +51,4 @@ def verdict(text):
 @pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(60, 2000, 60))])
 def test_mutilated_texts_are_refused_or_verify(first):
     seen = [verdict(mutilated(seed)) for seed in range(first, first + 60)]
-    assert 5 < seen.count("refused") < 58, "the test mutilates too little or too much"
+    assert {"refused", "compiled"} == set(seen), "the test mutilates too little or too much"

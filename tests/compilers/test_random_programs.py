@@ -69,5 +69,5 @@ def test_a_random_program_is_refused_by_nothing_and_has_the_bits_of_plain_python
     monkeypatch.setenv("SAMFAST_STRICT", "1")
     made = cpu.run_shard(shard_of(case, **options)[0])
     plain = cpu.run_shard(shard_of(case, device="plain", **options)[0])
-    for field in ("state", "values", "sums", "count"):
+    for field in ("state", "values", "moments", "count"):
         np.testing.assert_array_equal(getattr(made, field), getattr(plain, field), f"{case}: {field}")
