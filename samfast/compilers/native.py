@@ -81,7 +81,7 @@ def _engine() -> Any:
 class Kernel:
     """The driver of one program, called with the arguments that Numba's takes. It holds no GIL."""
 
-    overloads = True  # nothing is compiled when it is called
+    overloads = signatures = ("the only one",)  # as Numba's functions tell them: nothing is compiled when it is called
 
     def __init__(self, code: bytes, types: dict[str, np.dtype], file: str = "<program>") -> None:
         with _lock:

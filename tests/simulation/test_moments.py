@@ -249,7 +249,7 @@ def test_one_minibatch_for_another_is_found(drift, minibatch, other):
     ("right", "wrong", "name"),
     [
         ("draw(H, D, k // SERVED * CALLS,", "draw(H, D, k // (2 * SERVED) * CALLS,", "variance"),
-        ("head(u64(first + base + 2 * l + odd),", "head(u64(first + base + 2 * l),", "neighbours"),
+        ("rounds_of_path(u64(first + base + 2 * l + odd),", "rounds_of_path(u64(first + base + 2 * l),", "neighbours"),
     ],
     ids=["normals of a call used twice", "two paths of one number"],
 )
