@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STEM = "study"
 MARK = {"study": "msd", "comparison": "curves"}  # a variable or attribute that tells one from the other
+OLD = {"msd", "se", "ci", "z", "count", "paths", "theorem", "call"}  # of a study that was saved before it had left_out
 FORMATS = ("csv", "json", "nc", "png")
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
@@ -109,14 +110,35 @@ def load(path: Path, stem: str = STEM) -> xr.Dataset:
         ds = xr.load_dataset(file, engine="h5netcdf") if file.suffix == ".nc" else _from_json(file)
         ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
         changed = ds.attrs["numbers"] != fingerprint(ds)
-        check({"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
+        old = "left_out" not in ds and OLD <= {*ds.data_vars, *ds.attrs} and stem == STEM
+        check(old or {"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ValueError(
             f"path={str(path)!r}: {file} is not a saved {stem} ({' '.join(str(error).split())}); give a folder that save wrote"
         ) from None
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
-    return ds
+    return _translated(ds, file) if old else ds
+
+
+def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
+    """A study of the time before `left_out`, as it would be saved now.
+
+    What was the corrected theorem then is the matched one now. Where paths had diverged, z, se and ci were those of the
+    survivors, which are no fair sample.
+    """
+    from .variables import NAMES, THEOREM, UNITS, fingerprint
+
+    check(
+        ds.attrs["theorem"] == "corrected",
+        f"path={str(file)!r}: an older samfast saved it with theorem={ds.attrs['theorem']!r}, as printed but with the drift "
+        f"that was simulated, which no column holds now; compute it again, then by {ds.attrs['call']}",
+    )
+    left_out = (int(ds.attrs["paths"]) - ds["count"]).assign_attrs(long_name=NAMES["left_out"], units=UNITS["left_out"])
+    fair = {k: ds[k].where(left_out == 0).transpose(*ds[k].dims).assign_attrs(ds[k].attrs) for k in ("se", "ci", "z")}
+    new = ds.assign(**fair, left_out=left_out).assign_attrs(theorem="matched")
+    new["theorem"].attrs["long_name"] = THEOREM["matched"]
+    return new.assign_attrs(numbers=fingerprint(new))
 
 
 def _from_json(file: Path) -> xr.Dataset:

@@ -126,6 +126,47 @@ def test_a_changed_digit_is_noticed(grid, tmp_path):
         sf.Study.load(tmp_path)
 
 
+def _as_of_old(ds, theorem):
+    """How a study was saved before it had `left_out`; "corrected" was what is now the matched theorem."""
+    ds = ds.drop_vars("left_out").assign_attrs(theorem=theorem)
+    return ds.assign_attrs(numbers=fingerprint(ds))
+
+
+@pytest.mark.parametrize("kind", ["nc", "json"])
+def test_a_study_that_was_saved_before_left_out_is_read(tmp_path, kind):
+    """With the survivors' z left out where paths had diverged, as it would be saved now; a changed digit is noticed."""
+    ds = msd(rho=[0.0, 0.3], times=[0.1, 0.5], paths=1000, theorem="matched").dataset
+    lost = ds.copy(deep=True)
+    lost["count"][1, 1] -= 3
+    now = lost.copy(deep=True)
+    now["left_out"][1, 1] = 3
+    for name in ("se", "ci", "z"):
+        now[name][1, 1] = np.nan
+    old = _as_of_old(lost, "corrected")
+    saved.write(tmp_path, "study", old, [], {}, (kind,))
+    again = sf.Study.load(tmp_path)
+    xr.testing.assert_identical(again.dataset, now.assign_attrs(numbers=fingerprint(now)))
+    assert "diverged, 997 of 1,000 left" in str(again)
+    again.save(tmp_path / "new", formats=[kind])
+    xr.testing.assert_identical(sf.Study.load(tmp_path / "new").dataset, again.dataset)
+    with pytest.warns(UserWarning, match="their hash differs"):
+        _written(tmp_path / "other", old.assign_attrs(numbers="0" * 64), kind)
+
+
+def _written(folder, ds, kind):
+    """A study on disk with the hash that its attributes have, loaded."""
+    folder.mkdir()
+    (folder / f"study.{kind}").write_bytes(saved._netcdf(ds) if kind == "nc" else json.dumps(saved._plain(ds)).encode())
+    return sf.Study.load(folder)
+
+
+def test_a_study_of_old_whose_theorem_no_column_holds_is_refused(tmp_path):
+    ds = msd(rho=0.3, times=[0.1], paths=50, theorem="printed").dataset
+    with pytest.raises(ValueError, match=r"older samfast saved it with theorem='printed'.*compute it again, .*sf.msd\(") as e:
+        _written(tmp_path / "a", _as_of_old(ds, "printed"), "json")
+    assert "\n" not in str(e.value)
+
+
 def test_formats_and_pictures_by_choice(grid, tmp_path):
     part = sf.Study(grid.dataset.sel(drift=["plain"]))
     written = part.save(tmp_path, formats=["json", "png"], plots=["difference", "momentum"])
