@@ -12,6 +12,8 @@ from ..model.loss import Loss, sample_numbers
 from ..model.observer import ORIGIN, Observer, Seen
 from ..model.parameters import Parameters
 from ..model.rule import Oracle, Rule
+from ..tracing.expr import COMPARE
+from .program import EXACT
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Traced:
     draws: int  # random numbers of one step
     kind: str  # "normal" or "sign"
     noise: list[tuple[str, int]]  # wide: name of a noise vector, its first number within a step
+    counting: str  # who needs the number of updates exactly, "observer 'first'", or ""
 
 
 def symbol(name: str, role: str, size: int, wide: bool) -> Any:
@@ -132,7 +135,12 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         "which has random samples: observe the mean loss by an observer of your own",
         T.TraceError,
     )
-    return Traced(wide, new, features, remembered, params, draws, kind, noise)
+    users = {
+        f"rule {rule.name!r}": [x for k, x in new.items() if k != "m"],
+        f"observer {observer.name!r}": [*features, *watched],
+    }
+    counting = next((who for who, made in users.items() if _counts(made)), "")
+    return Traced(wide, new, features, remembered, params, draws, kind, noise, counting)
 
 
 def _with_memory(features: Iterable[Any], memory: dict[bytes, T.Expr]) -> list[Any]:
@@ -153,6 +161,21 @@ def _mentions(values: Iterable[Any], leaves: Iterable[T.Expr]) -> bool:
     """Whether the values depend on a symbol that the leaves have."""
     names = {n.key for e in leaves for n in T.topological([e]) if n.op in ("var", "sign")}
     return any(e.key in names for e in T.topological(flat(values)))
+
+
+def _counts(values: Iterable[Any]) -> bool:
+    """Whether the values are made of the number of updates itself, and not only of whether it is above or below a constant."""
+    seen: set[bytes] = set()
+    step, stack = T.var("step", "time").key, flat(values)
+    while stack:
+        e = stack.pop()
+        if e.key == step:
+            return True
+        switch = e.op in COMPARE and any(x.op == "const" and abs(x.args[0]) <= EXACT for x in e.args)
+        kids = [x for x in e.args if isinstance(x, T.Expr) and x.key not in seen and not (switch and x.key == step)]
+        seen.update(x.key for x in kids)
+        stack += kids
+    return False
 
 
 def tainted(feature: T.Expr, w: Any) -> T.Expr:

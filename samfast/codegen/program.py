@@ -8,6 +8,7 @@ import numpy as np
 
 MODES = {"mixed": ("float64", "float32"), "float32": ("float32", "float32"), "float64": ("float64", "float64")}
 BLOCK = 256  # paths that are summed in one tree on every device
+EXACT = 2**24  # float32 has all whole numbers up to it
 LIMIT = 1e75  # a path beyond this has diverged: fourth powers still add up in float64
 
 
@@ -42,6 +43,7 @@ class Program:
     feature_rows: int  # the same for features
     statements: int  # of one step, for estimates of time
     per_path: frozenset[str]  # parameters that differ from path to path
+    counting: str  # who needs the number of updates exactly, "observer 'first'", or ""
     group: int = 1  # settings that one GPU thread runs on the same numbers
 
     @property

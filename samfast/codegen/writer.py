@@ -229,6 +229,7 @@ class ModuleWriter(ABC):
             feature_rows=len(self.labels) if t.wide else 0,
             statements=size,
             per_path=spec.per_path,
+            counting=t.counting,
             group=group,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import arrays
 from ..backends.shard import Shard
 from ..checks import check
-from ..codegen.program import BLOCK, Program
+from ..codegen.program import BLOCK, EXACT, Program
 from ..machine import threads, versions
 from .schedule import outstanding
 
@@ -127,6 +127,11 @@ def check_size(job: Job, record: np.ndarray, executor: Executor | None = None) -
         not p.calls or int(record[-1]) <= most,
         f"record={int(record[-1])}: one path draws at most 2**32 Philox calls, here {most:,} steps; "
         "use another seed for a further run",
+    )
+    check(
+        not p.counting or p.dtype != np.float32 or int(record[-1]) <= EXACT,
+        f"dtype='float32': record={int(record[-1])}, and {p.counting} counts updates exactly up to 2**24 = {EXACT:,}; use "
+        "dtype='mixed'",
     )
     settings, features = job.settings, len(p.labels)
     chunk = job.chunk(int(record[-1]), len(record))

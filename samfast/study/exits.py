@@ -12,6 +12,7 @@ import numpy as np
 from .. import theory
 from .. import tracing as T
 from ..checks import check, choice, integer, numbers
+from ..codegen.program import EXACT
 from ..model import losses, observe
 from ..model.noise import Minibatches
 from ..model.observer import Observer, Seen
@@ -27,6 +28,7 @@ from .process import DRIFTS, NOISES, LinearProcess
 
 MOST = 10**8  # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4  # the first round lasts so many mean exit times of the slowest setting, further ones double it
+SPARE = 20.0  # exits are at least as fast as exponential ones: a path is later than log(paths) + SPARE means once in 5e8 calls
 NARROW = 1 / 20_000  # of the limit: narrower steps are beyond theory.em_exit_time
 LIMIT = {"above": 0.0, "example": 0.1}
 
@@ -75,6 +77,12 @@ def exit_times(
         steps <= MOST,
         f"limit={limit!r}: a path needs {steps:.3g} steps on average to leave; give a smaller limit, or "
         "settings that hold it less",
+    )
+    settings = int(np.prod(np.shape(known["best"])))
+    check(
+        dtype != "float32" or steps * (np.log(paths * settings) + SPARE) <= EXACT,
+        f"dtype='float32': a path needs {steps:.3g} steps on average to leave, the slowest may need more, and float32 counts "
+        "updates exactly up to 2**24; use dtype='mixed'",
     )
     run = _until_all_left(
         model,
@@ -159,8 +167,9 @@ def _until_all_left(
         progress=progress,
         **options,
     )
+    most = EXACT if options["dtype"] == "float32" else 2**62
     while run.mean[..., -1, 1].any():
-        steps *= 2
+        steps = min(2 * steps, most)
         run = resume(run, record=[steps], executor=executor, progress=progress)
     return run
 

@@ -10,6 +10,7 @@ from subject import RULE, bowl, digest, far_out, simulate
 import samfast as sf
 from samfast import cache
 from samfast.simulation import prepare
+from samfast.simulation.job import check_size
 
 PER_PATH = [sf.per_path(np.linspace(0.01, 0.2, 200))]
 
@@ -148,6 +149,32 @@ def test_every_step():
 @pytest.mark.parametrize("record", [40, [40], (40.0,), np.array([40]), np.float32([40]), range(40, 41)])
 def test_ways_to_give_a_record(record):
     assert np.array_equal(simulate(record=record).values, simulate(record=[40]).values)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed"])
+def test_float32_counts_updates_up_to_2_24(dtype):
+    """The last update that it can tell from its neighbours, and the next; what only asks whether it is the first is free."""
+    counting = sf.observe.first(lambda s: s.w[0] > 1)
+    late = sf.observe.several(counting, sf.Observer("late", lambda s: [sf.where(s.t > 2.0**24, 1.0, 0.0)], ("late",)))
+    beyond = sf.Observer("t", lambda s: [sf.where(s.t > 2.0**24 + 2, 1.0, 0.0)], ("t",))
+    by_count = sf.Rule("slower", lambda w, v, grad, p, z: (w - p.lr / (1 + p.step_count) * grad(w), v), {"lr": 0.1})
+    heavy = sf.gd(lr=0.1, momentum=0.9, dampening=0.5, dampen_first=False)
+    for rule, observe, who in (
+        (sf.gd(lr=0.1), counting, "observer 'first'"),
+        (sf.gd(lr=0.1), sf.observe.running_max(sf.Observer("time", lambda s: [2 * s.t], ("t",))), "observer 'max_time'"),
+        (sf.gd(lr=0.1), beyond, "observer 't'"),
+        (heavy, late, "observer 'first[+]late'"),
+        (by_count, None, "rule 'slower'"),
+        (heavy, sf.observe.msd(), ""),
+    ):
+        job = prepare.prepared_job(sf.losses.quadratic([1.0]), rule, [0.0], observe=observe, dtype=dtype, device="plain")
+        check_size(job, np.array([2**24]))
+        if who and dtype == "float32":
+            with pytest.raises(ValueError, match=rf"^dtype='float32': record=16777217, and {who} counts updates exactly up to"):
+                check_size(job, np.array([2**24 + 1]))
+        else:
+            check_size(job, np.array([2**24 + 1]))
+    assert np.float32(2**24 + 1) == 2**24 and np.float64(2**24 + 1) != 2**24
 
 
 # --- seeds --------------------------------------------------------------------------------------------------------------

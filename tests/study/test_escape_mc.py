@@ -148,3 +148,20 @@ def test_the_table(grid):
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         exit_times(**{"limit": 0.1, **options})
+
+
+def test_float32_is_refused_where_the_slowest_path_may_outlast_its_counts(monkeypatch):
+    """Of settings whose slowest path needs some 2.8e6 and 2.7e7 updates, where float32 tells 1.7e7 from the next."""
+    asked = []
+
+    def begun(model, values, steps, **options):
+        asked.append((options["dtype"], steps))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("samfast.study.exits._until_all_left", begun)
+    for limit, dtype in ((0.035, "float32"), (0.04, "mixed")):
+        with pytest.raises(KeyboardInterrupt):
+            exit_times(limit=limit, eigenvalue=1.0, lr=0.01, paths=100, dtype=dtype)
+    with pytest.raises(ValueError, match=r"dtype='float32': a path needs 1.11e\+06 steps on average .*; use dtype='mixed'"):
+        exit_times(limit=0.04, eigenvalue=1.0, lr=0.01, paths=100, dtype="float32")
+    assert [d for d, _ in asked] == ["float32", "mixed"] and asked[0][1] < 2**24
