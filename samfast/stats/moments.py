@@ -105,6 +105,7 @@ class Moments:
         n, xp = self.count, namespace(self.sums)
         return xp.sqrt(xp.maximum(self.central(4) - (n - 3.0) / (n - 1.0) * self.var**2, 0.0) / n)
 
+    @quiet
     def about(self, shift: Array) -> Moments:
         """The same about another shift, by the binomial theorem."""
         gap, xp = self.shift - shift, namespace(self.sums)
@@ -112,7 +113,8 @@ class Moments:
             self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
             for m in range(1, self.order + 1)
         ]
-        return Moments(xp.stack(sums, axis=-1), self.count, shift, self.source)
+        moved = xp.where((gap == 0)[..., None], self.sums, xp.stack(sums, axis=-1))  # where the sums overflow: inf*0 is nan
+        return Moments(moved, self.count, shift, self.source)
 
     def __add__(self, other: Moments) -> Moments:
         check(isinstance(other, Moments), f"merge: {other!r:.60} is no Moments; give records of one kind", TypeError)
@@ -120,8 +122,26 @@ class Moments:
         same_shape(self.sums[..., 0], other.sums[..., 0])
         known = self.source and other.source
         source = self.source + other.source if known else self.source or other.source  # type: ignore[operator]
-        more = other if other.shift is self.shift else other.about(self.shift)
-        return Moments(self.sums + more.sums, self.count + more.count, self.shift, source)
+        if other.shift is self.shift:
+            shift, one, two = self.shift, self, other
+        else:
+            shift = self._shift_with(other)
+            one, two = self.about(shift), other.about(shift)
+        return Moments(one.sums + two.sums, one.count + two.count, shift, source)
+
+    @quiet
+    def _shift_with(self, other: Moments) -> Array:
+        """The mean of all paths, or the common shift where there is one: no part loses digits, however far apart they lie.
+
+        About this mean the binomial theorem of `about` is the pairwise formula of Chan, Golub, LeVeque, Am. Stat. 37, 242
+        (1983), which backends/central.py has written out up to the fourth moment.
+        """
+        xp, p, q = namespace(self.sums, other.sums), self.count, other.count
+        gap = other.shift - self.shift
+        apart = gap + (other.sums[..., 0] / q - self.sums[..., 0] / p)  # between the means
+        mean = self.mean + apart * (q / (p + q))
+        mean = xp.where(p == 0, other.mean, xp.where(q == 0, self.mean, mean))
+        return xp.where((gap == 0) | ~xp.isfinite(mean), self.shift, mean)
 
     def __repr__(self) -> str:
         return f"Moments(order {self.order}, shape {tuple(self.sums.shape[:-1])})"
@@ -184,7 +204,8 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
 def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
     """Moments of chunks of paths that come one after the other and need not be in memory together.
 
-    shift: default the mean of the first chunk. See `merge` for chunks that are finished in any order.
+    shift: default the mean of the first chunk that has a finite number in every setting; on a device, which is not waited
+    for, of the very first. See `merge` for chunks that are finished in any order.
     """
 
     check(isinstance(chunks, Iterable), f"chunks={chunks!r:.60}: give a sequence of arrays", TypeError)
@@ -193,7 +214,8 @@ def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: 
         about = shift
         for chunk in chunks:
             part = moments(chunk, order, axis=axis, shift=about)
-            about = part.shift
+            if about is None and (namespace(part.count) is not np or (part.count > 0).all()):
+                about = part.shift
             yield part
 
     return merge(parts())

@@ -49,12 +49,41 @@ def test_nothing_cancels():
 def test_other_shift_and_addition():
     a, b = stats.moments(X[..., :200], 4), stats.moments(X[..., 200:], 4)
     both, whole = a + b, stats.moments(X, 4)
-    assert both.shift is a.shift
+    np.testing.assert_allclose(both.shift, X.mean(-1), rtol=1e-14)
     for order in (2, 3, 4):
         np.testing.assert_allclose(both.central(order), whole.central(order), rtol=1e-11)
     np.testing.assert_allclose(both.mean, whole.mean, rtol=1e-14)
     direct = stats.moments(X, 4, shift=0.25)
     np.testing.assert_allclose(whole.about(0.25).sums, direct.sums, rtol=1e-13)
+
+
+def test_a_small_or_empty_part_that_lies_apart_takes_no_digits():
+    """Three paths near 0, or none, are added to 1000 paths of variance 2**-40 about 2**20, in either order."""
+    x = 2.0**20 + 2.0**-20 * RNG.integers(-8, 9, 1000)
+    near, none, far = (stats.moments(v, 4) for v in ([0.0, 1.0, 3.0], [np.nan], x))
+    assert none.count == 0
+    for both in (none + far, far + none, stats.merge([none, none, far])):
+        assert both.count == 1000 and both.var == relative(far.var, 1e-13)
+        assert both.central(4) == relative(far.central(4), 1e-12)
+    one = stats.moments([2.0**20 + 1.0], 4)  # 2**20 standard deviations from the others
+    exact = [Fraction(v) for v in (2.0**20 + 1.0, *x)]
+    for both in (one + far, far + one):
+        for m in (2, 3, 4):
+            mean = sum(exact) / 1001
+            assert both.central(m) == relative(float(sum((v - mean) ** m for v in exact) / 1001), 1e-13)
+    exact = [Fraction(v) for v in (0.0, 1.0, 3.0, *x)]
+    mean = sum(exact) / 1003
+    for both in (near + far, far + near):
+        assert both.mean == relative(float(mean), 1e-15)
+        assert both.var == relative(float(sum((v - mean) ** 2 for v in exact) / 1002), 1e-13)
+
+
+def test_chunks_after_an_empty_one_keep_their_digits():
+    x = 2.0**20 + 2.0**-20 * RNG.integers(-8, 9, 1000)
+    whole = stats.moments(x).var
+    assert stats.accumulate([[np.nan], x[:300], x[300:]]).var == relative(whole, 1e-13)
+    settings = stats.accumulate([[[np.nan], [0.5]], np.stack([x, x]), np.stack([x, x])])
+    assert settings.var[0] == relative(np.var(x) * 2000 / 1999, 1e-12)
 
 
 def test_bits_do_not_depend_on_the_cuts(monkeypatch):
