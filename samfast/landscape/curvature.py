@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import check, integer, numbers, real_array
 from ..model.critical_points import corners
 from ..model.loss import Loss, plain
-from ..model.parameters import Box, Numbers
+from ..model.parameters import BOUNDS, Box, Numbers
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,7 @@ def eigenvalue_map(loss: Loss, box: Box, *, rho: Numbers = 0.0, shape: Sequence[
 
     plain(loss)
     axes = grid_axes(*corners(box, loss.dim), shape)
-    radius = np.asarray(numbers("rho", rho, low=0.0), float)
+    radius = np.asarray(numbers("rho", rho, **BOUNDS["rho"]), float)
     check(radius.ndim <= 1, f"rho has shape {radius.shape}: give a number or a flat sequence")
     values = np.linalg.eigvalsh(loss.hessian(np.stack(np.meshgrid(*axes, indexing="ij"), -1)))
     moved = values + radius.reshape(-1, *(1,) * values.ndim) * values**2

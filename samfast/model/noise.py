@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import Factor, NoiseKind, Sweep, columns, parameter
+from .parameters import Factor, NoiseKind, Sweep, columns
 from .rule import Oracle, Rule
 from .rules import ball
 
@@ -75,9 +75,9 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
         params.update(names)
         return lambda p: Columns([getattr(p, name) for name in names])
     if sigma is not None:
-        params["sigma"] = parameter("sigma", sigma, low=0.0)
+        params["sigma"] = sigma
         return lambda p: p.sigma
-    params["batch_size"] = parameter("batch_size", batch_size, above=0.0, example=64)
+    params["batch_size"] = batch_size
 
     def deviation(p: Any) -> Any:
         check(
@@ -88,6 +88,11 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
         return T.sqrt(T.absolute(p.eigenvalue) / p.batch_size)
 
     return deviation
+
+
+def _numbers(**given: Any) -> frozenset[str]:
+    """The arguments that were given and are numbers, with the bounds of their names; a factor may have any entries."""
+    return frozenset(k for k, v in given.items() if v is not None and not isinstance(v, Factor))
 
 
 def noisy(
@@ -135,7 +140,16 @@ def noisy(
         g = drawn(w, grad, p, z)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
 
-    return replace(base, name=f"{base.name}_noisy_{minibatch}", step=step, params=params, draws=draws, kind=kind, either=EITHER)
+    return replace(
+        base,
+        name=f"{base.name}_noisy_{minibatch}",
+        step=step,
+        params=params,
+        draws=draws,
+        kind=kind,
+        either=EITHER,
+        bounded=base.bounded | _numbers(sigma=sigma, batch_size=batch_size),
+    )
 
 
 def diffusion(
@@ -168,7 +182,7 @@ def diffusion(
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)
     if dt is not None:
-        params["dt"] = parameter("dt", dt, above=0.0, example=0.001)
+        params["dt"] = dt
 
     def overdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None
@@ -194,4 +208,5 @@ def diffusion(
         draws=1,
         kind=kind,
         either=EITHER,
+        bounded=base.bounded | _numbers(sigma=sigma, batch_size=batch_size, dt=dt),
     )

@@ -51,6 +51,7 @@ def paired(first: Rule, second: Rule) -> Rule:
         kind=(first if first.draws else second).kind,
         vectors=first.vectors | frozenset(name + SECOND for name in second.vectors),
         either=first.either | frozenset(name + SECOND for name in second.either),
+        bounded=first.bounded | frozenset(name + SECOND for name in second.bounded),
     )
 
 

@@ -23,7 +23,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "dampening": {"low": 0.0, "below": 1.0, "example": 0.1},
     "sigma": {"low": 0.0},
     "batch_size": {"above": 0.0, "example": 64},
-    "dt": {"above": 0.0, "example": 0.01},
+    "dt": {"above": 0.0, "example": 0.001},
 }
 
 
@@ -128,7 +128,8 @@ def per_path(values: Numbers) -> PerPath:
 def parameter(name: str, value: Any, **bounds: Any) -> Any:
     """A parameter of a loss or a rule, checked: a number, an array of them, or a value for each path. Returned as it came.
 
-    bounds: as `checks.numbers` takes them. None go by the name alone: in a rule of a user's own rho may be negative.
+    bounds: as `checks.numbers` takes them, from BOUNDS where the parameter has the meaning that the name has there. None go
+    by the name alone: in a rule of a user's own rho may be negative.
     """
     check(
         not isinstance(value, Factor), f"{name}: sf.matrix is the factor of a covariance, for sigma of noisy or diffusion only"

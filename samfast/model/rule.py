@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from .. import tracing as T
 from ..checks import check, instance, names_of, text
@@ -74,9 +72,12 @@ class Rule:
     dampen_first: bool = True
     vectors: frozenset[str] = frozenset()  # parameters with one value per coordinate
     either: frozenset[str] = frozenset()  # parameters that may as well be vectors, so that some arrays are ambiguous
+    bounded: frozenset[str] = frozenset()  # parameters with the meaning, and so the bounds, that parameters.BOUNDS gives
 
     def __post_init__(self) -> None:
         text("name", self.name, "extragradient")
+        for name, value in self.params.items():  # the one place where they are checked, however the rule was made
+            parameter(name, value, **BOUNDS[name.removesuffix(SECOND)] if name in self.bounded else {})
         params, vectors = unmarked(self.params)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
@@ -95,8 +96,9 @@ class Rule:
         flat: dict[str, Any] = {}
         for name, value in params.items():
             flat |= columns(name, value) if isinstance(value, Factor) and f"{name}_0" in self.params else {name: value}
-        for name, value in flat.items():
+        for name in flat:
             check(name in self.params, f"{name}: rule {self.name!r} has no such parameter; it has {names_of(self.params)}")
-            parameter(name, value, **BOUNDS.get(name.removesuffix(SECOND), {}))
-        sweeps = {k for k, v in flat.items() if np.ndim(v) > 0 and not isinstance(v, PerCoordinate)}
+        sweeps = {
+            k for k, v in flat.items() if getattr(v, "ndim", isinstance(v, Sequence)) and not isinstance(v, PerCoordinate)
+        }
         return replace(self, params={**self.params, **flat}, vectors=self.vectors - (self.either & sweeps))

@@ -35,11 +35,8 @@ def rule(
         return grad(w - p.ahead*grad(w))
     rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
     """
-    parameter("lr", lr, above=0.0, example=0.01)
     flag("dampen_first", dampen_first)
     check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
-    for key, value in params.items():
-        parameter(key, value)
     values = {"lr": lr, **params}
     check(
         momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
@@ -50,7 +47,7 @@ def rule(
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         return _descend(w, v, direction(w, grad, p), p)
 
-    plain = Rule(name, step, values, direction=direction, gradients=calls)
+    plain = Rule(name, step, values, direction=direction, gradients=calls, bounded=frozenset({"lr"}))
     return plain if momentum is None else heavy_ball(plain, momentum=momentum, dampening=dampening, dampen_first=dampen_first)
 
 
@@ -100,7 +97,6 @@ def sam(
     drift: "plain" is what SAM does (no derivative through w^p); "chain" follows the gradient of w -> loss(w^p), the
     drift of Kim et al., Theorems 2 and 3.
     """
-    parameter("rho", rho, low=0.0, example=0.05)
     flag("normalize", normalize)
     choice("drift", drift, ("plain", "chain"))
     choice("at_critical", at_critical, ("stay", "raise"))
@@ -139,7 +135,7 @@ def sam(
         dampening=dampening,
         dampen_first=dampen_first,
     )
-    return replace(made, perturbed=perturbed)
+    return replace(made, perturbed=perturbed, bounded=made.bounded | {"rho"})
 
 
 def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_first: bool = True) -> Rule:
@@ -154,8 +150,6 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
         f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
         "by sf.gd, sf.sam or sf.rule, and add noise afterwards",
     )
-    parameter("momentum", momentum, low=0.0, below=1.0, example=0.9)
-    parameter("dampening", dampening, low=0.0, below=1.0, example=0.0)
     direction = base.direction
     assert direction is not None
 
@@ -170,6 +164,7 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
         heavy=True,
         dampen_first=dampen_first,
         params={**base.params, "momentum": momentum, "dampening": dampening},
+        bounded=base.bounded | {"momentum", "dampening"},
     )
 
 

@@ -14,7 +14,7 @@ from ..checks import check, choice, identifier, integer, real_array
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
-from ..model.parameters import Numbers, PerPath, parameter
+from ..model.parameters import Numbers, PerPath
 from ..model.rule import Rule
 
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
@@ -143,10 +143,8 @@ def paths(paths: int | None, sizes: Mapping[str, int]) -> int:
 
 
 def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
-    """All parameters by name, checked."""
+    """All parameters by name; each has been checked where its loss, rule or observer was made."""
     clash(loss, rule, observer)
-    for name, value in rule.params.items():
-        parameter(name, value)
     for name in (*loss.params, *rule.params):
         identifier(name)
         check(name not in RESERVED, f"parameter name {name!r} is samfast's own: rename it")
@@ -157,7 +155,7 @@ def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
             "paths; give a number, or a sequence for a sweep",
         )
     given = {**observer.params, **loss.params, **rule.params}
-    for name in loss.vectors | rule.vectors:
+    for name in sorted(loss.vectors | rule.vectors):
         check(
             not isinstance(given[name], PerPath) or given[name].values.ndim == 2,
             f"{name}: it has one value per coordinate, per_path gives one per path; "

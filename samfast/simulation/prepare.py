@@ -135,9 +135,9 @@ def plan(
     n = arguments.paths(paths, sizes)
     vectors = loss.vectors | rule.vectors
     common = {k: np.asarray(v, float) for k, v in given.items() if k not in own}
-    for k in rule.either & set(common) - vectors:
+    for k in sorted(rule.either & set(common) - vectors):
         which_array(k, common[k], loss.dim, factor=True, sweep=f"give an array of shape {(*common[k].shape, 1)}")
-    for k in rule.vectors & set(common):
+    for k in sorted(rule.vectors & set(common)):
         common[k] = np.atleast_1d(common[k])
         check(
             common[k].shape[-1] in (1, loss.dim),

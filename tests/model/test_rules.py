@@ -457,3 +457,17 @@ def test_bounds_hold_through_replace(name, good, bad, wrap):
         assert key in made.replace(**{key: wrap(good)}).params
         with pytest.raises(ValueError, match=rf"{key}=.*: give values (above|below|of at least)"):
             made.replace(**{key: wrap(bad)})
+
+
+def test_bounds_go_with_the_meaning_of_a_parameter_not_with_its_name():
+    """rho of a user's own rule may be negative, from the start and by replace; lr, which has the usual meaning, may not."""
+    own = sf.rule("ascent", lambda w, grad, p: grad(w - p.rho * grad(w)), lr=0.1, rho=-0.5)
+    assert own.replace(rho=-1.0).params["rho"] == -1.0
+    pair = sf.paired(own, sf.sam(lr=0.1, rho=0.5))
+    assert pair.replace(rho=-1.0).params["rho"] == -1.0
+    for call in (lambda: pair.replace(rho_second=-1.0), lambda: sf.heavy_ball(own, momentum=0.5).replace(momentum=1.0)):
+        with pytest.raises(ValueError, match=r"(rho_second|momentum)=.*: give values"):
+            call()
+    for rule in (own, pair):
+        with pytest.raises(ValueError, match=r"lr=0: give values above 0"):
+            rule.replace(lr=0)
