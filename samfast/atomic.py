@@ -19,8 +19,8 @@ TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-\w+\.tmp$")  # (machine, process)
 def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
     """Write a file beside and rename it. private: readable by the owner alone.
 
-    The temporary file's name begins with that of the file, so that who clears away the one finds the other, and tells who
-    writes it: what processes of this machine left behind in this folder when they were killed is removed.
+    The name of the temporary file begins with that of the file, so that whoever clears one away finds the other, and it holds
+    the machine and the process that write it. Temporary files of killed processes of this machine are removed first.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path={str(path)!r}: folder {path.parent} does not exist; create it first")

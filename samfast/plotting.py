@@ -30,7 +30,7 @@ TIME = "time t = learning rate \N{MULTIPLICATION SIGN} updates"
 
 
 def colour(i: int, many: int) -> Any:
-    """The colour of one of so many settings."""
+    """The colour of setting number i of `many`."""
     if many <= len(COLOURS):
         return COLOURS[i]
     from matplotlib import colormaps
@@ -39,7 +39,7 @@ def colour(i: int, many: int) -> Any:
 
 
 def pale(c: Any) -> Any:
-    """Nearly grey: a theorem outside its range."""
+    """A colour mixed with grey, for the curve of a theorem outside its range."""
     from matplotlib.colors import to_rgb
 
     return tuple(PALE * 0.76 + (1 - PALE) * x for x in to_rgb(c))
@@ -54,7 +54,7 @@ def dashed(axes: Axes, x: np.ndarray, y: np.ndarray, good: np.ndarray, c: Any, s
 
 
 def drawn(x: np.ndarray) -> np.ndarray:
-    """What has a place on a log axis, its margins included."""
+    """The numbers, nan where a log axis with its margins could not show them."""
     return np.where((x > 1e-250) & (x < 1e250), x, np.nan)
 
 

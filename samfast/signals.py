@@ -49,10 +49,10 @@ def termination_raises() -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise as usual, except inside LLVM's callbacks, where Python would print and drop the exception:
-    then it is raised at the end.
+    """Ctrl-C and SIGTERM raise as usual, except inside LLVM's callbacks, where Python would print and drop the exception.
 
-    Most of the time LLVM is at work, and a signal is seen at its next callback.
+    There the exception is raised at the end of this context. Most of a compilation is spent in LLVM, and Python sees a signal
+    at the next callback.
     """
     with _kept(signal.SIGINT), _kept(signal.SIGTERM):
         yield

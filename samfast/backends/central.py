@@ -1,7 +1,7 @@
 """Means and central moments of blocks of paths, pooled in one tree: the same bits on every device and for every cut.
 
-What is kept of a feature is (c, a, M2, M3, M4): the mean is c + a, with c one of the numbers and a the rest, which keeps more
-digits than their sum has; Mm = sum of (x - mean)^m over n paths. Nothing is subtracted from anything much larger, so the
+Of each feature we keep (c, a, M2, M3, M4). The mean is c + a, where c is one of the numbers; kept apart, the two hold more
+digits than their sum. Mm is the sum of (x - mean)^m over n paths. Nothing is subtracted from anything much larger, so the
 digits do not depend on how far the paths are from 0, from their start, or from each other.
 """
 

@@ -23,7 +23,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
 
 
 def run_for_worker(shard: Shard, stop: np.ndarray = NEVER) -> Part:
-    """The same for a worker of an executor: all it gives is in host memory."""
+    """Run it as `run_shard` does, for a worker of an executor: every array of the result is in host memory."""
     part = run_shard(shard, stop)
     if shard.program.device != "cuda":
         return part

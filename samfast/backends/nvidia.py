@@ -17,8 +17,10 @@ from ..cache import numba_private
 from ..codegen.program import Program
 
 CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")  # without .rn: the assembler may fuse a product with a sum
-REGISTERS = (64, 80, 128, 255)  # per thread, at most: 4, 3, 2, 1 blocks of 256 threads at once; the first that does ...
-SPILLS = 64  # ... with so many bytes of spills; those of few bytes lie outside the loop of steps
+# Register limits per thread to try, smallest first; they leave room for 4, 3, 2, 1 blocks of 256 threads at a time. The first
+# that spills at most SPILLS bytes is taken, since so few lie outside the loop over the steps.
+REGISTERS = (64, 80, 128, 255)
+SPILLS = 64
 _lock = threading.Lock()
 
 
@@ -41,7 +43,7 @@ def _without_a_device(cc: tuple[int, int]) -> Iterator[None]:
 
 
 def _signature(program: Program) -> Any:
-    """Of the driver: numbers, then pointers."""
+    """Numba's types of the driver's arguments: numbers first, then bare pointers to the arrays."""
     from numba import types
 
     number, pointer = types.int64, types.CPointer
@@ -88,7 +90,7 @@ def compile(program: Program, module: Any, cc: tuple[int, int]) -> Code:
 
 
 def link(ptx: str, cc: tuple[int, int], registers: int, *more: str) -> tuple[bytes, str]:
-    """(machine code, the assembler's report). more: options of nvJitLink."""
+    """Assemble PTX with a limit of registers; returns (cubin, the assembler's report). more: options of nvJitLink."""
     from cuda.bindings import nvjitlink as linker
 
     text = ptx.encode()

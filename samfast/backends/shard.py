@@ -1,4 +1,4 @@
-"""A shard of paths and what it gives, as plain data: any process on any machine can run it, and twice."""
+"""A shard of paths and its result as plain data, so that any process on any machine can run it, and run it again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from ..machine import versions
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Paths first .. first+paths-1 of the settings in `params`, from step `start` to the last recorded step."""
+    """Paths first .. first+paths-1 of the settings in `params`, from step `start` to the last recorded step.
+
+    tag: number of the group of settings that share one noise; it is part of the key of their random numbers.
+    """
 
     program: Program
     first: int
@@ -35,7 +38,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one shard gave."""
+    """The result of one shard."""
 
     first: int
     paths: int

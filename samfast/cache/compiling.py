@@ -11,14 +11,14 @@ from ..signals import interrupts_kept
 
 @contextmanager
 def compilation() -> Iterator[None]:
-    """Around all that compiles: `collector_off` and `interrupts_kept`."""
+    """Every compilation runs in this context, which is that of `collector_off` and of `interrupts_kept`."""
     with interrupts_kept(), collector_off():
         yield
 
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """Without Python's collector, which would look at all of Numba's objects again and again: 6 % of the time."""
+    """Python's garbage collector is off: it would walk through all of Numba's objects again and again, 6 % of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

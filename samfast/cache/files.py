@@ -83,7 +83,7 @@ def _fallback(wanted: Path, error: OSError | None = None) -> Path:
 
 
 def warn(message: str) -> None:
-    """A RuntimeWarning of what was not kept, with the remedy."""
+    """Warn that something was not kept on disk, and say how to change that."""
     remedy = "set SAMFAST_CACHE_DIR to a directory that you can write to, with space"
     warnings.warn(f"{message}: {remedy}", RuntimeWarning, stacklevel=4)
 
@@ -169,7 +169,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_checked(path: Path, data: bytes) -> None:
-    """With a checksum before it."""
+    """Write the data after its checksum, for `read_checked`."""
     write(path, digest(data) + data)
 
 

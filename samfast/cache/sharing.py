@@ -1,4 +1,4 @@
-"""Functions that several programs of a process have in common are compiled once: taken from the first."""
+"""Functions that several programs of a process have in common are compiled once, for the first of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _functions: dict[bytes, Any] = {}  # compiled functions by what they are made of
 
 
 def share(names: dict[str, Any]) -> None:
-    """Functions that an earlier module of this process has too are taken from it: compiled already."""
+    """Replace functions of a module by equal ones of an earlier module of this process, which may be compiled already."""
     for name, value in list(names.items()):
         if hasattr(value, "py_func") and name != "run":
             names[name] = _functions.setdefault(_made_of(value, {}), value)

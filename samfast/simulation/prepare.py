@@ -104,7 +104,7 @@ def _warn_of_slow_processor() -> None:
 
 
 def prepared_job(loss: Loss, rule: Rule, start: Any, **options: Any) -> Job:
-    """Everything of a simulation but the times. device "plain" runs the text as ordinary Python."""
+    """The job of a simulation, without its recorded times. device "plain" runs the text as ordinary Python."""
     job = plan(loss, rule, start, **options)
     return replace(job, shift=_shift(job))
 

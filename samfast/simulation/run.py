@@ -217,7 +217,7 @@ def finish(run: Run, executor: Executor | None = None, progress: Progress = None
 
 
 def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], before: Run | None) -> Run:
-    """The shards that there are as one run; what is missing stands in it."""
+    """One run of the shards that are finished; its `missing` lists the others."""
     m = collect(job, record, parts, shards)
     return Run(
         job=job,

@@ -12,8 +12,8 @@ from ..backends.dispatch import run_for_worker, run_shard
 from ..backends.shard import Part, Shard
 from ..machine import threads
 
-OUTSTANDING = 64  # shards that an executor of the caller has at a time: it may have many workers
-PER_THREAD = 2  # shards that our own threads have: what they have finished waits in memory to be collected
+OUTSTANDING = 64  # shards submitted at a time to an executor of the caller, which may have many workers
+PER_THREAD = 2  # shards submitted at a time for each thread of ours; more would only wait in memory to be collected
 DIRECT = 2e7  # estimated nanoseconds below which one shard runs in the caller's thread
 
 
