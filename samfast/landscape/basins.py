@@ -177,18 +177,21 @@ def basins(
 
 
 def bounce(loss: Loss, rule: Rule, point: np.ndarray) -> float:
-    r"""The length of a step of normalised SAM beside a critical point, :math:`\eta\rho\,|\lambda|\max(1, 1/|2-\eta\lambda|)`.
+    r"""The length of a step of normalised SAM beside a critical point, :math:`\eta\,G\max(1, 1/|2-\eta\lambda|)`.
 
-    However near w is, the gradient is taken rho away, so that a step has this length, summed in squares over the eigenvalues
-    of the Hessian; along one of them the path alternates between +-lr*rho*lambda/(2 - lr*lambda) (see
+    However near w is, the gradient is taken rho away: G is the larger one of those at a distance of rho on either side along
+    an eigenvector, at least :math:`\rho|\lambda|`. Lengths are summed in squares over the eigenvectors of the Hessian; along
+    one of them, on a quadratic loss, the path alternates between +-lr*rho*lambda/(2 - lr*lambda) (see
     theory.two_cycle_amplitude). 0 for rules that come to rest.
     """
     if rule.perturbed is None:
         return 0.0
-    lr, values = float(rule.params["lr"]), np.linalg.eigvalsh(loss.hessian(point))
+    lr, (values, vectors) = float(rule.params["lr"]), np.linalg.eigh(loss.hessian(point))
     radius = _radius(loss, rule, point + NEAR * np.ones(loss.dim) / np.sqrt(loss.dim))
-    with np.errstate(divide="ignore"):
-        sizes = lr * radius * np.abs(values) * np.maximum(1.0, 1 / np.abs(2 - lr * values))
+    with np.errstate(all="ignore"):
+        sides = np.array([np.linalg.norm(loss.gradient(point + s * radius * vectors.T), axis=-1) for s in (-1, 1)])
+        steepest = np.where(np.isfinite(sides), sides, 0.0).max(0)  # the loss may end nearer than rho
+        sizes = lr * np.maximum(radius * np.abs(values), steepest) * np.maximum(1.0, 1 / np.abs(2 - lr * values))
     return float(np.linalg.norm(sizes)) if radius > SMALL else 0.0
 
 

@@ -96,7 +96,7 @@ def test_rules_that_come_to_rest_have_no_bounce(rule):
 
     assert bounce(WELL, rule, np.array([0.0, 0.0])) == 0.0
     normalized = bounce(WELL, sf.sam(lr=0.1, rho=0.5, normalize=True), np.array([1.0, 0.0]))
-    assert normalized == pytest.approx(0.05 * np.sqrt(5), rel=1e-3, abs=0)
+    assert normalized == pytest.approx(0.1 * np.hypot(1.5**3 - 1.5, 0.5), rel=1e-5, abs=0)  # from (1.5, 0) and (1, 0.5)
 
 
 def test_diverged_is_not_the_same_as_near_nothing():
@@ -106,6 +106,16 @@ def test_diverged_is_not_the_same_as_near_nothing():
     np.testing.assert_array_equal(got.index == -2, np.repeat(away[:, None], 3, 1))
     assert got.diverged == away.mean() > 0.1 and got.not_close == 0.0
     assert f"{away.mean():.4f} diverged" in repr(got)
+
+
+def test_a_bounce_far_from_quadratic_is_known():
+    """rho reaches half way to the saddle of this well, where the step about the minimum is 0.094, not lr*rho*2 = 0.05."""
+    got = sf.basins(WELL, sf.sam(lr=0.05, rho=0.5, normalize=True), [(-2, 2), (-2, 2)], shape=(40, 40), steps=2000)
+    assert got.not_close == 0 and got.diverged == 0
+    at = {tuple(np.round(a).astype(int).tolist()): f for a, f in zip(got.attractors, got.fractions, strict=True)}
+    assert at[-1, 0] == at[1, 0] == pytest.approx(0.4075, rel=1e-12, abs=0) and at[0, 0] == pytest.approx(
+        0.185, rel=1e-12, abs=0
+    )
 
 
 def test_pictures_of_basins_and_flows(tmp_path):

@@ -156,11 +156,11 @@ def test_float32_is_refused_where_the_slowest_path_may_outlast_its_counts(monkey
 
     def begun(model, values, steps, **options):
         asked.append((options["dtype"], steps))
-        raise KeyboardInterrupt
+        raise InterruptedError
 
     monkeypatch.setattr("samfast.study.exits._until_all_left", begun)
     for limit, dtype in ((0.035, "float32"), (0.04, "mixed")):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(InterruptedError):
             exit_times(limit=limit, eigenvalue=1.0, lr=0.01, paths=100, dtype=dtype)
     with pytest.raises(ValueError, match=r"dtype='float32': a path needs 1.11e\+06 steps on average .*; use dtype='mixed'"):
         exit_times(limit=0.04, eigenvalue=1.0, lr=0.01, paths=100, dtype="float32")
