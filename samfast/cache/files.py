@@ -152,7 +152,7 @@ def digest(data: bytes) -> bytes:
 
 def read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None  # reading a pipe or a device would not end
     except OSError:
         return None
 

@@ -31,6 +31,7 @@ class OnDevice(Protocol):
 
 Point: TypeAlias = Numbers | OnDevice  # of shape (dim,), or (paths, dim) for a start of each path's own
 
+FEW, WHOLE = 4, 1e-3  # roundings by which an update count may be off, and how far off it may be at most
 RESERVED = (ORIGIN, "step_count")  # parameter names that the engine fills in
 
 
@@ -73,13 +74,16 @@ def executor_and_progress(executor: Any, progress: Any) -> None:
 
 
 def update_counts(record: Any, after: int) -> np.ndarray:
-    """The update counts to record, all above `after`."""
+    """The update counts to record, all above `after`. Numbers such as times/lr may be off by a few roundings."""
     whole, shown = False, f"record={reprlib.repr(record)}"
     try:
         raw = np.atleast_1d(np.asarray(list(record) if isinstance(record, range) else record))
         if raw.ndim == 1 and raw.size and raw.dtype.kind in "iuf" and bool((np.abs(raw) < 2.0**62).all()):
-            counts = raw.astype(np.int64)
-            whole = bool((counts == raw).all())
+            near = np.rint(raw)
+            counts, off = near.astype(np.int64), np.abs(raw - near)
+            if raw.dtype.kind == "f":  # times/lr is off by a few roundings, such as 2.9999999999999996 for 0.3/0.1
+                off = np.where(off <= np.minimum(FEW * np.finfo(raw.dtype).eps * np.abs(near), WHOLE), 0, off)
+            whole = not off.any()
     except (TypeError, ValueError, OverflowError):
         pass
     check(whole, f"{shown}: give update counts, whole numbers in ascending order, e.g. record=[0, 100, 1000]")

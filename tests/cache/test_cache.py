@@ -285,6 +285,13 @@ def test_an_equal_text_is_not_written_again_but_its_use_is_noted(folder):
     assert only(folder, "*.py").stat().st_mtime == 1000 == after.created and after.used > time.time() - 60
 
 
+def test_a_pipe_in_the_cache_is_no_file(folder):
+    """Reading it would wait for a writer for ever."""
+    folder.mkdir(exist_ok=True)
+    os.mkfifo(folder / "pipe")
+    assert files.read(folder / "pipe") is None
+
+
 def test_a_text_that_cannot_be_imported_says_so_and_leaves_no_module():
     for text, word in {"def run(:": "SyntaxError", "1/0": "ZeroDivisionError", "walk = 1": "run"}.items():
         broken = Rendered(text, "broken toy")

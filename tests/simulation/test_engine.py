@@ -9,7 +9,7 @@ from subject import RULE, bowl, digest, far_out, simulate
 
 import samfast as sf
 from samfast import cache
-from samfast.simulation import prepare
+from samfast.simulation import arguments, prepare
 from samfast.simulation.job import check_size
 
 PER_PATH = [sf.per_path(np.linspace(0.01, 0.2, 200))]
@@ -68,6 +68,18 @@ def test_third_moments_need_asking():
 
 
 # --- sweeps -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_update_counts_may_be_times_over_lr(kind):
+    """Such as 2.1/0.3, which is 7.000000000000001; what is off by more than a few roundings is no update count."""
+    counts = np.array([0.3, 0.6, 0.9, 2.1, 2.7, 37.8], kind) / kind(0.3)
+    assert (counts != np.rint(counts)).any()
+    assert arguments.update_counts(counts, -1).tolist() == [1, 2, 3, 7, 9, 126]
+    assert arguments.update_counts([2.0**53], -1).tolist() == [2**53]
+    for wrong in (3 * (1 + 2e-15), 2.0**40 + 0.5, 0.5):
+        with pytest.raises(ValueError, match=r"give update counts, whole numbers"):
+            arguments.update_counts([wrong], -1)
+
+
 def test_a_grid_by_broadcasting():
     lr, momentum = [[0.05], [0.1], [0.15]], [0, 0.3, 0.6, 0.9]
     run = simulate(lr=lr, momentum=momentum)
