@@ -40,9 +40,14 @@ def identifier(name: str) -> None:
     )
 
 
+def shown(value: Any) -> str:
+    """The value as it stands in a message: cut short, in one line."""
+    return " ".join(reprlib.repr(value).split())
+
+
 def instance(name: str, value: Any, kind: type | tuple[type, ...], remedy: str) -> Any:
     """The value, if it is of this kind; else a TypeError that says what to give."""
-    check(isinstance(value, kind), f"{name}={reprlib.repr(value)}: {remedy}", TypeError)
+    check(isinstance(value, kind), f"{name}={shown(value)}: {remedy}", TypeError)
     return value
 
 
@@ -57,7 +62,7 @@ def flag(name: str, value: Any) -> bool:
 
 def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
     """Numbers of any shape in float64, nan and inf among them; strings, truth values, complex and masked numbers are none."""
-    wrong = f"{name}={reprlib.repr(value)}: give a number or a sequence of numbers, e.g. {name}={example}"
+    wrong = f"{name}={shown(value)}: give a number or a sequence of numbers, e.g. {name}={example}"
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: a masked array; fill it or leave the masked entries out, e.g. {name}=values.compressed()")
     try:
@@ -72,7 +77,7 @@ def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
 
 
 def integer(name: str, value: Any, low: int, example: Any = None, *, most: int | None = None) -> int:
-    wrong = f"{name}={reprlib.repr(value)}: give an integer, e.g. {name}={example or low}"
+    wrong = f"{name}={shown(value)}: give an integer, e.g. {name}={example or low}"
     check(not isinstance(value, bool | np.bool_), wrong, TypeError)
     try:
         n = operator.index(value)
@@ -90,7 +95,7 @@ def choice(name: str, value: Any, options: Iterable[str]) -> Any:
     options = list(options)
     check(
         isinstance(value, str) and value in options,
-        f"{name}={reprlib.repr(value)}: choose one of {', '.join(repr(o) for o in options)}",
+        f"{name}={shown(value)}: choose one of {', '.join(repr(o) for o in options)}",
     )
     return value
 
@@ -101,7 +106,7 @@ def numbers(
     """A finite real number or array of them; bounds are checked for every entry. Returned as it came."""
     array = real_array(name, value, example)
     if array.size == 0:  # the value is written out only where it is wrong: that takes longer than all the checks
-        raise ValueError(f"{name}={reprlib.repr(value)}: give at least one number, e.g. {name}={example}")
+        raise ValueError(f"{name}={shown(value)}: give at least one number, e.g. {name}={example}")
     faults: list[tuple[Any, str]] = [
         (~np.isfinite(array), "every value must be a finite number"),
         (low is not None and array < low, f"give values of at least {low}"),
@@ -110,5 +115,5 @@ def numbers(
     ]
     for wrong, words in faults:
         if wrong is not False and wrong.any():
-            raise ValueError(f"{name}={reprlib.repr(value)}: {words}, e.g. {name}={example}")
+            raise ValueError(f"{name}={shown(value)}: {words}, e.g. {name}={example}")
     return value

@@ -1,11 +1,13 @@
 """Odd arguments at the public face: a clear error in one line, or a result; never a hang, never an error from the depths."""
 
 import inspect
+import linecache
 import math
 import time
 import typing
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -13,10 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import samfast as sf
-from samfast import observe, stats
+from samfast import observe, stats, theory
+from samfast.simulation.job import check_size
+from samfast.simulation.prepare import prepared_job
+from samfast.simulation.run import complete
 
 BOWL, GD, X = sf.losses.quadratic([1.0, 2.0]), sf.gd(lr=0.1), np.arange(12.0).reshape(3, 4)
-CLEAR = (ValueError, TypeError, KeyError, MemoryError, sf.TraceError)
+CLEAR = (ValueError, TypeError, KeyError, MemoryError, FileNotFoundError, sf.TraceError, sf.NoGpuError)
 
 HANGS = {
     "dim": lambda: sf.loss(dim=10**30)(lambda w, p: 0.0),
@@ -178,6 +183,62 @@ GOOD |= {
 NAMED |= {"observe.escape": {"level": 1.0}, "observe.exit_time": {"radius": 1.0}, "stats.survival": {"last": 5.0}}
 
 
+THEORY = {n: f for n in theory.__all__ if callable(f := getattr(theory, n)) and not isinstance(f, type)}
+ANY = {
+    "eigenvalue": 1.0, "eigenvalues": [1.0, 0.5], "rho": 0.1, "lr": 0.1, "batch_size": 4, "time": 1.0, "steps": 3, "paths": 100,
+    "w": [1.0, 0.5], "u": [1.0, 0.5], "v": [1.0, 0.5], "hessian": [[1.0, 0.0], [0.0, 2.0]], "variances": [1.0, 2.0],
+    "eigenvectors": [[1.0, 0.0], [0.0, 1.0]],
+}  # fmt: skip
+FUNCTIONS |= {f"theory.{n}": f for n, f in THEORY.items()}
+for name, function in THEORY.items():
+    need = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
+    GOOD[f"theory.{name}"] = tuple(ANY.get(p.name, 0.5) for p in need if p.kind == p.POSITIONAL_OR_KEYWORD)
+    NAMED[f"theory.{name}"] = {p.name: ANY.get(p.name, 0.5) for p in need if p.kind == p.KEYWORD_ONLY}
+
+# what simulates: each call ends, at the latest, where the first path would begin
+RUN = complete(
+    prepared_job(BOWL, GD, np.array([1.0, 0.5]), device="plain", values=True), np.array([0, 2]), None, None, None, {}
+)
+SIMULATE = {
+    **{name: getattr(sf, name) for name in ("simulate", "resume", "msd", "paired_msd", "exit_times", "gaussian_chain")},
+    **{f"run.{name}": getattr(RUN, name) for name in ("final", "index", "central", "replay", "merge")},
+    "cache.prune": sf.cache.prune,
+    "Study.load": sf.Study.load,
+    "Comparison.load": sf.Comparison.load,
+}
+FUNCTIONS |= SIMULATE
+GOOD |= {
+    "simulate": (BOWL, GD, [1.0, 0.5]), "resume": (RUN,), "gaussian_chain": (np.full((2, 1, 1), 0.5), np.full((2, 1, 1), 0.5)),
+    "run.index": ("w0",), "run.central": (2,), "run.replay": (0,), "run.merge": (RUN,), "Study.load": ("no/where",),
+    "Comparison.load": ("no/where",),
+}  # fmt: skip
+NAMED |= {"simulate": {"record": [2]}, "resume": {"record": [5]}, "exit_times": {"limit": 0.01}, "gaussian_chain": {"paths": 2}}
+
+
+class BegunError(Exception):
+    """The arguments were good, and a simulation would begin now."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_runs(tmp_path_factory):
+    def begin(*_, **__):
+        raise BegunError
+
+    def ready(job, record, executor=None):
+        check_size(job, record, executor)
+        raise BegunError
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("simulate", "gaussian_chain"):
+            patch.setattr(f"samfast.simulation.{module}.ready", ready)
+        for module in ("simulate", "run"):
+            patch.setattr(f"samfast.simulation.{module}.complete", begin)
+        patch.setattr("samfast.theory.em_exit_time", lambda *_, **__: 1.0)  # of exit_times: seconds for narrow steps
+        patch.setattr("samfast.study.exits.NARROW", 1.0)
+        patch.setenv("SAMFAST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def attempt(name, parameter, value):
     """One call with one argument replaced; anything but a clear error in one line, or a result, is raised."""
     function, named = FUNCTIONS[name], dict(NAMED.get(name, {}))
@@ -193,13 +254,16 @@ def attempt(name, parameter, value):
             made = function(*positional, **named)
             if name == "loss":
                 made(lambda w, p, y=0: 0.0 * w[0])
+    except BegunError:
+        pass
     except CLEAR as error:
         frame = error.__traceback__
         while frame.tb_next is not None:
             frame = frame.tb_next
-        file = frame.tb_frame.f_code.co_filename
-        text = str(error)
-        assert "samfast" in file, f"{name}({parameter}={value!r}) failed in {file}: {error!r}"
+        file, text = frame.tb_frame.f_code.co_filename, str(error)
+        raised = linecache.getline(file, frame.tb_lineno)
+        ours = "samfast" in Path(file).parts and ("raise " in raised or raised.strip().startswith("raise"))
+        assert ours, f"{name}({parameter}={value!r}) failed in {file}:{frame.tb_lineno}: {error!r}"
         assert "\n" not in text and len(text) < 500, f"{name}({parameter}={value!r}): {text}"
 
 
@@ -214,10 +278,19 @@ def asked():
 CALLS = list(asked())
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(CALLS), ODD)
 def test_odd_arguments(call, value):
     attempt(*call, value)
+
+
+def test_wrong_kinds_for_every_argument_of_what_simulates():
+    """The table of wrong kinds, and sizes without end, for every argument of every function that is no plain formula."""
+    odd = [*WRONG.values(), math.nan, 1e300, 10**30, 2**63, [], np.zeros((2, 0)), np.ones((1, 2, 3)), BOWL, GD, print, b"x"]
+    for name, parameter in CALLS:
+        if name in SIMULATE:
+            for value in odd:
+                attempt(name, parameter, value)
 
 
 @pytest.mark.slow

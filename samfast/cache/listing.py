@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from ..atomic import remove_leftovers
+from ..checks import check, shown
 from .files import directory, read, scan, unlink
 
 
@@ -39,8 +41,9 @@ def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) 
     None is no limit. Returns what was removed; a program that is needed again is compiled again.
     """
     for name, limit in (("max_bytes", max_bytes), ("max_age_days", max_age_days)):
-        if limit is not None and not limit >= 0:
-            raise ValueError(f"{name}={limit}: give at least 0, or None for no limit")
+        if limit is not None:
+            good = isinstance(limit, Real) and not isinstance(limit, bool)
+            check(good and limit >= 0, f"{name}={shown(limit)}: give a number of at least 0, or None for no limit")
     return _evict(max_bytes, None if max_age_days is None else time.time() - 86400 * max_age_days)
 
 

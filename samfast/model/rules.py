@@ -36,7 +36,11 @@ def rule(
     rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
     """
     flag("dampen_first", dampen_first)
-    check(callable(direction), f"direction={direction!r}: give a function direction(w, grad, p)", TypeError)
+    check(
+        callable(direction) and not isinstance(direction, type),
+        f"direction={direction!r:.60}: give a function direction(w, grad, p)",
+        TypeError,
+    )
     values = {"lr": lr, **params}
     check(
         momentum is not None or (isinstance(dampening, float | int) and dampening == 0),

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from .. import arrays
-from ..checks import check, choice, identifier, integer, real_array
+from ..checks import check, choice, identifier, integer, real_array, shown
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
@@ -43,7 +43,7 @@ def types(loss: Any, rule: Any, observe: Any) -> None:
         ("observe", observe, Observer | None, "an Observer, e.g. sf.observe.msd()"),
     ):
         if not isinstance(value, kind):
-            raise TypeError(f"{name}={value!r}: give {example}")
+            raise TypeError(f"{name}={shown(value)}: give {example}")
 
 
 def device(device: str | None, start_on_gpu: bool) -> str:

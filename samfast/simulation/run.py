@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import arrays
 from ..backends.shard import Part, Shard, as_slice
-from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of
+from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of, shown
 from ..signals import termination_raises
 from ..stats.moments import Moments, Source
 from . import arguments
@@ -101,7 +101,7 @@ class Run:
 
     def central(self, m: int) -> np.ndarray:
         """m-th central moment (m up to the `moments` of the simulation, at most 4), not corrected for bias."""
-        check(m in (2, 3, 4), f"central({m}): give 2, 3 or 4")
+        m = integer("m", m, 2, 2, most=4)
         check(m <= self.sums.shape[-1], f"moment {m} was not recorded: give moments={m} to simulate")
         central: np.ndarray = self.moments.central(m)
         return central
@@ -113,16 +113,20 @@ class Run:
 
     def index(self, label: str) -> int:
         """Where a feature stands on the last axis."""
-        check(label in self.labels, f"{label!r} was not recorded: this run has {names_of(self.labels)}", KeyError)
+        check(
+            isinstance(label, str) and label in self.labels,
+            f"{shown(label)} was not recorded: this run has {names_of(self.labels)}",
+            KeyError,
+        )
         return self.labels.index(label)
 
     def final(self, name: str = "w") -> Any:
         """The state at the last recorded step, (*sweep, path, dim): "w", or "v" for momentum or velocity."""
         check(self.state is not None, "state: this run has none; give state=True to simulate, or finish it by resume(run)")
-        key = "v0" if name == "v" else name
+        key = "v0" if isinstance(name, str) and name == "v" else name
         check(
-            key in self.job.program.rows,
-            f"{name!r} is no state of this rule; it has {names_of(self.job.program.rows)}",
+            isinstance(key, str) and key in self.job.program.rows,
+            f"{shown(name)} is no state of this rule; it has {names_of(self.job.program.rows)}",
             KeyError,
         )
         assert self.state is not None

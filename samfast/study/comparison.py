@@ -66,7 +66,7 @@ class Comparison(Compared):
         """
         figure = draw(self.dataset, against)
         if path is not None:
-            saved.write_figure(figure, Path(path))
+            saved.write_figure(figure, saved.location("path", path))
         return figure
 
     def save(self, folder: Any, *, formats: Iterable[str] = saved.FORMATS) -> list[Path]:
@@ -75,12 +75,12 @@ class Comparison(Compared):
         figures = {f"{STEM}.png": draw(self.dataset, None)} if "png" in chosen else {}
         fixed = {c: self.dataset.attrs[c] for c in ("drift", "noise")}
         rows = ({**fixed, **row} for row in self.rows())
-        return saved.write(Path(folder), STEM, self.dataset, rows, figures, chosen)
+        return saved.write(saved.location("folder", folder), STEM, self.dataset, rows, figures, chosen)
 
     @classmethod
     def load(cls, path: Any) -> Comparison:
         """A saved comparison again, exactly: from its folder, its comparison.nc or its comparison.json."""
-        return cls(saved.load(Path(path), STEM))
+        return saved.readable(cls(saved.load(saved.location("path", path), STEM)), path)
 
 
 def compared(

@@ -133,7 +133,7 @@ class Study(Table):
         """
         figure = draw(self, kind, time)
         if path is not None:
-            saved.write_figure(figure, Path(path))
+            saved.write_figure(figure, saved.location("path", path))
         return figure
 
     def save(
@@ -143,9 +143,9 @@ class Study(Table):
 
         formats: those of them that you want. plots: kinds of `plot`; "time" is study.png, others study-<kind>.png.
         """
-        return saved.save(self, Path(folder), tuple(formats), tuple(plots))
+        return saved.save(self, saved.location("folder", folder), tuple(formats), tuple(plots))
 
     @classmethod
     def load(cls, path: Any) -> Study:
         """A saved study again, exactly: from its folder, its study.nc or its study.json."""
-        return cls(saved.load(Path(path)))
+        return saved.readable(cls(saved.load(saved.location("path", path))), path)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from ..atomic import beside
-from ..checks import check, choice
+from ..checks import check, choice, instance
 from .figures import draw
 from .plan import CHOICES, PARAMETERS
 from .table import MATCHED, Table, rows
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+
+class Holder(Protocol):
+    """A study or a comparison."""
+
+    @property
+    def dataset(self) -> xr.Dataset: ...
+
+
 STEM = "study"
+Made = TypeVar("Made", bound=Holder)
 MARK = {"study": "msd", "comparison": "curves"}  # a variable or attribute that tells one from the other
 OLD = {"msd", "se", "ci", "z", "count", "paths", "theorem", "call"}  # of a study that was saved before it had left_out
 FORMATS = ("csv", "json", "nc", "png")
+LARGEST = 2**32  # bytes of a saved study, and of the numbers in it
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
 
@@ -90,10 +101,13 @@ def refuse_another(folder: Path, call: str) -> None:
         check(there == call, f"--out {folder}: it holds {what}; give another folder, or --overwrite", FileExistsError)
 
 
+def location(name: str, path: Any) -> Path:
+    """A folder or file that a user named."""
+    return Path(instance(name, path, (str, os.PathLike), f"give a folder or a file, e.g. {name}='results'"))
+
+
 def load(path: Path, stem: str = STEM) -> xr.Dataset:
     """The dataset of a folder, or of a file; a warning if its numbers are not those that were written."""
-    import xarray as xr
-
     from .variables import fingerprint
 
     file = path
@@ -106,15 +120,19 @@ def load(path: Path, stem: str = STEM) -> xr.Dataset:
         )
         file = there[0]
     check(file.exists(), f"path={str(path)!r}: there is no such file or folder", FileNotFoundError)
+    size = file.stat().st_size if file.is_file() else -1
+    check(0 <= size <= LARGEST, f"path={str(path)!r}: give a regular file of at most {LARGEST:,} bytes, as save writes it")
     try:
-        ds = xr.load_dataset(file, engine="h5netcdf") if file.suffix == ".nc" else _from_json(file)
+        ds = _from_netcdf(file) if file.suffix == ".nc" else _from_json(file)
         ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
         changed = ds.attrs["numbers"] != fingerprint(ds)
+        words = [str(x) for x in ds.attrs.values()]
+        check(all(w.replace("\n", "").isprintable() for w in words), "it has an attribute with control characters")
         old = "left_out" not in ds and OLD <= {*ds.data_vars, *ds.attrs} and stem == STEM
         check(old or {"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, MemoryError) as error:
         raise ValueError(
-            f"path={str(path)!r}: {file} is not a saved {stem} ({' '.join(str(error).split())}); give a folder that save wrote"
+            f"path={str(path)!r}: {file} is not a saved {stem} ({_said(error)}); give a folder that save wrote"
         ) from None
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
@@ -139,6 +157,35 @@ def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
     new = ds.assign(**fair, left_out=left_out).assign_attrs(theorem="matched")
     new["theorem"].attrs["long_name"] = THEOREM["matched"]
     return new.assign_attrs(numbers=fingerprint(new))
+
+
+def readable(made: Made, path: Any) -> Made:
+    """What was loaded, if its variables are numbers and it can name itself in a line; else the file is damaged."""
+    try:
+        ds = made.dataset
+        check(all(x.dtype.kind in "iufb" for x in ds.data_vars.values()), "a variable of it holds no numbers")
+        repr(made)
+    except Exception as error:
+        what = type(made).__name__.lower()
+        raise ValueError(
+            f"path={str(path)!r}: this is not a saved {what} ({_said(error)}); give a folder that save wrote"
+        ) from None
+    return made
+
+
+def _said(error: BaseException) -> str:
+    """What a reader said of a damaged file, in one line of printable characters."""
+    words = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in words)
+
+
+def _from_netcdf(file: Path) -> xr.Dataset:
+    """The sizes stand in the header, so that a file which claims too much is refused before memory is taken."""
+    import xarray as xr
+
+    with xr.open_dataset(file, engine="h5netcdf") as ds:
+        check(ds.nbytes <= LARGEST, f"it claims {ds.nbytes:,} bytes")
+        return ds.load()
 
 
 def _from_json(file: Path) -> xr.Dataset:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import real_array, shown
+
 Array = npt.NDArray[np.float64]
 ArrayLike = npt.ArrayLike
 
@@ -77,13 +79,21 @@ def checked(name: str, value: ArrayLike, rule: str | None = None) -> Array:
     """Return ``value`` as float64, or raise a ValueError with the argument, its value and the remedy."""
     use = RULES[rule or name]
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}={value!r}: give {use.remedy}, e.g. {name}={use.example}") from None
+        array = real_array(name, value, use.example)
+    except TypeError:
+        raise ValueError(f"{name}={shown(value)}: give {use.remedy}, e.g. {name}={use.example}") from None
     good = np.isfinite(array) & use.allowed(array)
     if not good.all():
         bad = float(array[~good].flat[0])
         raise ValueError(f"{name}={bad:.15g}: give {use.remedy}, e.g. {name}={use.example}")
+    return array
+
+
+def directions(name: str, value: ArrayLike, rule: str | None = None) -> Array:
+    """Return ``value`` checked, with at least one entry along its last axis; a number is one direction."""
+    array = np.atleast_1d(checked(name, value, rule))
+    if array.shape[-1] == 0:
+        raise ValueError(f"{name} has shape {array.shape}: give at least one, e.g. {name}={RULES[rule or name].example}")
     return array
 
 
@@ -92,7 +102,7 @@ def chosen(name: str, value: object, options: tuple[str, ...]) -> str:
     if isinstance(value, str) and value in options:
         return value
     listed = ", ".join(repr(option) for option in options)
-    raise ValueError(f"{name}={value!r}: give one of {listed}")
+    raise ValueError(f"{name}={shown(value)}: give one of {listed}")
 
 
 def scalar(array: Any) -> Array:

@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import integer
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
 from .stability import BOUNDARY
+
+TERMS = 100  # of the expansion: the factorial in the denominator must be a number of float64
 
 
 class Pair(NamedTuple):
@@ -166,8 +169,7 @@ def corollary1_expansion(
     ``terms`` terms of :math:`2Dt\sum_{k\ge1}(-2t)^k(\lambda^k-\kappa^k)/(k+1)!`, each difference of powers
     formed as :math:`(\kappa-\lambda)\sum_j\kappa^j\lambda^{k-1-j}`.  Unit noise.
     """
-    if terms < 1:
-        raise ValueError(f"terms={terms}: give at least 1, e.g. terms=3")
+    terms = integer("terms", terms, 1, 3, most=TERMS)
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     x, y = -2 * q.sam * q.time, -2 * q.sgd * q.time
     total, complete, power = np.full(x.shape, 0.5), np.ones(x.shape), np.ones(x.shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammainccinv, gammaincinv
 
-from ._domain import Array, ArrayLike, checked, quiet, scalar
+from ._domain import Array, ArrayLike, checked, directions, quiet, scalar
 
 
 @quiet
@@ -40,7 +40,7 @@ def satterthwaite_dof(variances: ArrayLike) -> Array:
     ``variances`` runs over coordinates in its last axis.  The relative variance of the estimated total is
     exactly 2/(N dof); its distribution is chi-square only approximately unless all variances agree.
     """
-    v = checked("variances", variances)
+    v = directions("variances", variances)
     top = v.max(axis=-1, keepdims=True)
     if not (top > 0).all():
         raise ValueError("variances=0: give at least one positive variance, e.g. variances=[1.0, 0.5]")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import flag
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from ._linear import (
     Recursion,
@@ -142,7 +143,7 @@ def heavy_ball_moments(
     eta, tau, w0 = checked("lr", lr), checked("dampening", dampening), checked("start", start)
     r = recursion(1 - checked("momentum", momentum), eta * (1 - tau) * k, symplectic=True)
     scale = (eta * (1 - tau)) ** 2 * c
-    if dampen_first:
+    if flag("dampen_first", dampen_first):
         return _finish(*noiseless(r, n, w0, np.zeros_like(w0)), _times(scale, covariance(r, n)), -eta)
     later, begun = np.maximum(n - 1, 0.0), n > 0
     moved = np.where(begun, -eta * k * w0, 0.0)
@@ -172,7 +173,7 @@ def log_heavy_ball_variance(
     eta, tau = checked("lr", lr), checked("dampening", dampening)
     r = recursion(1 - checked("momentum", momentum), eta * (1 - tau) * k, symplectic=True)
     scale = np.log((eta * (1 - tau)) ** 2 * c)
-    if dampen_first:
+    if flag("dampen_first", dampen_first):
         return scalar(scale + log_position_variance(r, n))
     later, growth = np.maximum(n - 1, 0.0), log_growth(r)
     first = np.log(eta * eta * c) + 2 * (np.log(np.abs(kicked(r, later, growth)[0])) + later * growth)

@@ -42,7 +42,9 @@ def theorem2_total(
 
     ``time``, ``lr``, ``rho`` and ``batch_size`` broadcast against the axes before the last.
     """
-    spread = (np.asarray(x, dtype=np.float64)[..., None] for x in (time, lr, rho, batch_size))
+    spread = (
+        np.asarray(checked(k, x))[..., None] for k, x in (("time", time), ("lr", lr), ("rho", rho), ("batch_size", batch_size))
+    )
     t, eta, radius, b = spread
     each = theorem2(
         t,
@@ -73,6 +75,8 @@ def theorem2_covariance(
     :math:`\sigma^2`.
     """
     values, vectors = symmetric_eigen(hessian)
-    t, eta, radius, b = (np.asarray(x, dtype=np.float64)[..., None] for x in (time, lr, rho, batch_size))
+    t, eta, radius, b = (
+        np.asarray(checked(k, x))[..., None] for k, x in (("time", time), ("lr", lr), ("rho", rho), ("batch_size", batch_size))
+    )
     each = theorem2(t, eigenvalue=values, lr=eta, rho=radius, batch_size=b, drift=drift, noise=noise)
     return covariance_matrix(each, eigenvectors=vectors)

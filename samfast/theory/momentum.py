@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import flag
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import log_sde_variance
@@ -28,7 +29,7 @@ def theorem3_variance(
     r"""Return Theorem 3 for any curvature and diffusion; see :func:`theorem3`."""
     t, d, eta = checked("time", time), checked("diffusion", diffusion), checked("lr", lr)
     g, tau = checked("momentum", momentum, "momentum_below_1"), checked("dampening", dampening)
-    c2 = eta / t if as_printed else t / eta
+    c2 = eta / t if flag("as_printed", as_printed) else t / eta
     kick = d * eta * (1 - tau) ** 2 / (1 - g) ** 3 * np.expm1(-(1 - g) * c2) ** 2
     return scalar(kick + overdamped_variance(t, curvature=curvature, diffusion=d, momentum=g, dampening=tau))
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import erfc
 
+from ..checks import integer
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .escape import mean_exit_time
 
@@ -19,6 +20,7 @@ BARRIER_SHIFT = 0.5825971579390106702  # -zeta(1/2)/sqrt(2 pi): mean overshoot o
 FEW = 128  # nodes up to which one rule serves; NumPy finds the nodes of rules of many hundred to 1e-9 only
 PANEL = 16  # nodes of a panel of two step deviations, beyond float64
 REACH = 9.0  # step deviations beyond which a density is below eps
+NODES = 2**12  # of one rule that may be asked for: NumPy needs a minute to find so many
 MOST = 2**25  # entries of a banded matrix
 
 
@@ -26,9 +28,7 @@ def _nodes(limit: float, step: float, nodes: int | None) -> int:
     if nodes is None:
         # 64 nodes resolve a step of 0.14 L beyond float64; the kernel's width sets the need
         return max(64, math.ceil(min(9 * limit / step, 1e18)))
-    if nodes < 2:
-        raise ValueError(f"nodes={nodes}: give at least 2, e.g. nodes=64")
-    return nodes
+    return integer("nodes", nodes, 2, 64, most=NODES)
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import flag
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .corollary import Pair, sgd_and_sam
 from .diffusion import log_sde_variance, sde_variance
@@ -69,7 +70,7 @@ def paired_difference_variance(
     (``paired=False``): :math:`2(\sigma_X^4+\sigma_Y^4)`.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
-    if paired:
+    if flag("paired", paired):
         d = _difference(q)
         return scalar(np.where(d == 0, 0.0, d * d * (2 + 4 * _overlap(q))))
     sgd, sam = (sde_variance(q.time, curvature=k, diffusion=q.diffusion) for k in (q.sgd, q.sam))
@@ -94,7 +95,7 @@ def paths_to_resolve(
     q = sgd_and_sam(time, eigenvalue, 1.0, rho, 1, drift)
     level = checked("z", z) ** 2
     nothing = (q.shift == 0) | (q.time == 0)
-    if paired:
+    if flag("paired", paired):
         return scalar(np.where(nothing, np.inf, level * (2 + 4 * _overlap(q))))
     # 2(sX^4 + sY^4)/d^2 with every factor scaled by the larger exponential
     x, y = -2 * q.sgd * q.time, -2 * q.sam * q.time

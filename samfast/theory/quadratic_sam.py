@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._domain import Array, ArrayLike, checked, quiet, scalar
+from ._domain import Array, ArrayLike, checked, directions, quiet, scalar
 from .stability import multipliers
 
 
@@ -59,7 +59,9 @@ def normalized_sam_step(w: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, 
 
     Bartlett, Long, Bousquet, section 3 (where the norm of w is printed for that of :math:`\Lambda w`).
     """
-    x, e = checked("w", w, "start"), checked("eigenvalues", eigenvalues)
+    x, e = directions("w", w, "start"), directions("eigenvalues", eigenvalues)
+    if x.shape[-1] != e.shape[-1] and 1 not in (x.shape[-1], e.shape[-1]):
+        raise ValueError(f"w has shape {x.shape}: give its last axis the {e.shape[-1]} directions of eigenvalues")
     eta, r = (np.asarray(checked(k, v))[..., None] for k, v in (("lr", lr), ("rho", rho)))
     v = e * x
     length = np.linalg.norm(v, axis=-1, keepdims=True)
@@ -118,7 +120,7 @@ def two_cycle_curvatures(
     :math:`\kappa_1=\lambda_1` and :math:`\kappa_j=\lambda_j+\rho\lambda_j^2/(\lambda_1A)`: SAM with the constant
     radius :math:`\rho/\beta_1`, which does not depend on rho.  Derived in this library.
     """
-    e = checked("eigenvalues", eigenvalues)
+    e = directions("eigenvalues", eigenvalues)
     step, gain = _effective(lr, momentum, dampening)
     top = _top(e.max(-1), step, gain)[..., None]
     step, gain = step[..., None], gain[..., None]

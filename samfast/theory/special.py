@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..checks import real_array
 from ._domain import Array, ArrayLike, quiet, scalar
 
 SERIES_TERMS = 18  # 1/(k+2)! falls below float64 resolution for |z| < 1
@@ -18,8 +19,8 @@ CHC_SWITCH = 4.0  # below: positive series of delta_chc; above: its closed form,
 CHC_TERMS = 24
 
 
-def _as_float(*values: ArrayLike) -> tuple[Array, ...]:
-    return tuple(np.broadcast_arrays(*[np.asarray(v, dtype=np.float64) for v in values]))
+def _as_float(**values: ArrayLike) -> tuple[Array, ...]:
+    return tuple(np.broadcast_arrays(*[real_array(name, v) for name, v in values.items()]))
 
 
 def _horner(z: Array, coefficients: list[float]) -> Array:
@@ -32,7 +33,7 @@ def _horner(z: Array, coefficients: list[float]) -> Array:
 @quiet
 def phi1(z: ArrayLike) -> Array:
     r"""Return :math:`\varphi_1(z) = (e^z-1)/z`, with :math:`\varphi_1(0)=1`; inf above z = 716."""
-    (x,) = _as_float(z)
+    (x,) = _as_float(z=z)
     usual = np.expm1(x) / x
     large = np.exp(x / 2) * (np.exp(x / 2) / x)
     value = np.where(x > SPLIT_EXP, large, usual)
@@ -42,7 +43,7 @@ def phi1(z: ArrayLike) -> Array:
 @quiet
 def phi2(z: ArrayLike) -> Array:
     r"""Return :math:`\varphi_2(z) = (e^z-1-z)/z^2`, with :math:`\varphi_2(0)=1/2`."""
-    (x,) = _as_float(z)
+    (x,) = _as_float(z=z)
     near = np.where(np.abs(x) < 1, x, 0.0)
     series = _horner(near, [1 / math.factorial(k + 2) for k in range(SERIES_TERMS)])
     usual = (np.expm1(x) - x) / x / x
@@ -53,7 +54,7 @@ def phi2(z: ArrayLike) -> Array:
 @quiet
 def psi(z: ArrayLike) -> Array:
     r"""Return :math:`\psi(z) = \varphi_1'(z) = ((z-1)e^z+1)/z^2`, positive and increasing, 1/2 at 0."""
-    (x,) = _as_float(z)
+    (x,) = _as_float(z=z)
     near = np.where(np.abs(x) < 1, x, 0.0)
     series = _horner(near, [(k + 1) / math.factorial(k + 2) for k in range(SERIES_TERMS)])
     usual = (x * np.exp(x) - np.expm1(x)) / x / x
@@ -64,7 +65,7 @@ def psi(z: ArrayLike) -> Array:
 @quiet
 def log_phi1(z: ArrayLike) -> Array:
     r"""Return :math:`\ln\varphi_1(z)` for every finite z, also where :math:`\varphi_1` overflows."""
-    (x,) = _as_float(z)
+    (x,) = _as_float(z=z)
     small = np.log1p(x * phi2(np.where(np.abs(x) < 1, x, 0.0)))
     middle = np.log(phi1(np.where(x > 50, 1.0, x)))
     large = x + np.log1p(-np.exp(-x)) - np.log(x)
@@ -77,7 +78,7 @@ def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
 
     Uses :math:`e^{-z}\varphi_2(z)=\psi(-z)` and :math:`e^{-z}\psi(z)=\varphi_2(-z)`; all terms have one sign.
     """
-    a, b = _as_float(x, y)
+    a, b = _as_float(x=x, y=y)
     big, small = np.where(np.abs(a) >= np.abs(b), a, b), np.where(np.abs(a) >= np.abs(b), b, a)
     gap = big - small
     falling = (np.exp(small) * gap * phi2(gap) + small * psi(small)) / big
@@ -92,7 +93,7 @@ def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
 @quiet
 def delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     r"""Return the divided difference :math:`(\varphi_1(x)-\varphi_1(y))/(x-y) > 0`, psi(x) at y = x."""
-    top = np.maximum(np.maximum(*_as_float(x, y)), 0.0)
+    top = np.maximum(np.maximum(*_as_float(x=x, y=y)), 0.0)
     return scalar(np.exp(top / 2) * (np.exp(top / 2) * scaled_delta_phi1(x, y)))
 
 
@@ -101,7 +102,7 @@ def delta_phi1_excess(x: ArrayLike, y: ArrayLike) -> Array:
 
     For :math:`|x|,|y|<1` the series :math:`\sum_{k\ge2}\sum_{j<k}x^jy^{k-1-j}/(k+1)!` is summed.
     """
-    a, b = _as_float(x, y)
+    a, b = _as_float(x=x, y=y)
     near = np.maximum(np.abs(a), np.abs(b)) < 1
     p, q = np.where(near, a, 0.0), np.where(near, b, 0.0)
     total, complete, power = np.zeros(a.shape), np.ones(a.shape), np.ones(a.shape)
@@ -115,7 +116,7 @@ def delta_phi1_excess(x: ArrayLike, y: ArrayLike) -> Array:
 @quiet
 def chc(s: ArrayLike) -> Array:
     r"""Return :math:`(\cosh\sqrt s-1)/s`, entire in s: :math:`\frac12(\sinh(r)/r)^2`, :math:`r=\sqrt s/2`."""
-    (x,) = _as_float(s)
+    (x,) = _as_float(s=s)
     r = np.sqrt(np.abs(x)) / 2
     ratio = np.where(x > 0, np.sinh(r), np.sin(r)) / r
     return scalar(np.where(x == 0, 0.5, 0.5 * ratio * ratio))
@@ -128,7 +129,7 @@ def scaled_delta_chc(a: ArrayLike, b: ArrayLike) -> Array:
     With A the larger and C the smaller modulus and S(x)=sinh(x/2)/(x/2), the divided difference is
     :math:`[S(A+C)S(A-C)-S(C)^2]/(2A^2)`; :math:`e^{-x/2}S(x)=\varphi_1(-x)` keeps every factor finite.
     """
-    x, y = (np.abs(v) for v in _as_float(a, b))
+    x, y = (np.abs(v) for v in _as_float(a=a, b=b))
     top, low = np.maximum(x, y), np.minimum(x, y)
     closed = phi1(-top - low) * phi1(low - top) - np.exp(low - top) * phi1(-low) ** 2
     closed = closed / top / top / 2
@@ -144,7 +145,7 @@ def scaled_delta_chc(a: ArrayLike, b: ArrayLike) -> Array:
 @quiet
 def delta_chc(s1: ArrayLike, s2: ArrayLike) -> Array:
     r"""Return the divided difference of :func:`chc` for :math:`s_1,s_2\ge0`; 1/24 at the origin."""
-    a, b = _as_float(s1, s2)
+    a, b = _as_float(s1=s1, s2=s2)
     if (a < 0).any() or (b < 0).any():
         raise ValueError(f"s={float(np.min(np.minimum(a, b))):.15g}: give 0 or more, e.g. s1=0.25")
     r1, r2 = np.sqrt(a), np.sqrt(b)
@@ -158,7 +159,7 @@ def geometric_sum(steps: ArrayLike, u: ArrayLike) -> Array:
     Powers are exponentials of :math:`n\ln|1+u|`, so that tiny u and u near -2 keep their precision; n is not
     checked for being whole.
     """
-    n, x = _as_float(steps, u)
+    n, x = _as_float(steps=steps, u=u)
     # 1 + x is exact near x = -2
     log_abs = np.where(x > -1, np.log1p(x), np.log(np.abs(1 + x)))
     odd_negative = (x < -1) & (np.mod(n, 2) == 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import coefficients
-from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
+from ._domain import Array, ArrayLike, checked, chosen, directions, quiet, scalar
 
 VERDICTS = ("attractor", "neutral", "unstable")
 BOUNDARY = 4 * float(np.finfo(np.float64).eps)  # rho = 1/|lambda| in float64 is this close to the boundary
@@ -141,12 +141,13 @@ def theorem1(
 
     Raises ValueError for rho < 0, lr <= 0, momentum outside [0, 1), no eigenvalue or an unknown drift.
     """
-    e = np.atleast_1d(checked("eigenvalues", eigenvalues))
-    if e.shape[-1] == 0:
-        raise ValueError("eigenvalues=[]: give at least one eigenvalue, e.g. eigenvalues=[2.0, -1.0]")
+    e = directions("eigenvalues", eigenvalues)
     kind = chosen("drift", drift, coefficients.DRIFTS)
     given = {"rho": checked("rho", rho), "momentum": checked("momentum", momentum, "momentum_below_1")}
     given |= {"dampening": checked("dampening", dampening)} | ({} if lr is None else {"lr": checked("lr", lr)})
+    for name, value in given.items():
+        if value.size == 0:
+            raise ValueError(f"{name} has shape {value.shape}: give at least one value")
     shape = np.broadcast_shapes(e.shape[:-1], *(x.shape for x in given.values()))
     e = np.broadcast_to(e, (*shape, e.shape[-1]))
     r, g, tau = (np.asarray(given[k])[..., None] for k in ("rho", "momentum", "dampening"))

@@ -11,9 +11,11 @@ import math
 
 import numpy as np
 
+from ..checks import real_array, shown
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 
 MINIBATCH = ("same", "independent")
+LARGEST = 4096  # batch size; an independent ascent and descent have its square of outcomes
 COUNTED = 512  # up to this batch size the chances of a sum of labels come from whole numbers
 
 
@@ -31,6 +33,8 @@ def _labels(batch_size: float) -> tuple[Array, Array]:
     if np.isinf(batch_size):
         return np.array([0.5]), np.array([1.0])
     b = int(checked("batch_size", batch_size))
+    if b > LARGEST:
+        raise ValueError(f"batch_size={batch_size:.6g}: give at most {LARGEST}, or numpy.inf for the full batch")
     if b != batch_size:
         raise ValueError(f"batch_size={batch_size!r}: give a whole number, or numpy.inf for the full batch")
     k = np.arange(b + 1)
@@ -59,7 +63,7 @@ def toy_network_exponent(
     to lr = 1e-12.
     """
     chosen("minibatch", minibatch, MINIBATCH)
-    given = (checked("weight", weight), checked("lr", lr), checked("rho", rho), np.asarray(batch_size, float))
+    given = (checked("weight", weight), checked("lr", lr), checked("rho", rho), real_array("batch_size", batch_size, 4))
     w, eta, r, sizes = np.broadcast_arrays(*given)
     rate = np.empty(w.shape)
     for size in np.unique(sizes):
@@ -84,9 +88,9 @@ def toy_network_threshold(*, batch_size: ArrayLike = 1, minibatch: str = "same")
     batch_size inf is the full batch.
     """
     chosen("minibatch", minibatch, MINIBATCH)
-    b = np.asarray(batch_size, float)
+    b = real_array("batch_size", batch_size, 64)
     if not (b >= 1).all():
-        raise ValueError(f"batch_size={batch_size!r}: give at least 1, e.g. batch_size=64")
+        raise ValueError(f"batch_size={shown(batch_size)}: give at least 1, e.g. batch_size=64")
     return scalar(1 / (2 + 18 / b) if minibatch == "same" else np.full(b.shape, 0.5))
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from .quadratic_sam import two_cycle_amplitude
 
+HUGE = 1e150  # radius whose square float64 still holds
+
 
 def wide_minima_drift(eigenvalue: ArrayLike, *, gradient: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the drift per step, :math:`-\frac{2\eta\rho^2}{(2-\eta\lambda_1)^2}\nabla\lambda_{max}`.
@@ -87,6 +89,9 @@ def ravine_two_cycle(*, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
 
 def _height(lr: float, rho: float) -> float:
     from scipy.optimize import brentq
+
+    if rho > HUGE:
+        raise ValueError(f"rho={rho:.6g}: give at most {HUGE:g}, e.g. rho=0.1")
 
     def excess(y: float) -> float:
         q = 1 + y * y / 2

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -208,6 +209,55 @@ def test_load_says_what_is_wrong(tmp_path, file, content):
     (tmp_path / file).write_text(content)
     with pytest.raises(ValueError, match="is not a saved study"):
         sf.Study.load(tmp_path)
+
+
+def reads_or_says_so(path):
+    """A damaged file is a study that names itself, or one line that names the file; nothing else, and soon."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = sf.Study.load(path)
+    except ValueError as error:
+        assert str(path) in str(error) and str(error).isprintable() and len(str(error)) < 700, error
+    else:
+        assert repr(found).startswith("Study(msd, ")
+
+
+def damaged(raw):
+    """The document with one thing wrong: a key left out, or another value in its place."""
+    odd = [None, 3, -1.5, "x", [], {}, [[1, 2], [3]], "9" * 400, "\x1b[31m", True]
+    for i, (top, inner) in enumerate((t, k) for t in raw for k in [None, *(raw[t] if isinstance(raw[t], dict) else ())]):
+        for change in ("drop", odd[i % len(odd)]):
+            copy = json.loads(json.dumps(raw))
+            place, key = (copy, top) if inner is None else (copy[top], inner)
+            if change == "drop":
+                del place[key]
+            else:
+                place[key] = change
+            yield copy
+        if top in ("data_vars", "coords") and inner is not None:
+            for key, value in (("dtype", "S99999999999999"), ("dtype", "O"), ("dims", ["no"]), ("data", "x"), ("attrs", 3)):
+                copy = json.loads(json.dumps(raw))
+                copy[top][inner][key] = value
+                yield copy
+
+
+def test_damaged_documents_are_said_to_be_damaged(grid, tmp_path):
+    grid.save(tmp_path, formats=["json"])
+    file = tmp_path / "study.json"
+    raw = json.loads(file.read_text())
+    tried = 0
+    for copy in damaged(raw):
+        file.write_text(json.dumps(copy))
+        reads_or_says_so(file)
+        tried += 1
+    assert tried > 100
+    file.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="is not a saved study"):
+        sf.Study.load(file)
+    os.mkfifo(tmp_path / "fifo.json")
+    for name in (tmp_path / "fifo.json", "/dev/zero"):
+        with pytest.raises(ValueError, match=r"give a regular file of at most"):
+            sf.Study.load(name)
 
 
 # --- what the published text says otherwise -----------------------------------------------------------------------------
