@@ -101,7 +101,7 @@ class Run:
 
     def central(self, m: int) -> np.ndarray:
         """m-th central moment (m up to the `moments` of the simulation, at most 4), not corrected for bias."""
-        m = integer("m", m, 2, 2, most=4)
+        check(isinstance(m, int | np.integer) and m in (2, 3, 4), f"central({shown(m)}): give 2, 3 or 4")
         check(m <= self.sums.shape[-1], f"moment {m} was not recorded: give moments={m} to simulate")
         central: np.ndarray = self.moments.central(m)
         return central
