@@ -43,7 +43,7 @@ def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) 
     for name, limit in (("max_bytes", max_bytes), ("max_age_days", max_age_days)):
         if limit is not None:
             good = isinstance(limit, Real) and not isinstance(limit, bool)
-            check(good and limit >= 0, f"{name}={shown(limit)}: give a number of at least 0, or None for no limit")
+            check(good and limit >= 0, f"{name}={shown(limit)}: give at least 0, or None for no limit")
     return _evict(max_bytes, None if max_age_days is None else time.time() - 86400 * max_age_days)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import theory
 from .. import tracing as T
 from ..checks import check, choice, integer, numbers
-from ..codegen.program import EXACT
+from ..codegen.program import EXACT, MODES
 from ..model import losses, observe
 from ..model.noise import Minibatches
 from ..model.observer import Observer, Seen
@@ -67,6 +67,7 @@ def exit_times(
     given = {"limit": limit, "eigenvalue": eigenvalue, "lr": lr, "rho": rho, "batch_size": batch_size}
     values = axes(given if dt is None else {**given, "dt": dt}, {**BOUNDS, "limit": LIMIT})
     model = LinearProcess(choice("drift", drift, DRIFTS), choice("noise", noise, NOISES), "em", False)
+    choice("dtype", dtype, MODES)
     integer("paths", paths, 2, "10_000")
     numbers("eigenvalue", np.abs(values["eigenvalue"]), above=0.0, example=-1.0)
     from .variables import provenance, written_call
