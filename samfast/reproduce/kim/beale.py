@@ -6,6 +6,7 @@ released code runs; CONSTANT, NORMALIZED and FINE are settings with the lr of th
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -77,18 +78,20 @@ def walk(setting: Setting, progress: Any = None, executor: Any = None, *, every:
     n = len(setting.rho)
     rule = sf.sam(lr=sf.per_path(np.full(n, setting.lr)), rho=sf.per_path(setting.rho), normalize=setting.normalize)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
-    run = sf.simulate(
-        sf.losses.beale(),
-        rule,
-        setting.starts,
-        record=range(0, setting.steps + 1, every),
-        observe=seen,
-        dtype="float64",
-        values=True,
-        state=False,
-        progress=progress,
-        executor=executor,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the paths differ by less than the spacing")  # of walks that end in one point
+        run = sf.simulate(
+            sf.losses.beale(),
+            rule,
+            setting.starts,
+            record=range(0, setting.steps + 1, every),
+            observe=seen,
+            dtype="float64",
+            values=True,
+            state=False,
+            progress=progress,
+            executor=executor,
+        )
     assert run.values is not None
     return Walk(run.values[..., 0:2], run.values[..., 2:4], run.values[..., 4])
 
