@@ -1,4 +1,4 @@
-"""Which attractor each start of a grid reaches, and the share of the starts that each captures."""
+"""Basins of attraction: which attractor a path from each start of a grid reaches, and the share of starts of each."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-NOT_CLOSE, DIVERGED = -1, -2  # codes of starts that reach no attractor
-UNASSIGNED = 0.01  # share of the starts near no attractor beyond which there is a warning
-CLOSE = 0.01  # default of within, where a rule comes to rest
-MARGIN = 1.2  # the bounce is chaotic, its step is known to first order
-NEAR, SMALL = 1e-6, 1e-3  # where the ascent beside a point is looked at, and the radius below which it vanishes there
+NOT_CLOSE, DIVERGED = -1, -2  # codes in Basins.index of starts whose paths reach no attractor
+UNASSIGNED = 0.01  # `basins` warns if a larger share of the paths ends near no attractor
+CLOSE = 0.01  # default of `within` for rules that come to rest, and the least default for others
+MARGIN = 1.2  # factor on `bounce`, which is correct to first order only, while the motion about an attractor is chaotic
+# |w^p - w| is taken at distance NEAR from a critical point. If it is below SMALL there, it vanishes with the gradient, as in
+# SAM without normalisation, and the rule comes to rest.
+NEAR, SMALL = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Basins:
-    """Which attractor each start of a grid reaches."""
+    """The result of `basins`: which attractor the path from each start of a grid reaches."""
 
-    index: np.ndarray  # (*shape,) number of the attractor, or NOT_CLOSE (-1), or DIVERGED (-2)
-    axes: tuple[np.ndarray, ...]  # the coordinates of the grid
-    attractors: np.ndarray  # (attractors, dim)
-    steps: int
-    within: np.ndarray  # (attractors,) how close an end counts as there
+    index: np.ndarray  # (*shape,) row of the attractor in `attractors`, or NOT_CLOSE (-1), or DIVERGED (-2)
+    axes: tuple[np.ndarray, ...]  # the coordinates of the grid, one array for each dimension
+    attractors: np.ndarray  # (attractors, dim) their positions
+    steps: int  # updates of each path
+    within: np.ndarray  # (attractors,) a path reached an attractor if it ended closer to it than this length
 
     @property
     def not_close(self) -> float:
@@ -50,17 +52,17 @@ class Basins:
 
     @property
     def diverged(self) -> float:
-        """The share of the starts whose paths ran away."""
+        """The share of the starts whose paths diverged, i.e. have a coordinate beyond 1e75 or not finite at the end."""
         return float((self.index == DIVERGED).mean())
 
     @property
     def fractions(self) -> np.ndarray:
-        """The share of the starts that each attractor captures, (attractors,)."""
+        """The share of the starts whose paths reached each attractor, shape (attractors,)."""
         return np.bincount(self.index[self.index >= 0].ravel(), minlength=len(self.attractors)) / self.index.size
 
     @property
     def dataset(self) -> xr.Dataset:
-        """The map as an xarray.Dataset with dimensions w0, w1, ... and attractor."""
+        """The map as an xarray.Dataset with dimensions w0, w1, ..., attractor and coordinate."""
         import xarray as xr
 
         names = [f"w{i}" for i in range(len(self.axes))]
@@ -84,7 +86,11 @@ class Basins:
         return f"Basins({self.index.shape} starts, {self.steps:,} steps: {shares}; {left})"
 
     def plot(self, path: Any = None) -> Figure:
-        """The map of a plane: a colour for each attractor, grey for near none, white for diverged. Saved to path if given."""
+        """Draw the map of a two-dimensional grid and return the figure, which is also saved to `path` if that is given.
+
+        Each attractor has a colour. Starts whose paths ended near none are grey, those of diverged paths white. Raises
+        ValueError for a map of other than two dimensions.
+        """
         check(len(self.axes) == 2, f"plot: the map has {len(self.axes)} dimensions; it draws two")
         from matplotlib import rc_context
         from matplotlib.colors import ListedColormap
@@ -129,11 +135,15 @@ def basins(
 ) -> Basins:
     """Start a rule on every point of a grid and see which attractor each path is close to after `steps` updates.
 
-    box: (low, high) for each coordinate, ends included. attractors: array (attractors, dim); default: all critical
-    points found in the box. within: a path belongs to the nearest attractor if it ends closer to it than this; default:
-    0.01, or where normalised SAM bounces about the attractor and never comes so close, the length of its step there (see
-    `bounce`), at most half the way to the next attractor. Starts of other paths get -1 where the path ended near none, -2
-    where it diverged. A RuntimeWarning says if more than 1 % end near none.
+    box: (low, high) for each coordinate, ends included. shape: the number of starts along each coordinate.
+    attractors: positions, an array (attractors, dim); by default the critical points found in the box.
+    within: a length; a path belongs to the nearest of the attractors to which it ends closer than this. The default is 0.01,
+    or 1.2 times the length of a step of normalised SAM (see `bounce`) where that is longer, because SAM bounces about the
+    attractor and need not come closer; but it is at most half the distance to the next attractor (and at least 0.01).
+    The index of a start is -1 if its path ended near no attractor and -2 if it diverged.
+
+    Warns (RuntimeWarning) if more than 1 % of the paths end near no attractor. Raises ValueError for a loss with several values
+    of a parameter or with random samples, for a rule with a sweep, and if no critical point is found in the box.
     """
     plain(loss)
     Rule.checked("rule", rule)
@@ -161,7 +171,7 @@ def basins(
     end = run.final("w").astype(float)
     with np.errstate(all="ignore"):
         away = np.stack([np.linalg.norm(end - c, axis=-1) for c in centres], -1)
-    inside = np.where(away < radii, away, np.inf)  # not a number is not inside
+    inside = np.where(away < radii, away, np.inf)  # nan < radius is False, so a path that ended at nan is in no basin
     index = np.where(np.isfinite(inside.min(-1)), inside.argmin(-1), NOT_CLOSE)
     index[~(np.abs(end).max(-1) < LIMIT)] = DIVERGED
     made = Basins(index.reshape([len(a) for a in axes]), axes, centres, int(steps), radii)
@@ -179,10 +189,13 @@ def basins(
 def bounce(loss: Loss, rule: Rule, point: np.ndarray) -> float:
     r"""The length of a step of normalised SAM beside a critical point, :math:`\eta\,G\max(1, 1/|2-\eta\lambda|)`.
 
-    However near w is, the gradient is taken rho away: G is the larger one of those at a distance of rho on either side along
-    an eigenvector, at least :math:`\rho|\lambda|`. Lengths are summed in squares over the eigenvectors of the Hessian; along
-    one of them, on a quadratic loss, the path alternates between +-lr*rho*lambda/(2 - lr*lambda) (see
-    theory.two_cycle_amplitude). 0 for rules that come to rest.
+    Normalised SAM does not come to rest, because it takes the gradient at distance rho from w however close w is to the
+    point. For an eigenvalue lambda of the Hessian, G is the largest of :math:`\rho|\lambda|` and the lengths of the gradients
+    at distance rho from the point, on both sides along the eigenvector. The result is the root of the sum of squares over all
+    eigenvectors. On a quadratic loss of one coordinate the path alternates between +-lr*rho*lambda/(2 - lr*lambda) (see
+    theory.two_cycle_amplitude).
+
+    point: shape (dim,). Returns a length, 0 for rules that come to rest at the point.
     """
     if rule.perturbed is None:
         return 0.0
@@ -190,13 +203,13 @@ def bounce(loss: Loss, rule: Rule, point: np.ndarray) -> float:
     radius = _radius(loss, rule, point + NEAR * np.ones(loss.dim) / np.sqrt(loss.dim))
     with np.errstate(all="ignore"):
         sides = np.array([np.linalg.norm(loss.gradient(point + s * radius * vectors.T), axis=-1) for s in (-1, 1)])
-        steepest = np.where(np.isfinite(sides), sides, 0.0).max(0)  # the loss may end nearer than rho
+        steepest = np.where(np.isfinite(sides), sides, 0.0).max(0)  # the loss may be undefined at distance rho
         sizes = lr * np.maximum(radius * np.abs(values), steepest) * np.maximum(1.0, 1 / np.abs(2 - lr * values))
     return float(np.linalg.norm(sizes)) if radius > SMALL else 0.0
 
 
 def _radius(loss: Loss, rule: Rule, w: np.ndarray) -> float:
-    """|w^p - w| of a SAM rule at w."""
+    """The distance |w^p - w| between w and the perturbed point of a SAM rule."""
     symbols, names = loss.symbols()[0], {**loss.params, **rule.params}
     values = {k: T.Vector(T.lift(float(x)) for x in v) if np.ndim(v) else T.lift(float(v)) for k, v in names.items()}
     p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", values)
@@ -207,9 +220,9 @@ def _radius(loss: Loss, rule: Rule, w: np.ndarray) -> float:
 
 
 def _within(loss: Loss, rule: Rule, centres: np.ndarray) -> np.ndarray:
-    """How close counts as there, for each attractor."""
+    """The default of `within`, one length for each attractor."""
     if any(np.ndim(getattr(v, "values", v)) for v in rule.params.values()) or loss.samples:
-        return np.full(len(centres), CLOSE)  # the theory of the bounce is about single numbers
+        return np.full(len(centres), CLOSE)  # `bounce` needs one value of each parameter
     gaps = np.linalg.norm(centres[:, None] - centres, axis=-1) + np.where(np.eye(len(centres)), np.inf, 0.0)
     sizes = np.array([max(CLOSE, MARGIN * bounce(loss, rule, c)) for c in centres])
     return np.minimum(sizes, np.maximum(CLOSE, gaps.min(-1) / 2))

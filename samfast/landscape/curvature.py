@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-POINTS = 2**27  # of a grid
+POINTS = 2**27  # at most this many points on a grid
 
 
 def sharpness(loss: Loss, w: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(lambda, e, slope): the largest eigenvalue of the Hessian at w (..., dim), its eigenvector and its gradient in w.
+    """The largest eigenvalue lambda of the Hessian at w, its unit eigenvector e, and the gradient of lambda in w.
 
-    slope_i = D^3 loss(e, e, d_i) (Bartlett et al., Theorem 21), where the eigenvalue is simple.
+    w: shape (..., dim). Returns (lambda, e, slope) of shapes (...), (..., dim), (..., dim), lambda in 1/length^2.
+    slope_i = D^3 loss(e, e, d_i) (Bartlett et al., Theorem 21), with d_i the i-th unit vector. This is the gradient of lambda
+    only where lambda is a simple eigenvalue. Raises ValueError for a loss that is not one function of w.
     """
     plain(loss)
     h = loss.hessian(w)
@@ -32,10 +34,12 @@ def sharpness(loss: Loss, w: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def eigenvalue_map(loss: Loss, box: Box, *, rho: Numbers = 0.0, shape: Sequence[int] = (181, 181)) -> xr.DataArray:
-    """lambda + rho*lambda^2 for every eigenvalue lambda of the Hessian on a grid, lambda ascending (Kim et al., Fig. 6).
+    """lambda + rho*lambda^2 for every eigenvalue lambda of the Hessian on a grid (Kim et al., Fig. 6).
 
-    The eigenvalues of the Jacobian of the SAM flow at a critical point. Dimensions: rho (if a sequence), w0, w1, ...,
-    mode. Unit: 1/length^2.
+    At a critical point these are, up to the sign, the eigenvalues of the Jacobian of the SAM flow (see `Flow.jacobian`).
+    box: (low, high) for each coordinate, ends included. shape: the number of grid points along each coordinate.
+    The array has the dimensions rho (if a sequence is given), w0, w1, ..., mode; mode numbers the eigenvalues with lambda
+    ascending. Its unit is 1/length^2.
     """
     import xarray as xr
 

@@ -1,4 +1,7 @@
-"""The flow that a rule follows for small lr: vector field, trajectories, manifolds of a saddle; cases of a trajectory."""
+"""The flow that a rule follows for small lr, with its vector field, trajectories and manifolds of a saddle.
+
+`cases` classifies the positions of a SAM trajectory near a saddle.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,19 @@ from .curvature import grid_axes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OFFSET = 1e-5  # of a manifold's first point from the saddle, beside the size of the box
-STEEP = 1e100  # a slope beyond this is the kink of rho/|grad| at gradient 0
-MOST = 20_000  # evaluations of the field on one trajectory
-TOLERANCE = 1e-10  # of the integrator, relative and absolute
+OFFSET = 1e-5  # distance of a manifold's first point from the saddle, divided by the longest side of the box
+STEEP = 1e100  # a Jacobian beyond this comes from rho/|grad| at gradient 0, where the flow has no derivative
+MOST = 20_000  # at most this many evaluations of the field on one trajectory
+TOLERANCE = 1e-10  # relative and absolute tolerance of the integrator
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """dw/dt = -direction(w) of a rule on a loss, the limit of small lr; t advances by lr at each update.
+    """The flow dw/dt = -direction(w) that a rule follows on a loss in the limit of small lr.
 
-    For gd -grad(w), for SAM -grad(w^p) (Kim et al., eq. 6 and 16). Momentum and noise are left out.
+    The right-hand side is -grad(w) for gd and -grad(w^p) for SAM (Kim et al., eq. 6 and 16). Momentum and noise are left
+    out. One update of the rule corresponds to a time of lr. Raises TypeError for a rule without a direction, ValueError for a
+    loss or a rule with several values of a parameter.
     """
 
     loss: Loss
@@ -49,7 +54,7 @@ class Flow:
 
     @cached_property
     def _traced(self) -> tuple[list[T.Expr], list[T.Expr]]:
-        """(coordinates, -direction) on symbols; the parameters are numbers."""
+        """Returns (w, -direction(w)) as expressions of the coordinates, with the parameters' values put in."""
         w, loss, rule = self.loss.symbols()[0], self.loss, self.rule
         values = {k: T.Vector(T.lift(float(x)) for x in v) if k in loss.vectors else float(v) for k, v in loss.params.items()}
         p = Parameters(
@@ -73,23 +78,28 @@ class Flow:
         return np.stack([np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)], -1)
 
     def __call__(self, w: Numbers) -> np.ndarray:
-        """dw/dt at w of shape (..., dim)."""
+        """dw/dt at w; both have shape (..., dim)."""
         return self._evaluate(self._traced[1], w)
 
     def jacobian(self, w: Numbers) -> np.ndarray:
-        """Derivatives of dw/dt, (..., dim, dim); at a critical point -(H + rho H^2) for SAM (Kim et al., eq. 19)."""
+        """The derivatives of dw/dt at w, shape (..., dim, dim), with the derivative by w_j in column j.
+
+        For SAM at a critical point they are -(H + rho H^2), with H the Hessian of the loss (Kim et al., eq. 19).
+        """
         slopes = self._evaluate(self._slopes, w)
         return slopes.reshape(*slopes.shape[:-1], self.loss.dim, self.loss.dim)
 
     def field(self, box: Box, shape: Sequence[int] = (25, 25)) -> tuple[np.ndarray, np.ndarray]:
-        """(points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
+        """Returns (points, dw/dt) on a grid over a box, both of shape (*shape, dim) (Kim et al., Fig. 2, 5)."""
         points = np.stack(np.meshgrid(*grid_axes(*corners(box, self.loss.dim), shape), indexing="ij"), -1)
         return points, self(points)
 
     def plot(self, box: Box, path: Any = None, *, shape: Sequence[int] = (25, 25), starts: int = 40) -> Figure:
-        """The flow over a box of a plane: arrows of its direction, coloured by its speed, with the critical points of the loss.
+        """Draw the flow over a box of the plane and return the figure, which is also saved to `path` if that is given.
 
-        starts: how many starts the search for critical points draws. Saved to path if given.
+        Arrows show the direction of the flow and their colour its speed; marks show the critical points of the loss. shape:
+        the number of arrows along each coordinate. starts: the number of random starts in the search for critical points.
+        Raises ValueError for a loss of other than two coordinates.
         """
         check(self.loss.dim == 2, f"plot: the loss has {self.loss.dim} coordinates; it draws two")
         from matplotlib import rc_context
@@ -118,7 +128,12 @@ class Flow:
     def trajectory(
         self, start: Numbers, time: float, *, box: Box | None = None, points: int = 400
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(times, positions (times, dim)) from a start, backwards for time < 0; ends early where it leaves the box."""
+        """Integrate the flow from a start for a time, backwards if time < 0.
+
+        start: shape (dim,). box: if given, the trajectory ends early where it leaves the box.
+        Returns (times, positions) of shapes (points,), (points, dim), at equal intervals of time.
+        Raises ValueError if the integrator fails or needs more than 20,000 evaluations, e.g. because the flow diverges.
+        """
         from scipy.integrate import solve_ivp
 
         instance("time", time, (int, float, np.number), "give a number, e.g. time=10.0")
@@ -166,10 +181,12 @@ class Flow:
     def manifold(
         self, point: Numbers, kind: Literal["stable", "unstable"], *, box: Box, time: float = 100.0, points: int = 400
     ) -> list[np.ndarray]:
-        """Branches (points, dim) of the "stable" or "unstable" manifold of a critical point, two for each eigenvector.
+        """The branches of the stable or unstable manifold of a critical point: arrays (points, dim), two for each eigenvector.
 
-        Integrated from next to the point along the eigenvectors of the Jacobian, into the past for the stable one, until
-        they leave the box. They are the whole manifold where it is a curve; the stable one separates basins.
+        Each branch starts beside the point on an eigenvector of the Jacobian and follows the flow, into the past for the
+        stable manifold, until it leaves the box or `time` is over. A manifold that is a curve consists of its two branches;
+        a stable one of a saddle in the plane separates basins of attraction. Raises ValueError where the flow has no
+        derivative or turns around the point (complex eigenvalues).
         """
         choice("kind", kind, ("stable", "unstable"))
         centre = np.asarray(numbers("point", point), float)
@@ -195,16 +212,22 @@ class Flow:
 
 
 def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle: Numbers, *, near: float) -> np.ndarray:
-    """The case, 1, 2 or 3, of each position of a SAM trajectory about a saddle on the boundary of two basins; 0 for none.
+    """Classify each position of a SAM trajectory near a saddle as Case I, II or III of Kim et al., section 4.1.
 
-    3: w and the perturbed point lie in different basins. Else both lie in one, and 2: w is within `near` of the boundary (the
-    saddle's stable manifold under GD) and farther than `near` from the saddle; 1: w is farther from the boundary, where SAM
-    behaves like GD; 0: w is within `near` of the saddle, of which the paper says nothing as long as the perturbed point is
-    on its side. (Kim et al., section 4.1, Cases I to III; the paper gives no number for "near".)
+    The saddle lies on the boundary of two basins, which is its stable manifold under GD. Returns integers of shape (...):
 
-    w, perturbed: (..., dim), as recorded by observe.position and observe.perturbed. boundary(w) has different signs in
-    the two basins; it is called with coordinates first, as a traced function would be. Its value divided by the length of
-    its gradient counts as the distance from the boundary.
+    3 if w and the perturbed point lie in different basins.
+
+    2 if they lie in the same basin, w is within `near` of the boundary and farther than `near` from the saddle.
+
+    1 if they lie in the same basin and w is farther than `near` from both; there SAM behaves like GD.
+
+    0 if they lie in the same basin and w is within `near` of the saddle; the paper does not treat this case.
+
+    w, perturbed: shape (..., dim), as recorded by observe.position and observe.perturbed. saddle: shape (dim,).
+    boundary(w): a function with different signs in the two basins. It is called with an array (dim, ...), so that w[0] is the
+    first coordinate, as in a loss. The distance of w from the boundary is taken as |boundary(w)|/|grad boundary(w)|.
+    near: a length; the paper gives no value.
     """
     a, b = real_array("w", w), real_array("perturbed", perturbed)
     centre = np.asarray(numbers("saddle", saddle), float)
@@ -220,7 +243,7 @@ def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle
 
 
 def _slope(f: Callable[[Any], Any], w: np.ndarray) -> np.ndarray:
-    """The gradient of f at each w, (..., dim), by central differences."""
+    """The gradient of f at each w by central differences; w and the result have shape (..., dim)."""
     h = 1e-6 * max(1.0, float(np.abs(w).max(initial=0.0)))
     steps = h * np.eye(w.shape[-1])
     ends = [[np.asarray(f(np.moveaxis(w + s * e, -1, 0)), float) for s in (1, -1)] for e in steps]

@@ -1,6 +1,9 @@
-"""What a user composes: a loss, a rule, noise or samples, and an observer.
+"""The parts of which a user composes a simulation: a loss, a rule, noise or samples, and an observer.
 
-Read parameters (numbers with names), loss and losses, critical_points (below the loss: it takes anything with a gradient and
-a Hessian), rule and rules, noise, sampling, paired (rules made of rules), observer and observe. Classes and what they need
-stand in the singular file, what samfast offers in the plural one.
+Read the modules in this order. `parameters` has the named numbers of losses and rules, `loss` and `losses` the functions to
+minimise, `critical_points` the search for their critical points, `rule` and `rules` the update rules. `noise`, `sampling` and
+`paired` make rules out of rules. `observer` and `observe` have the numbers that a run records.
+
+A class stands in the module with the singular name. The instances of it that samfast offers stand in the module with the
+plural name, observers in `observe`.
 """

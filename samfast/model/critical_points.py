@@ -1,4 +1,7 @@
-"""Critical points of a function: where its gradient vanishes, found by a root finder and finished by Newton steps."""
+"""The search for critical points of a function, where its gradient vanishes: a root finder, then Newton steps.
+
+It knows nothing of losses; `Loss` passes itself as the function.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import numpy as np
 
 from ..checks import check, integer, numbers, real_array
 
-FLAT = 1e-6  # an eigenvalue this small beside the largest one is called zero
+FLAT = 1e-6  # an eigenvalue counts as zero if it is at most FLAT times the largest one, in absolute values
 SOLVED = 1e-7  # a point counts as critical if abs(gradient) <= SOLVED * max abs(Hessian) * max(1, abs(w))
-EVALUATIONS = 60  # of the gradient by the root finder from one start
-MOST = 10**6  # starts of one search
+EVALUATIONS = 60  # the root finder evaluates the gradient at most this often from one start
+MOST = 10**6  # at most this many starts in one search
 SAME = 1e-5  # two roots this close, relative to the size of the box, are one point
 
 
 class Smooth(Protocol):
-    """What is looked at: a loss, or anything with its value, gradient and Hessian at w."""
+    """A function that can be searched: a loss, or any other object with a value, a gradient and a Hessian at w."""
 
     @property
     def dim(self) -> int: ...
@@ -38,18 +41,18 @@ class CriticalPoint:
 
     @property
     def degenerate(self) -> bool:
-        """Whether an eigenvalue is zero beside the largest one."""
+        """Whether an eigenvalue counts as zero, i.e. is at most 1e-6 of the largest one in absolute value."""
         size = np.abs(self.eigenvalues)
         return bool(size.min() <= FLAT * size.max())
 
     @property
     def index(self) -> int:
-        """The number of negative eigenvalues (those that count as zero left out)."""
+        """The number of negative eigenvalues, without those that count as zero."""
         return int((self.eigenvalues < -FLAT * np.abs(self.eigenvalues).max()).sum())
 
     @property
     def kind(self) -> str:
-        """ "minimum", "saddle", "maximum" or "degenerate"."""
+        """One of "minimum", "saddle", "maximum" and, if an eigenvalue counts as zero, "degenerate"."""
         if self.degenerate:
             return "degenerate"
         return {0: "minimum", len(self.eigenvalues): "maximum"}.get(self.index, "saddle")
@@ -60,7 +63,7 @@ class CriticalPoint:
 
 
 def critical_point(loss: Smooth, start: Any) -> CriticalPoint:
-    """See `Loss.critical_point`."""
+    """The critical point that is reached from a start; `Loss.critical_point` describes it."""
     w = np.asarray(numbers("start", start), float)
     check(w.shape == (loss.dim,), f"start has shape {w.shape}: give shape ({loss.dim},)")
     found = _solve(loss, w)
@@ -70,7 +73,7 @@ def critical_point(loss: Smooth, start: Any) -> CriticalPoint:
 
 
 def critical_points(loss: Smooth, box: Any, *, starts: Any = 100, seed: int = 0) -> list[CriticalPoint]:
-    """See `Loss.critical_points`."""
+    """The critical points in a box; `Loss.critical_points` describes them."""
     low, high = corners(box, loss.dim)
     if real_array("starts", starts).ndim == 0:
         many = integer("starts", starts, 1, 100, most=MOST)
@@ -89,7 +92,10 @@ def critical_points(loss: Smooth, box: Any, *, starts: Any = 100, seed: int = 0)
 
 
 def _solve(loss: Smooth, start: np.ndarray) -> CriticalPoint | None:
-    """Newton steps after the root finder bring the last digits."""
+    """The critical point that the root finder reaches from a start, or None.
+
+    Up to three Newton steps then improve the last digits, unless the Hessian is close to singular.
+    """
     from scipy.optimize import root
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):

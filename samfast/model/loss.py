@@ -1,4 +1,4 @@
-"""A loss: a Python function of a vector and its parameters, with derivatives that are derived."""
+"""A loss: a Python function of a vector and its parameters, whose derivatives are taken symbolically."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from .critical_points import CriticalPoint
 
 SAMPLE_KINDS = ("normal", "sign", "bit")
-LARGEST = 2**16  # coordinates, and sample numbers: every one is a symbol, and a second is enough to trace so many
+LARGEST = 2**16  # at most this many coordinates or sample numbers; each is a symbol, and tracing this many takes about a second
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss l(w; p) on R^dim.
+    """A loss l(w; p) on R^dim, given by a Python function.
 
-    `function(w, p)` returns one number; `function(w, p, y)` if the loss has random samples, with `samples` numbers y per
-    minibatch of kind "normal" (standard normal), "sign" (-1 or 1) or "bit" (0 or 1). `vectors` names the parameters that
-    have one value per coordinate (`sf.vector`): their last axis has length dim.
+    function(w, p) returns one number. The function of a loss with random samples is function(w, p, y), where y are the
+    `samples` random numbers of a minibatch. Their kind is "normal" (standard normal), "sign" (-1 or 1) or "bit" (0 or 1).
+    params are the parameters with their values; `vectors` names those that have one value per coordinate (see `sf.vector`),
+    so that their last axis has length dim. The function is traced at once, and TraceError says if it cannot be.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Loss:
             return 3 if self.samples else 2
 
     def at(self, w: Any, p: Any, y: Any = ()) -> Any:
-        """The function itself, on whatever w is."""
+        """Call the function with as many of w, p and y as it takes. w may be symbols or arrays, also those of CuPy and JAX."""
         most = 3 if self.samples else 2
         check(
             1 <= self.arity <= most,
@@ -92,7 +93,7 @@ class Loss:
         return self.function(*(w, p, y)[: max(1, min(self.arity, most))])
 
     def trace(self, w: T.Vector, p: Any, y: Any = ()) -> T.Expr:
-        """The value on symbols, checked to be one number."""
+        """The value at symbols w, as an expression. Raises TraceError if the function returns anything but one number."""
         value = self.at(w, p, y)
         if np.ndim(value) > 0:
             raise T.TraceError(
@@ -103,7 +104,7 @@ class Loss:
         return T.lift(value)
 
     def symbols(self, wide: bool = False) -> tuple[T.Vector, dict[str, Any], T.Vector]:
-        """(w, parameters, sample numbers) as symbols."""
+        """Returns (w, parameters, sample numbers) as symbols; if wide, one symbol stands for all coordinates of a vector."""
 
         def make(name: str, role: str, spread: bool, n: int) -> Any:
             if not spread:
@@ -122,7 +123,7 @@ class Loss:
 
     @cached_property
     def symbolic(self) -> tuple[list[T.Expr], dict[str, Any], list[T.Expr], T.Expr]:
-        """(coordinates, parameters, sample numbers, value), every coordinate by itself."""
+        """The trace (coordinates, parameters, sample numbers, value), with a symbol for every coordinate."""
         w, p, y = self.symbols()
         return list(w), p, list(y), self.trace(w, Parameters(f"loss {self.name!r}", p), y)
 
@@ -140,7 +141,7 @@ class Loss:
         return [t for h in self._hessian for t in T.gradient(h, self.symbolic[0])]
 
     def replace(self, **params: Sweep) -> Loss:
-        """The same loss with other parameter values, e.g. loss.replace(a=2.0)."""
+        """The same loss with other parameter values, e.g. loss.replace(a=2.0). Raises ValueError for an unknown parameter."""
         for name in params:
             check(name in self.params, f"{name}: loss {self.name!r} has no such parameter; it has {names_of(self.params)}")
         return replace(self, params={**self.params, **params})
@@ -157,23 +158,27 @@ class Loss:
         return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
 
     def value(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> Any:
-        """l(w) for w of shape (..., dim), as an array of shape (...). A loss with samples needs y, shape (..., samples)."""
+        """l(w) for w of shape (..., dim), as an array of shape (...).
+
+        y: the sample, shape (..., samples), which a loss with samples needs. params: values that replace the loss's own, e.g.
+        a=2.0. Raises ValueError where a shape does not fit.
+        """
         self._need_samples(y)
         return self._evaluate([self.symbolic[3]], w, y, params)[0][()]
 
     def gradient(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
-        """The gradient of l at w, shape (..., dim)."""
+        """The gradient of l at w, shape (..., dim). The arguments are those of `value`."""
         self._need_samples(y)
         return np.stack(self._evaluate(self._gradient, w, y, params), -1)
 
     def hessian(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
-        """The matrix of second derivatives at w, shape (..., dim, dim)."""
+        """The matrix of second derivatives at w, shape (..., dim, dim). The arguments are those of `value`."""
         self._need_samples(y)
         h = np.stack(self._evaluate(self._hessian, w, y, params), -1)
         return h.reshape(*h.shape[:-1], self.dim, self.dim)
 
     def third(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
-        """The third derivatives at w, shape (..., dim, dim, dim)."""
+        """The third derivatives at w, shape (..., dim, dim, dim). The arguments are those of `value`."""
         self._need_samples(y)
         t = np.stack(self._evaluate(self._third, w, y, params), -1)
         return t.reshape(*t.shape[:-1], self.dim, self.dim, self.dim)
@@ -181,22 +186,27 @@ class Loss:
     def critical_point(self, start: Numbers) -> CriticalPoint:
         """The critical point that SciPy's root finder (hybrid Powell, with the exact Hessian) reaches from a start.
 
-        Raises ValueError where it reaches none.
+        start: shape (dim,). Raises ValueError if it reaches none, and for a loss that is not one function of w.
         """
         self.need_one_function()
         return finder.critical_point(self, start)
 
     def critical_points(self, box: Box, *, starts: int | Numbers = 100, seed: int = 0) -> list[CriticalPoint]:
-        """The critical points in a box that are reached from many starts, each once, lowest loss first.
+        """The critical points in a box that are reached from many starts, each listed once, in the order of their loss.
 
-        box: (low, high) for each coordinate, e.g. [(-5, 5), (-5, 5)]. starts: how many to draw at random, or an array
-        (starts, dim). There is no guarantee of finding all; of a degenerate set (a line of them) several points are found.
+        box: (low, high) for each coordinate, e.g. [(-5, 5), (-5, 5)]. starts: the number of starts to draw at random in the
+        box, or an array (starts, dim). seed: the seed of these starts.
+        The search may miss some. Where critical points form a line, it finds several points of the line. Raises ValueError for
+        a loss that is not one function of w.
         """
         self.need_one_function()
         return finder.critical_points(self, box, starts=starts, seed=seed)
 
     def need_same_function(self) -> None:
-        """Raise if the function says something else than when the loss was made, and its derivatives were taken."""
+        """Raise ValueError if tracing the function again gives another expression than when the loss was made.
+
+        This happens when a variable of Python that the function uses has got another value. The derivatives would be stale.
+        """
         w, p, y = self.symbols()
         check(
             self.trace(w, Parameters(f"loss {self.name!r}", p), y).key == self.symbolic[3].key,
@@ -205,7 +215,7 @@ class Loss:
         )
 
     def need_one_function(self) -> None:
-        """Raise where there are several functions of w: random samples, or several values of a parameter."""
+        """Raise ValueError unless the loss is one function of w, without random samples and several values of a parameter."""
         check(not self.samples, f"loss {self.name!r} has random samples: give the mean loss, e.g. sf.losses.toy_network()")
         for name, value in self.params.items():
             check(
@@ -221,7 +231,7 @@ class Loss:
 
 
 def sample_numbers(z: Sequence[T.Expr], kind: str) -> T.Vector:
-    """A loss's numbers y from the program's: a bit is (1 - sign)/2."""
+    """The sample numbers y of a loss, made of the random numbers z that a program draws; a bit is (1 - sign)/2."""
     return T.Vector(0.5 - 0.5 * s for s in z) if kind == "bit" else T.Vector(z)
 
 
@@ -237,15 +247,16 @@ def _short(value: Any) -> str:
 
 
 def loss(dim: int, *, samples: int = 0, kind: SampleKind = "normal", **params: Sweep) -> Callable[[Callable[..., Any]], Loss]:
-    """Decorator: make a Loss of a Python function.
+    """A decorator that makes a Loss of a Python function.
 
         @sf.loss(dim=2, a=1.0)
         def ravine(w, p):
             return p.a*w[0]**2/(1 + w[1]**2/2) + w[1]**2/2
 
-    Keyword arguments are parameters with their default values: a number, or sf.vector(...) for one value per coordinate.
-    An array is a sweep; one whose last axis has length dim > 1 could mean both and is refused here.
-    The function is called once, on symbols: use samfast.where instead of `if`, and samfast.exp (or np.exp) instead of math.exp.
+    Keyword arguments are parameters with their default values, e.g. a number, or sf.vector(...) for one value per coordinate.
+    An array is a sweep. If its last axis has length dim > 1, it could also mean one value per coordinate, and is refused.
+    samples, kind: the random numbers of a minibatch, as in `Loss`; with samples the function takes (w, p, y).
+    The function is called on symbols. Use samfast.where in place of `if`, and samfast.exp (or np.exp) in place of math.exp.
     """
     check(not callable(dim), f"dim={dim!r}: give the number of coordinates, e.g. @sf.loss(dim=2)", TypeError)
 
@@ -260,17 +271,17 @@ def loss(dim: int, *, samples: int = 0, kind: SampleKind = "normal", **params: S
 
 
 def plain(loss: Any) -> Loss:
-    """A loss that is one function of w; anything else raises."""
+    """Return the loss if it is one function of w. Raises ValueError if it is not, TypeError if it is no Loss."""
     check(isinstance(loss, Loss), f"loss={loss!r}: give a Loss, e.g. sf.losses.beale()", TypeError)
     loss.need_one_function()
     return loss  # type: ignore[no-any-return]
 
 
 def critical_point(loss: Loss, start: Numbers) -> CriticalPoint:
-    """loss.critical_point(start), see there."""
+    """The critical point reached from a start; the same as `Loss.critical_point`."""
     return plain(loss).critical_point(start)
 
 
 def critical_points(loss: Loss, box: Box, *, starts: int | Numbers = 100, seed: int = 0) -> list[CriticalPoint]:
-    """loss.critical_points(box, starts=starts, seed=seed), see there."""
+    """The critical points in a box that are reached from many starts; the same as `Loss.critical_points`."""
     return plain(loss).critical_points(box, starts=starts, seed=seed)

@@ -1,6 +1,6 @@
-"""Losses: ordinary Python functions of a vector and its parameters, with derivatives that are derived.
+"""Losses ready to use. Each is an ordinary Python function of a vector and its parameters.
 
-A loss works on symbols (traced once into compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
+The same function works on symbols (and so becomes compiled code), on NumPy and CuPy arrays, and under `jax.grad`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def __dir__() -> list[str]:
 
 
 def quadratic(eigenvalue: Numbers) -> Loss:
-    """l(w) = 1/2 sum_i eigenvalue_i w_i^2 in the eigenvectors' coordinates; eigenvalues of any sign.
+    """l(w) = 1/2 sum_i eigenvalue_i w_i^2, a quadratic loss in the coordinates of its eigenvectors.
 
-    eigenvalue: shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
+    eigenvalue: in 1/length^2, of any sign; shape (dim,), or (..., dim) for a sweep, or one number for dim 1.
     """
     check(
         not isinstance(eigenvalue, PerPath),
@@ -40,7 +40,7 @@ def _quadratic(w: Any, p: Any) -> Any:
 
 
 def saddle() -> Loss:
-    """l(x, y) = x^2 - y^2 (Kim et al., Fig. 5): one saddle at 0 with eigenvalues 2 and -2."""
+    """l(x, y) = x^2 - y^2 (Kim et al., Fig. 5). Its only critical point is a saddle at 0 with eigenvalues 2 and -2."""
     return Loss("saddle", 2, _saddle)
 
 
@@ -49,7 +49,10 @@ def _saddle(w: Any, p: Any) -> Any:
 
 
 def beale() -> Loss:
-    """Beale's function: minimum 0 at (3, 1/2), saddle at (0, 1) with eigenvalues 27.75 and -27.75."""
+    """Beale's function, the sum of (c_k - x(1 - y^k))^2 over k = 1, 2, 3 with c = (1.5, 2.25, 2.625).
+
+    It has its minimum 0 at (3, 1/2) and a saddle at (0, 1) with eigenvalues 27.75 and -27.75.
+    """
     return Loss("beale", 2, _beale)
 
 
@@ -59,7 +62,10 @@ def _beale(w: Any, p: Any) -> Any:
 
 
 def ravine() -> Loss:
-    """l(x, y) = x^2/(1 + y^2/2) + y^2/2 (Bartlett et al., section 6): minimum at 0, less sharp away from y = 0."""
+    """l(x, y) = x^2/(1 + y^2/2) + y^2/2 (Bartlett et al., section 6).
+
+    It has its minimum at 0; the curvature along x falls with the distance from y = 0.
+    """
     return Loss("ravine", 2, _ravine)
 
 
@@ -68,7 +74,7 @@ def _ravine(w: Any, p: Any) -> Any:
 
 
 def double_well() -> Loss:
-    """l(x, y) = x^4/4 - x^2/2 + y^2/2: saddle at 0 with eigenvalues -1 and 1, minima at (-1, 0) and (1, 0)."""
+    """l(x, y) = x^4/4 - x^2/2 + y^2/2, with minima at (-1, 0) and (1, 0) and a saddle at 0 with eigenvalues -1 and 1."""
     return Loss("double_well", 2, _double_well)
 
 
@@ -77,11 +83,12 @@ def _double_well(w: Any, p: Any) -> Any:
 
 
 def toy_network(*, batch_size: int | None = None) -> Loss:
-    """Two weights, output w_1 w_0^2, labels -1 and 2 with equal chances, squared error (Kim et al., Fig. 7).
+    """The squared error of a network with two weights, output w_1 w_0^2 and random labels (Kim et al., Fig. 7).
 
-    Without batch_size the mean loss (w_1 w_0^2 - 1/2)^2 + 9/4: minima on w_1 w_0^2 = 1/2, a degenerate ridge w_0 = 0.
-    With it the mean over batch_size random labels of (w_1 w_0^2 - y)^2, as a loss with samples of kind "bit"; the same
-    sample serves all gradients of a step, see `sampled` for independent ones.
+    The labels are -1 and 2 with equal chances. Without batch_size this is the mean loss (w_1 w_0^2 - 1/2)^2 + 9/4. Its minima
+    form the curve w_1 w_0^2 = 1/2, and every point with w_0 = 0 is critical and degenerate.
+    With batch_size it is the mean of (w_1 w_0^2 - y)^2 over that many random labels y, a loss with samples of kind "bit". All
+    gradients of a step then use the same labels; `sampled` can draw them independently.
     """
     if batch_size is None:
         return Loss("toy_network", 2, _toy_network)

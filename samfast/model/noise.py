@@ -1,7 +1,7 @@
-"""Noise for any rule: minibatch gradients (`noisy`) and the diffusion limit (`diffusion`).
+"""Noise for any rule, either on its gradients (`noisy`) or in its diffusion limit (`diffusion`).
 
-The minibatch gradient is grad(w) + xi with E xi = 0 and Var xi_i = sigma_i^2, or |eigenvalue_i|/batch_size on a quadratic
-(Kim et al., eq. 23: the covariance of one sample's gradient is taken as the absolute Hessian).
+The minibatch gradient is grad(w) + xi with E xi = 0 and Var xi_i = sigma_i^2. On a quadratic the variance can be
+|eigenvalue_i|/batch_size, since Kim et al., eq. 23, take the absolute Hessian as the covariance of one sample's gradient.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from .rules import ball
 MINIBATCH = ("descent", "same", "independent", "unit")
 Minibatches: TypeAlias = Literal["descent", "same", "independent", "unit"]
 KINDS = ("normal", "sign")
-EITHER = frozenset({"sigma"})
+EITHER = frozenset({"sigma"})  # parameters that may be one number or one per coordinate
 
 
 class Minibatch(Oracle):
-    """An oracle whose n-th answer carries the noise xi(n): grad(w) + xi, loss(w) + xi.w."""
+    """An oracle that answers grad(w) + xi and loss(w) + xi.w, with noise xi(n) of its own for the n-th answer, n = 0, 1, ...
+
+    xi(n) is a vector, or None for an exact answer.
+    """
 
     def __init__(self, exact: Oracle, xi: Callable[[int], Any]) -> None:
         super().__init__(exact._value)
@@ -44,7 +47,7 @@ class Minibatch(Oracle):
 
 
 class Columns:
-    """The factor S of a covariance, column by column: k*S and S*z of a vector z of numbers, as a deviation is used."""
+    """The factor S of a covariance, held as its columns, with the product S*z in place of a standard deviation times z."""
 
     def __init__(self, columns: list[Any]) -> None:
         self.columns = columns
@@ -57,7 +60,7 @@ class Columns:
 
 
 def times(scale: Any, deviation: Any, z: Any) -> Any:
-    """scale*deviation*z."""
+    """The product scale*deviation*z, where the deviation is a number, a vector or `Columns`, and scale is multiplied first."""
     if isinstance(deviation, Columns):
         return Columns([scale * column for column in deviation.columns]) * z
     return scale * deviation * z
@@ -91,7 +94,7 @@ def _sigma(params: dict[str, Any], sigma: Any, batch_size: Any) -> Callable[[Any
 
 
 def _numbers(**given: Any) -> frozenset[str]:
-    """The arguments that were given and are numbers, with the bounds of their names; a factor may have any entries."""
+    """The names of arguments that must keep the bounds in parameters.BOUNDS: all that were given, but for a factor."""
     return frozenset(k for k, v in given.items() if v is not None and not isinstance(v, Factor))
 
 
@@ -103,14 +106,17 @@ def noisy(
     minibatch: Minibatches = "descent",
     kind: NoiseKind = "normal",
 ) -> Rule:
-    """The rule on minibatch gradients, grad(w) + xi.
+    """The rule on minibatch gradients grad(w) + xi, with noise xi of mean 0.
 
-    sigma: standard deviation of xi; sf.vector(...) for one per coordinate, sf.matrix(S) for noise xi = S z of covariance
-    S S^T. Or batch_size for the variance |eigenvalue|/batch_size on a quadratic.
-    kind: "normal", or "sign" for two-point noise +-sigma.
-    minibatch: "descent" puts noise on the last gradient that a step asks for (SAM: at w^p) and leaves the ascent exact;
-    "same" uses one minibatch for both (the usual code); "independent" draws one for each; "unit" adds lr*xi to the
-    finished step, whatever the rule (the additive model of Kim et al., Theorem 2).
+    sigma: the standard deviation of xi, in 1/length. It is one number, or sf.vector(...) for one per coordinate, or
+    sf.matrix(S) for noise xi = S z with covariance S S^T.
+    batch_size: give this in place of sigma for the variance |eigenvalue|/batch_size on a quadratic (Kim et al., eq. 23).
+    kind: "normal", or "sign" for noise that is +sigma or -sigma.
+    minibatch: "descent" puts noise on the last gradient that a step asks for (for SAM that at w^p) and leaves the ascent
+    exact. "same" uses one xi for all gradients of a step, as most code does. "independent" draws one for each. "unit" leaves
+    all of them exact and adds xi to the finished direction (the additive model of Kim et al., Theorem 2).
+
+    Raises ValueError if the rule has noise already or is not of the form w' = w - lr*direction.
     """
     Rule.checked("base", base)
     choice("minibatch", minibatch, MINIBATCH)
@@ -161,15 +167,19 @@ def diffusion(
     scheme: Literal["explicit", "symplectic"] = "symplectic",
     kind: NoiseKind = "normal",
 ) -> Rule:
-    """Euler-Maruyama steps of the rule's diffusion limit, of size dt (default: lr, one update of the algorithm).
+    """Euler-Maruyama steps of the rule's diffusion limit.
 
-    Without momentum: dw = -direction(w) dt + sqrt(2D) dW with 2D = lr*sigma^2 (Kim et al., eq. 11).
-    With momentum: dw = v dt, M dv = -phi M v dt - direction(w) dt + sqrt(2D) dW, M = lr/(1 - dampening),
-    phi = (1 - momentum)/lr (Kim et al., Theorem 3); scheme "symplectic" moves v first (at dt=lr this is the heavy ball
-    with unit noise, v = -m, on the same numbers: dW = -z sqrt(dt)), "explicit" moves both from the old state.
-    sigma, batch_size and kind as in `noisy` (with a factor S, 2D = lr*S S^T);
-    kind="sign" makes a weak scheme of the same order. Times in units of lr
-    per update: step n is time n*dt.
+    Without momentum the limit is dw = -direction(w) dt + sqrt(2D) dW with 2D = lr*sigma^2 (Kim et al., eq. 11).
+    With momentum it is dw = v dt, M dv = -phi M v dt - direction(w) dt + sqrt(2D) dW, with M = lr/(1 - dampening) and
+    phi = (1 - momentum)/lr (Kim et al., Theorem 3).
+
+    dt: the length of a step, so that step n is at time n*dt; one update of the algorithm takes a time of lr, the default.
+    scheme: with momentum, "symplectic" moves v first and then w by the new v, "explicit" moves both from the old state.
+    At dt=lr the symplectic scheme is the heavy ball with minibatch="unit", on the same random numbers, with v = -m.
+    sigma, batch_size: as in `noisy`; with a factor S, 2D = lr*S S^T. kind: "normal", or "sign" for a weak scheme of the same
+    order. The noise is dW = -sqrt(dt) z, with z the random numbers.
+
+    Raises ValueError if the rule has noise already or is not of the form w' = w - lr*direction.
     """
     Rule.checked("base", base)
     choice("scheme", scheme, ("explicit", "symplectic"))
@@ -188,7 +198,7 @@ def diffusion(
         assert direction is not None
         h = p.lr if dt is None else p.dt
         root = p.lr if dt is None else T.sqrt(p.lr * p.dt)
-        return (w - times(root, deviation(p), z[0])) - h * direction(w, grad, p), v  # the shorter chain of operations
+        return (w - times(root, deviation(p), z[0])) - h * direction(w, grad, p), v  # fewer operations wait for the gradient
 
     def underdamped(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         assert direction is not None

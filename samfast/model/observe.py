@@ -1,4 +1,4 @@
-"""What to look at: numbers recorded at the requested times, and memory that follows every step."""
+"""Observers ready to use. They record numbers at the requested times; some keep a memory that follows every step."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def position() -> Observer:
 
 
 def displacement() -> Observer:
-    """w(t) - w(0), coordinate by coordinate."""
+    """The displacement w(t) - w(0), coordinate by coordinate."""
     return Observer("displacement", lambda s: [s.w - s.p.origin], ("dw",), params={ORIGIN: None})
 
 
 def msd() -> Observer:
-    """|w(t) - w(0)|^2; its mean over paths is the mean squared displacement."""
+    """The squared displacement |w(t) - w(0)|^2, whose mean over paths is the mean squared displacement."""
 
     def features(s: Seen) -> list[Any]:
         d = s.w - s.p.origin
@@ -67,12 +67,12 @@ def loss_value() -> Observer:
 
 
 def gradient_norm() -> Observer:
-    """|grad(w)|."""
+    """The length |grad(w)| of the gradient at w."""
     return Observer("gradient_norm", lambda s: [T.norm(s.grad(s.w))], ("gradient_norm",))
 
 
 def perturbed(rule: Rule) -> Observer:
-    """The perturbed point w^p = w + rho*grad(w), or with normalised rho, of a SAM rule."""
+    """The perturbed point of a SAM rule, w^p = w + rho*grad(w), or w + rho*grad(w)/|grad(w)| if the rule normalises."""
     ascend = _perturbed(rule)
     return Observer("perturbed", lambda s: [ascend(s.w, s.grad, s.p)], ("wp",))
 
@@ -89,7 +89,10 @@ def cosine(rule: Rule) -> Observer:
 
 
 def side(boundary: Callable[[Any], Any], *, rule: Rule | None = None, name: str = "side") -> Observer:
-    """The sign (-1, 0 or 1) of boundary(w), e.g. of the boundary between two basins; with `rule`, of boundary(w^p)."""
+    """The sign (-1, 0 or 1) of boundary(w), a function that vanishes e.g. on the boundary between two basins.
+
+    With `rule`, a SAM rule, it is the sign of boundary(w^p).
+    """
     identifier(name)
     check(callable(boundary), f"boundary={boundary!r:.60}: give a function of w, e.g. lambda w: w[0]", TypeError)
     ascend = None if rule is None else _perturbed(rule)
@@ -102,7 +105,7 @@ def side(boundary: Callable[[Any], Any], *, rule: Rule | None = None, name: str 
 
 
 def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
-    """|w - point|. Give several of them different names."""
+    """The distance |w - point|. Several of these in one run need different names."""
     identifier(name)
     values = np.asarray(numbers("point", point), float)
     check(values.ndim == 1, f"point has shape {values.shape}: give one number for each coordinate")
@@ -116,7 +119,7 @@ def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
 def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Numbers) -> Observer:
     """The number of updates after which condition(seen) first holds, 0 if it does at the start; -1 as long as it has not.
 
-    What was seen stays when the path runs away later. The condition is a comparison of numbers:
+    The number stays valid if the path diverges later. The condition compares numbers, and `params` are parameters for it:
 
         first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
@@ -149,16 +152,16 @@ def exit_time(*, radius: Numbers) -> Observer:
 
 
 def running_max(observer: Observer, *, dim: int = 1) -> Observer:
-    """The largest value so far, the start included, of what an observer without memory records.
+    """The largest value so far, the start included, of each number that an observer without memory records.
 
-    Values that are not finite do not count, so that the maximum stays when the path runs away. dim: the length of the
-    features, 1 for numbers. Labels get the prefix "max_".
+    Values that are infinite or nan do not count, so that the maximum stays valid if the path diverges. dim: the length of
+    the vectors that the observer records, 1 if it records numbers. Labels get the prefix "max_".
     """
     return _extreme(observer, dim, "max_", lambda x, m: T.where(x > m, T.where(x < np.inf, x, m), m), -np.inf)
 
 
 def running_min(observer: Observer, *, dim: int = 1) -> Observer:
-    """The smallest value so far; see `running_max`."""
+    """The smallest value so far, with labels that begin with "min_"; otherwise like `running_max`."""
     return _extreme(observer, dim, "min_", lambda x, m: T.where(x < m, T.where(x > -np.inf, x, m), m), np.inf)
 
 
@@ -197,7 +200,10 @@ def _perturbed(rule: Rule) -> Callable[[Any, Any, Any], Any]:
 
 
 def paired_msd() -> Observer:
-    """For a rule of `sf.paired`: |w - w(0)|^2 of the first rule and of the second, and second - first on the same noise."""
+    """The squared displacements of both rules of `sf.paired`, and the second minus the first, path by path.
+
+    Labels: "first", "second" and "difference". The difference is computed from w2 - w1, so that it keeps its digits when small.
+    """
 
     def features(s: Seen) -> list[Any]:
         u, d = s.v if isinstance(s.v, T.Vector) else s.v[0], s.w - s.p.origin

@@ -1,4 +1,4 @@
-"""An observer: what is looked at along a path, and memory that follows every step."""
+"""An observer: the numbers to record along a path, and a memory that follows every step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from .rule import Oracle
 
 @dataclass(frozen=True)
 class Seen:
-    """What an observer sees: position w, velocity or momentum v, parameters p, gradient oracle grad, memory m, and t,
-    the number of updates done."""
+    """The state of a path that an observer is given.
+
+    It has the position w, the rule's further state v (velocity or momentum), the parameters p, the gradient oracle grad, the
+    observer's own memory m, and the number t of updates done.
+    """
 
     w: Any
     v: Any
@@ -25,12 +28,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Observer:
-    """features(seen) -> numbers (or vectors) recorded at each recorded time.
+    """A record of some features of each path, and perhaps a memory that the path carries along.
 
-    memory: initial values of the observer's own numbers, carried along each path; watch(seen) -> their new values, called
-    at time 0 and after every step. labels name the features; a vector feature "w" of dimension 2 becomes w0, w1.
+    features(seen) returns the numbers or vectors to record at each recorded time. labels name them; a vector "w" of two
+    coordinates becomes w0, w1. memory holds the initial values of numbers that each path carries along. watch(seen) returns
+    their new values; it is called at time 0 and after every step. params are parameters that both functions use.
 
-    A feature that is made of memory alone stays when the path runs away later; one that needs w or v is then not a number.
+    A feature computed from memory alone stays valid if the path diverges later; one that needs w or v becomes nan.
     """
 
     name: str
@@ -48,7 +52,10 @@ ORIGIN = "origin"  # the engine fills this parameter with the start of each path
 
 
 def several(*observers: Observer) -> Observer:
-    """Several observers in one pass over the paths."""
+    """One observer that records the features of several in one simulation.
+
+    Raises ValueError if two of them record the same label or disagree about a parameter.
+    """
     check(len(observers) > 0, "several(): give at least one observer, e.g. several(position(), msd())")
     check(
         all(isinstance(o, Observer) for o in observers), "several(): give observers, e.g. several(position(), msd())", TypeError

@@ -1,4 +1,4 @@
-"""Two rules on the same noise, path by path: how one differs from the other shows with few paths."""
+"""Two rules on the same noise, path by path. Common noise cancels in their difference, so that few paths show it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from .rule import Oracle, Rule
 
 
 def paired(first: Rule, second: Rule) -> Rule:
-    """Two rules in one program, from the same start on the same noise.
+    """A rule that runs two rules at once, from the same start and on the same noise.
 
-    w follows `first`, w + u follows `second`; u is a state of its own, run.final("v0"). The parameters of the second are
-    named lr_second, rho_second, ... Noise vectors are shared from the last one of a step on: descent noise meets descent
-    noise. sf.observe.paired_msd() records both squared displacements and their difference.
+    w follows `first` and w + u follows `second`, where u is part of the state and can be read as run.final("v0"). The
+    parameters of the second rule are named lr_second, rho_second, ... If one rule draws more noise vectors per step than
+    the other, the two share the last ones, so that both descent gradients have the same noise. sf.observe.paired_msd()
+    records both squared displacements and their difference.
+
+    Raises ValueError if the rules draw noise of different kinds, or if parameter names collide because `first` is a pair.
 
         sgd = sf.noisy(sf.gd(lr=0.01), batch_size=64)
         sam = sf.noisy(sf.sam(lr=0.01, rho=0.1), batch_size=64, minibatch="same")

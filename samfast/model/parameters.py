@@ -1,7 +1,7 @@
-"""Parameters: numbers with names, the bounds within which they make sense, and what is no single number.
+"""Parameters: the named numbers of losses, rules and observers, and the bounds within which they make sense.
 
-An array that is given for a parameter is a sweep. What could be mistaken for one has a word of its own: a value for each
-path (`per_path`), a value for each coordinate (`vector`), a factor of a covariance (`matrix`).
+An array that is given for a parameter is a sweep over its values. Other arrays are marked, so that nobody mistakes them for a
+sweep: one value for each path by `per_path`, one for each coordinate by `vector`, a factor of a covariance by `matrix`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, names_of, numbers
 
-SECOND = "_second"  # ends the names of the second rule's parameters in `paired`
+SECOND = "_second"  # suffix of the second rule's parameters in `paired`
+# Bounds by the name of a parameter, as keyword arguments of checks.numbers; `parameter` says when they apply.
 BOUNDS: dict[str, dict[str, Any]] = {
     "lr": {"above": 0.0, "example": 0.01},
     "rho": {"low": 0.0, "example": 0.05},
@@ -27,7 +28,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-# What a user may give, for type checkers, editors and the tests that try odd arguments.
+# Types of arguments, for type checkers, editors and the tests that try odd arguments.
 Numbers: TypeAlias = float | np.number | Sequence[float] | Sequence[Sequence[float]] | np.ndarray
 Box: TypeAlias = Sequence[Sequence[float]] | np.ndarray  # (low, high) for each coordinate
 NoiseKind: TypeAlias = Literal["normal", "sign"]
@@ -36,7 +37,7 @@ Drift: TypeAlias = Literal["plain", "chain"]
 
 
 class Parameters:
-    """The parameters that a traced function sees: p.lr, p.rho, ..."""
+    """The argument p of a traced function. Its attributes p.lr, p.rho, ... are the parameters; others raise TraceError."""
 
     def __init__(self, owner: str, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
@@ -73,15 +74,15 @@ class Factor:
     values: np.ndarray
 
 
-# Of a parameter: a number, an array for a sweep, a value for each path, or a value for each coordinate.
+# The value of a parameter is a number, an array for a sweep, a value for each path, or a value for each coordinate.
 Sweep: TypeAlias = Numbers | PerPath | PerCoordinate
 
 
 def vector(values: Numbers) -> PerCoordinate:
     """Mark a parameter as having one value per coordinate: shape (dim,), or (*sweep, dim) for a sweep of vectors.
 
-    @sf.loss(dim=3, a=sf.vector([1.0, 2.0, 0.5])) makes p.a a vector; sf.noisy(rule, sigma=sf.vector([0.1, 0.2])) is
-    noise of a standard deviation for each coordinate.
+    @sf.loss(dim=3, a=sf.vector([1.0, 2.0, 0.5])) makes p.a a vector. sf.noisy(rule, sigma=sf.vector([0.1, 0.2])) makes noise
+    with a standard deviation for each coordinate.
     """
     array = np.asarray(numbers("vector", values, example=[1.0, 2.0]), float)
     check(array.ndim > 0, f"vector({values!r}): give one value per coordinate, e.g. sf.vector([1.0, 2.0])")
@@ -89,9 +90,10 @@ def vector(values: Numbers) -> PerCoordinate:
 
 
 def matrix(values: Numbers) -> Factor:
-    """Mark sigma as a factor S of the covariance S S^T of the gradient noise, xi = S z: shape (*sweep, dim, k), k <= dim.
+    """Mark sigma as a factor S, so that the gradient noise is xi = S z and has the covariance S S^T.
 
-    S may be a Cholesky factor or any other; z are k independent numbers of mean 0 and variance 1.
+    S has the shape (*sweep, dim, k) with k <= dim, and z are k independent numbers of mean 0 and variance 1. S may be a
+    Cholesky factor or any other. Raises ValueError for another shape.
     """
     array = np.asarray(numbers("matrix", values, example=[[1.0, 0.0], [0.5, 1.0]]), float)
     check(
@@ -102,7 +104,10 @@ def matrix(values: Numbers) -> Factor:
 
 
 def which_array(name: str, value: Any, dim: int, *, factor: bool = False, sweep: str) -> None:
-    """Refuse an array that could be meant as a sweep of numbers or as one value per coordinate."""
+    """Raise ValueError for an array that could mean a sweep of numbers as well as one value per coordinate.
+
+    factor: whether the message mentions sf.matrix. sweep: how to write the sweep without doubt, for the message.
+    """
     shape = np.shape(value)
     words = f"; for the factor of a covariance {name}=sf.matrix(...)" if factor and len(shape) > 1 else ""
     check(
@@ -126,10 +131,10 @@ def per_path(values: Numbers) -> PerPath:
 
 
 def parameter(name: str, value: Any, **bounds: Any) -> Any:
-    """A parameter of a loss or a rule, checked: a number, an array of them, or a value for each path. Returned as it came.
+    """Return the value of a parameter unchanged if it is finite and within bounds; raise an error if it is not.
 
-    bounds: as `checks.numbers` takes them, from BOUNDS where the parameter has the meaning that the name has there. None go
-    by the name alone: in a rule of a user's own rho may be negative.
+    bounds: keyword arguments of `checks.numbers`. The caller passes those of BOUNDS only where the parameter has the meaning
+    that its name has there, since in a rule of a user's own, for example, rho may be negative.
     """
     check(
         not isinstance(value, Factor), f"{name}: sf.matrix is the factor of a covariance, for sigma of noisy or diffusion only"
@@ -144,6 +149,9 @@ def columns(name: str, factor: Factor) -> dict[str, PerCoordinate]:
 
 
 def unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """The parameters with plain arrays for vectors, and the names of those that are vectors by their mark."""
+    """Returns the parameters with `vector` marks replaced by plain arrays, and the names of those marked as vectors.
+
+    A `per_path` mark stays; it counts as a vector if each path has a vector of its own.
+    """
     vectors = {k for k, v in params.items() if isinstance(v, PerCoordinate) or (isinstance(v, PerPath) and v.values.ndim > 1)}
     return {k: v.values if isinstance(v, PerCoordinate) else v for k, v in params.items()}, frozenset(vectors)

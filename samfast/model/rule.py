@@ -1,4 +1,4 @@
-"""A rule: one update as a function of symbols, and what it may ask of the loss."""
+"""A rule: one update as a function of symbols, and the oracle that it asks for gradients of the loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Step = Callable[[Any, Any, "Oracle", Any, Any], tuple[Any, Any]]
 
 
 class Oracle:
-    """What a rule may ask of the loss: grad(w) is the gradient at w, grad.value(w) the loss at w."""
+    """The argument `grad` of a rule: grad(w) is the gradient at w, grad.value(w) the loss at w.
+
+    calls counts both, so that subclasses can give each answer of a step noise or a sample of its own.
+    """
 
     def __init__(self, value: Callable[[Any], Any]) -> None:
         self._value, self.alarms, self.calls = value, [], 0  # type: ignore[var-annotated]
@@ -29,12 +32,12 @@ class Oracle:
         return derivative(self._value)(w)
 
     def alarm(self, condition: Any) -> None:
-        """Mark the path for which the condition holds; the run then raises CriticalPointError."""
+        """Make the run raise CriticalPointError if the condition holds on a path."""
         self.alarms.append(condition)
 
 
 def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The gradient of a traced function of a vector, as a traced function: derivative(lambda u: ...)(w)."""
+    """The gradient of a traced function of a vector, itself a traced function, e.g. derivative(lambda u: ...)(w)."""
 
     check(callable(f), f"f={f!r:.60}: give a function of a vector, e.g. lambda w: dot(w, w)", TypeError)
 
@@ -53,10 +56,14 @@ def derivative(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Rule:
-    """step(w, v, grad, p, z) -> (w', v') on symbols.
+    """An update rule, given by step(w, v, grad, p, z) -> (w', v') on symbols.
 
-    v holds `slots` vectors of further state, z this step's noise: `draws` vectors of kind "normal" or "sign".
-    `direction(w, grad, p)` is set for rules of the form w' = w - lr*direction, so that momentum and noise can be added.
+    w is the position, grad the `Oracle` of the loss, p the parameters. v holds further state, as many vectors as `slots`
+    says. z is the noise of the step, as many vectors as `draws` says, of kind "normal" or "sign".
+
+    direction(w, grad, p) is set for rules made of a step w' = w - lr*direction, so that momentum and noise can be added, and
+    `gradients` is how often it calls grad. perturbed(w, grad, p) is the point w^p of a SAM rule. `heavy` says that the rule
+    has heavy-ball momentum, and dampen_first whether its very first step is dampened.
     """
 
     name: str
@@ -71,12 +78,12 @@ class Rule:
     heavy: bool = False
     dampen_first: bool = True
     vectors: frozenset[str] = frozenset()  # parameters with one value per coordinate
-    either: frozenset[str] = frozenset()  # parameters that may as well be vectors, so that some arrays are ambiguous
-    bounded: frozenset[str] = frozenset()  # parameters with the meaning, and so the bounds, that parameters.BOUNDS gives
+    either: frozenset[str] = frozenset()  # parameters that may be numbers or vectors, so that some arrays are ambiguous
+    bounded: frozenset[str] = frozenset()  # parameters for which the bounds in parameters.BOUNDS hold
 
     def __post_init__(self) -> None:
         text("name", self.name, "extragradient")
-        for name, value in self.params.items():  # the one place where they are checked, however the rule was made
+        for name, value in self.params.items():  # checked here, where every rule passes, however it was made
             parameter(name, value, **BOUNDS[name.removesuffix(SECOND)] if name in self.bounded else {})
         params, vectors = unmarked(self.params)
         object.__setattr__(self, "params", params)
@@ -84,7 +91,7 @@ class Rule:
 
     @staticmethod
     def checked(name: str, value: Any) -> Rule:
-        """The value, if it is a rule."""
+        """Return the value if it is a rule; raise an error that names the argument if it is not."""
         made: Rule = instance(name, value, Rule, "give a rule, e.g. sf.sam(lr=0.01, rho=0.05)")
         return made
 
@@ -92,7 +99,7 @@ class Rule:
         return f"Rule({self.name}: {', '.join(f'{k}={v}' for k, v in self.params.items())})"
 
     def replace(self, **params: Sweep | Factor) -> Rule:
-        """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1])."""
+        """The same rule with other parameter values, e.g. rule.replace(rho=[0, 0.1]). Others than its own raise ValueError."""
         flat: dict[str, Any] = {}
         for name, value in params.items():
             flat |= columns(name, value) if isinstance(value, Factor) and f"{name}_0" in self.params else {name: value}

@@ -1,6 +1,6 @@
-"""Update rules: plain functions on short vectors, traced once.
+"""Update rules, made of plain Python functions that are traced and compiled.
 
-A rule is a direction (what one step follows) plus what is done with it: a step w - lr*direction, momentum, noise.
+A rule follows a direction, a function of w and the gradient. The step is w' = w - lr*direction, or one with momentum.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ def rule(
 ) -> Rule:
     """A rule w' = w - lr*direction(w, grad, p) of your own, with heavy-ball momentum if `momentum` is given.
 
+    direction: a function that returns a vector, where grad(u) is the gradient at u and p has the parameters, those in
+    `params` included. momentum, dampening, dampen_first: as in `heavy_ball`. Raises TraceError if no vector is returned.
+
     def extra(w, grad, p):
         return grad(w - p.ahead*grad(w))
     rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
@@ -56,11 +59,11 @@ def rule(
 
 
 def _count(direction: Direction, params: Mapping[str, Any]) -> int:
-    """How often a direction asks for the gradient (or the loss): noise may differ between the calls."""
+    """Count how often a direction asks for the gradient or the loss, since noise may differ between the calls."""
     wide = {k: v.values.shape[-1] for k, v in params.items() if isinstance(v, PerCoordinate)}
     symbols: dict[str, Any] = {k: T.var(f"p_{k}", "param") for k in params}
     symbols |= {k: T.Vector(T.var(f"p_{k}_{i}", "param") for i in range(n)) for k, n in wide.items()}
-    for dim in sorted(set(wide.values())) or (2, 8, 64):  # a direction may ask for w[2]
+    for dim in sorted(set(wide.values())) or (2, 8, 64):  # a direction that uses e.g. w[2] cannot be traced in two dimensions
         oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
         try:
             result = direction(T.Vector(T.var(f"w_{i}") for i in range(dim)), oracle, Parameters("the rule", symbols))
@@ -95,11 +98,14 @@ def sam(
 ) -> Rule:
     """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
 
-    normalize: w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0, w^p = w (and gradients below about
-    1e-146 in float64, 1e-15 in float32, perturb by less than rho); at_critical="raise" stops the run there instead.
-    epsilon=1e-12 uses rho/(|grad| + epsilon), as some implementations do.
-    drift: "plain" is what SAM does (no derivative through w^p); "chain" follows the gradient of w -> loss(w^p), the
-    drift of Kim et al., Theorems 2 and 3.
+    rho: in length^2, or with normalize in length.
+    normalize: if true, w^p = w + rho*grad(w)/|grad(w)|. Where the gradient is exactly 0, w^p = w. Gradients below about
+    1e-146 in float64 and 1e-15 in float32 perturb w by less than rho.
+    at_critical: "raise" makes the run raise CriticalPointError where the gradient is exactly 0, in place of w^p = w.
+    epsilon: normalise by |grad(w)| + epsilon, e.g. 1e-12, as some implementations do.
+    drift: "plain" follows grad(w^p), as SAM does, without a derivative of w^p. "chain" follows the gradient of
+    w -> loss(w^p), the drift of Kim et al., Theorems 2 and 3.
+    momentum, dampening, dampen_first: as in `heavy_ball`.
     """
     flag("normalize", normalize)
     choice("drift", drift, ("plain", "chain"))
@@ -143,9 +149,10 @@ def sam(
 
 
 def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_first: bool = True) -> Rule:
-    """Heavy-ball momentum for any rule: m' = momentum*m + (1 - dampening)*direction(w), w' = w - lr*m', from m = 0.
+    """Heavy-ball momentum for any rule, m' = momentum*m + (1 - dampening)*direction(w) and w' = w - lr*m', from m = 0.
 
-    dampen_first=False leaves the dampening out of the very first step (m = direction), as some frameworks do.
+    dampen_first=False leaves the dampening out of the very first step, so that m' = direction there, as in some frameworks.
+    Raises ValueError for a rule that has momentum or noise already; noise is to be added afterwards.
     """
     Rule.checked("base", base)
     flag("dampen_first", dampen_first)
@@ -173,7 +180,7 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
 
 
 def ball(w: Any, v: Any, g: Any, p: Any, dampen_first: bool = True) -> tuple[Any, Any]:
-    """One heavy-ball step that follows g."""
+    """One heavy-ball step with the direction g; v is the momentum m. Returns (w', m')."""
     keep = 1 - p.dampening
     if not dampen_first:
         keep = T.where(p.step_count < 0.5, 1.0, keep)

@@ -1,4 +1,4 @@
-"""Rules on random samples of a loss: one sample for all gradients of a step, or one for each."""
+"""Rules on random samples of a loss, with one sample for all gradients of a step or one for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rules import ball
 
 
 class Sampled(Oracle):
-    """An oracle whose n-th answer is about the n-th of some losses (the last one from then on)."""
+    """An oracle that uses the n-th of some losses for its n-th answer, and the last one for all further answers."""
 
     def __init__(self, losses: Sequence[Callable[[Any], Any]], alarms: list[Any]) -> None:
         super().__init__(losses[0])
@@ -34,10 +34,13 @@ def _of_sample(loss: Loss, p: Any, y: Any, w: Any) -> Any:
 
 
 def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"] = "same") -> Rule:
-    """The rule on random samples of `loss`, to be simulated on the mean loss, which the observers then see.
+    """The rule with its gradients taken on random samples of `loss`.
 
-    minibatch: "same" uses one sample for all gradients of a step (for SAM the usual code), "independent" draws one for
-    each. The mean loss must have the parameters of `loss`.
+    Simulate it on the mean loss, so that observers record the mean loss and its gradient. The mean loss must have all
+    parameters of `loss`. minibatch: "same" uses one sample for all gradients of a step, as most code for SAM does, and
+    "independent" draws one for each.
+
+    Raises TypeError for a loss without samples, ValueError for a rule that has noise already.
 
         network, batch = sf.losses.toy_network(), sf.losses.toy_network(batch_size=4)
         sf.simulate(network, sf.sampled(sf.sam(lr=.01, rho=.1), batch, minibatch="independent"), ...)
@@ -68,6 +71,6 @@ def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"]
         base,
         name=f"{base.name}_sampled_{minibatch}_{loss.name}",
         step=step,
-        draws=-(-n * blocks // loss.dim),
+        draws=-(-n * blocks // loss.dim),  # noise comes in vectors of dim numbers, and these hold n * blocks of them
         kind="normal" if loss.kind == "normal" else "sign",
     )
