@@ -1,4 +1,4 @@
-"""Arrays from anywhere: NumPy, CuPy, JAX, PyTorch, and whatever speaks DLPack or `__cuda_array_interface__`. No copies."""
+"""Arrays of NumPy, CuPy, JAX, PyTorch, or any library with DLPack or `__cuda_array_interface__`, passed on without copies."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-CUDA_DEVICES = (2, 13)  # of DLPack: memory of a GPU, and memory that host and GPU share
+CUDA_DEVICES = (2, 13)  # numbers of DLPack for the memory of a GPU and for managed memory, which host and GPU share
 
 
 def kind_of(x: Any) -> str:
-    """The library that an array belongs to: "cupy", "torch" or "jax"; "numpy" for all that is in host memory otherwise."""
+    """The library of an array: "torch" or "jax" for theirs; for any other "cupy" if it lies on a GPU, else "numpy"."""
     top = type(x).__module__.split(".")[0]
     if top in ("cupy", "torch"):
         return top
@@ -20,7 +20,10 @@ def kind_of(x: Any) -> str:
 
 
 def on_gpu(x: Any) -> bool:
-    """Whether an array lies in the memory of a GPU. (PyTorch raises where a tensor on the CPU is asked for CUDA's view.)"""
+    """Whether an array lies in the memory of a GPU.
+
+    DLPack is asked first, since PyTorch raises where a tensor on the CPU is asked for `__cuda_array_interface__`.
+    """
     if type(x) in (np.ndarray, list, tuple, int, float):
         return False
     if hasattr(x, "__dlpack_device__"):
@@ -32,7 +35,7 @@ def on_gpu(x: Any) -> bool:
 
 
 def to_cupy(x: Any) -> Any:
-    """A CuPy view of an array on a GPU; it is ordered after the work on the array's own stream."""
+    """A CuPy view of an array on a GPU, which waits for the work on the array's own stream."""
     import cupy
 
     if isinstance(x, cupy.ndarray):
@@ -42,14 +45,14 @@ def to_cupy(x: Any) -> Any:
 
 
 def to_host(x: Any) -> np.ndarray:
-    """A NumPy array of anything, from a GPU by a copy."""
+    """Any array as a NumPy array; from a GPU it is copied."""
     if on_gpu(x):
         return np.asarray(to_cupy(x).get())
     return np.asarray(x.detach() if hasattr(x, "detach") else x)
 
 
 def module_of(x: Any) -> Any:
-    """NumPy or CuPy, whichever the array is of."""
+    """The module for computing with an array, CuPy if it lies on a GPU, else NumPy."""
     if on_gpu(x):
         import cupy
 
@@ -58,7 +61,7 @@ def module_of(x: Any) -> Any:
 
 
 def tree(x: Any, xp: Any) -> Any:
-    """The sum over the first axis, pairwise in index order: ((x0 + x1) + (x2 + x3)) + x4, on every device."""
+    """The sum over the first axis, pairwise in index order, e.g. ((x0 + x1) + (x2 + x3)) + x4, with the same bits anywhere."""
     while x.shape[0] > 1:
         even = x.shape[0] // 2 * 2
         pairs = x[0:even:2] + x[1:even:2]
@@ -67,7 +70,7 @@ def tree(x: Any, xp: Any) -> Any:
 
 
 def free_memory(xp: Any = np) -> float | None:
-    """Bytes that are free: of the host; for CuPy of its current device, with what its pool keeps. None: unknown."""
+    """Free bytes of the host (None if unknown), or for CuPy those of its current device and of its memory pool there."""
     if xp is not np:
         return float(xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes())
     try:
@@ -78,7 +81,7 @@ def free_memory(xp: Any = np) -> float | None:
 
 
 def like(x: Any, kind: str) -> Any:
-    """An array (NumPy's or CuPy's) as one of the library `kind`, without a copy."""
+    """An array of NumPy or CuPy as one of the library `kind`, "torch" or "jax", without a copy; for other kinds itself."""
     if kind == "torch":
         import torch
 
@@ -86,7 +89,7 @@ def like(x: Any, kind: str) -> Any:
     if kind == "jax":
         import jax
 
-        with _x64(jax):  # otherwise JAX makes a copy in float32 of it, and says nothing
+        with _x64(jax):  # otherwise JAX silently makes a copy in float32
             return jax.dlpack.from_dlpack(x)
     return x
 

@@ -1,4 +1,4 @@
-"""Checks of what a user gave: one line that names the argument, its value and the remedy."""
+"""Checks of the arguments of a user; an error is one line that names the argument, its value and the remedy."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 
 
 class DivergenceWarning(RuntimeWarning):
-    """Some paths ran away and were left out of the statistics."""
+    """Some paths diverged and were left out of the statistics."""
 
 
 class CriticalPointError(ArithmeticError):
-    """A normalised step met an exactly zero gradient, and was asked to say so."""
+    """A normalised step met a gradient that is exactly 0, where its rule was asked to raise an error."""
 
 
 class NoGpuError(RuntimeError):
-    """device="cuda" was asked for where there is no GPU to use; the message gives the reason."""
+    """A GPU was asked for, e.g. by device="cuda", and there is none to use; the message gives the reason."""
 
 
 def check(condition: bool, message: str, error: type[Exception] = ValueError) -> None:
     if not condition:
-        raise error(" ".join(line.strip() for line in message.splitlines()))  # an array prints itself in several lines
+        raise error(" ".join(line.strip() for line in message.splitlines()))  # arrays print in several lines, an error has one
 
 
 def names_of(names: Iterable[str]) -> str:
@@ -41,12 +41,12 @@ def identifier(name: str) -> None:
 
 
 def shown(value: Any) -> str:
-    """The value as it stands in a message: cut short, in one line."""
+    """The value as it is written in a message, cut short and in one line."""
     return " ".join(reprlib.repr(value).split())
 
 
 def instance(name: str, value: Any, kind: type | tuple[type, ...], remedy: str) -> Any:
-    """The value, if it is of this kind; else a TypeError that says what to give."""
+    """The value if it is an instance of `kind`, else a TypeError with the remedy."""
     check(isinstance(value, kind), f"{name}={shown(value)}: {remedy}", TypeError)
     return value
 
@@ -56,12 +56,12 @@ def text(name: str, value: Any, example: str) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False; a number or a word in its place is a mistake."""
+    """True or False as bool; anything else, also 0 or 1, is a TypeError."""
     return bool(instance(name, value, (bool, np.bool_), f"give True or False, e.g. {name}=True"))
 
 
 def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
-    """Numbers of any shape in float64, nan and inf among them; strings, truth values, complex and masked numbers are none."""
+    """Real numbers of any shape as float64, nan and inf included; TypeError for strings, bools, complex and masked numbers."""
     wrong = f"{name}={shown(value)}: give a number or a sequence of numbers, e.g. {name}={example}"
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: a masked array; fill it or leave the masked entries out, e.g. {name}=values.compressed()")
@@ -103,9 +103,13 @@ def choice(name: str, value: Any, options: Iterable[str]) -> Any:
 def numbers(
     name: str, value: Any, low: float | None = None, above: float | None = None, below: float | None = None, example: Any = 0.1
 ) -> Any:
-    """A finite real number or array of them; bounds are checked for every entry. Returned as it came."""
+    """The value as it was given, if it is a finite real number or an array of them and every entry is within the bounds.
+
+    The bounds are entry >= low, entry > above and entry < below. Raises TypeError for values that are not real, ValueError
+    for an entry that is out of bounds or not finite, or for an empty array.
+    """
     array = real_array(name, value, example)
-    if array.size == 0:  # the value is written out only where it is wrong: that takes longer than all the checks
+    if array.size == 0:  # a value is written out only where it is wrong, since that takes longer than all checks
         raise ValueError(f"{name}={shown(value)}: give at least one number, e.g. {name}={example}")
     faults: list[tuple[Any, str]] = [
         (~np.isfinite(array), "every value must be a finite number"),

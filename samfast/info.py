@@ -1,4 +1,4 @@
-"""What samfast runs on: versions, processor, cache."""
+"""A description of the installation, with its versions, processor, GPU and cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from .machine import processor_name
 
 
 def info() -> dict[str, Any]:
-    """Versions, what the compiler uses of the processor, threads, and the cache's directory and size in bytes."""
+    """Return a dict that describes the installation.
+
+    It holds the versions of samfast, Python and the packages that compute, the compiler, the processor and its features that
+    programs use, the number of threads, the cache's directory, number of programs and bytes, and the GPU.
+    """
     from . import __version__, cache
     from .compilers.choice import chosen
     from .machine import processor, threads, versions
@@ -36,7 +40,7 @@ def info() -> dict[str, Any]:
 
 
 def report() -> str:
-    """`info` for reading."""
+    """The entries of `info` as text, one per line."""
     i = info()
     rows = {
         "samfast": i["samfast"],

@@ -1,4 +1,4 @@
-"""The machine: versions of what computes, the processor, the threads."""
+"""The machine that computes, with its versions of packages, its processor and its threads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """The versions that decide what a shard computes."""
+    """(package, version) of the packages on which the bits of a result depend."""
     from importlib.metadata import version
 
     from . import __version__
 
-    # Numba is asked for its number without being imported, which takes long: other compilers need it for nothing else.
+    # The version of Numba is read from its metadata, since importing Numba takes long and other compilers do not need it.
     return (("samfast", __version__), *((name, version(name)) for name in ("numba", "llvmlite", "numpy")))
 
 
 def processor() -> dict[str, Any]:
-    """What the processor offers to the compiler."""
+    """LLVM's name of the processor, whether it has fused multiply-add (fma), and the width of its vectors in bits."""
     from llvmlite import binding
 
     features = binding.get_host_cpu_features()
@@ -29,7 +29,7 @@ def processor() -> dict[str, Any]:
 
 
 def threads() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use, at least 1."""
     try:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:
@@ -37,7 +37,7 @@ def threads() -> int:
 
 
 def processor_name() -> str:
-    """The processor's name in the vendor's words, where the system tells it."""
+    """The name that the vendor gave the processor, where the system tells it; else a shorter name, or "unknown"."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
             for line in f:

@@ -1,7 +1,7 @@
-"""Run one shard of paths on a GPU: launches of about half a second, the moments pooled on the device.
+"""Run one shard of paths on a GPU, in launches of about half a second, and pool its moments on the device.
 
-The emulator and numba-cuda's simulator take the same way with NumPy in place of CuPy: all but the loading and launching of
-machine code is tested without a GPU.
+The emulator and numba-cuda's simulator run the same code with NumPy in place of CuPy, so that everything but the loading and
+launching of machine code is tested without a GPU.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from . import nvidia
 from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
-LAUNCH = 0.4  # seconds of one launch: Ctrl-C and progress wait for its end
-FIRST = 2e9  # path-steps of the first launch; later ones go by its speed
-GRID = (2**31 - 1, 65535)  # blocks of a launch, at most
+LAUNCH = 0.4  # seconds of one launch, for whose end Ctrl-C and progress wait
+FIRST = 2e9  # path-steps of the first launch; later ones are sized by the speed of the one before
+GRID = (2**31 - 1, 65535)  # most blocks of a launch along x (paths) and y (settings), a limit of CUDA
 EXTRA = 'pip install "samfast[cuda13]" (or "samfast[cuda12]" for an older driver)'
 _loaded = threading.local()
 
 
 def missing() -> str | None:
-    """Why this process cannot use a GPU, with the remedy; None if it can."""
+    """The reason why this process cannot use a GPU, with the remedy; None if it can use one."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of their own use of NumPy
+            warnings.simplefilter("ignore")  # their warnings about their own use of NumPy concern no user
             import cupy
             from cuda.bindings import nvjitlink  # noqa: F401
 
@@ -54,14 +54,14 @@ def missing() -> str | None:
 
 
 def require() -> None:
-    """Raise NoGpuError with the reason if there is no GPU to use: nothing falls back to the CPU unasked."""
+    """Raise NoGpuError with the reason if there is no GPU to use, since device="cuda" never falls back to the CPU."""
     reason = missing()
     if reason:
         raise NoGpuError(f"device='cuda': {reason}")
 
 
 def module_of(device: str) -> Any:
-    """NumPy or CuPy: the arrays that a device works on."""
+    """The module of the arrays that a device works on, CuPy for "cuda", else NumPy."""
     if device != "cuda":
         return np
     import cupy
@@ -70,12 +70,12 @@ def module_of(device: str) -> Any:
 
 
 def machine_code(program: Program, cc: tuple[int, int]) -> bytes:
-    """A cubin for a compute capability, from the cache or compiled now; needs no GPU."""
+    """The cubin of a program for compute capability `cc`, e.g. (9, 0), from the cache or compiled now; needs no GPU."""
     return store.built(program, f"sm_{cc[0]}{cc[1]}", lambda: nvidia.compile(program, store.load(program), cc).cubin)
 
 
 def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> None:
-    """Start the driver on the current device and stream; arrays are passed as bare pointers."""
+    """Start the driver of a program on the current device and stream; machine code gets arrays as bare pointers."""
     if program.device != "cuda":
         store.load(program).run[grid, program.lanes](*args)
         return
@@ -84,7 +84,7 @@ def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> N
 
 
 def _function(program: Program) -> Any:
-    """The driver as loaded on the current device, once per thread."""
+    """The driver of a program, loaded on the current device once for each thread."""
     import cupy
 
     gpu = cupy.cuda.Device()
@@ -98,9 +98,10 @@ def _function(program: Program) -> Any:
 
 
 def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
-    """An executor with one worker for each GPU, all or those numbered: sf.simulate(..., device="cuda", executor=sf.gpus()).
+    """An executor with one worker for each GPU, to be used as sf.simulate(..., device="cuda", executor=sf.gpus()).
 
-    The result is bitwise the same with any number of GPUs; values and states come in host memory.
+    numbers: the GPUs to use, by default all. The result is bitwise the same with any number of GPUs; its values and state
+    are in host memory. Raises NoGpuError if there is no GPU, ValueError for a number that is no GPU or is given twice.
     """
     require()
     import cupy
@@ -117,7 +118,7 @@ def gpus(numbers: Sequence[int] | None = None) -> ThreadPoolExecutor:
 
 
 def round_keys(seed: int) -> tuple[np.uint32, ...]:
-    """Keys of rounds 3 to 10 of Philox4x32, in pairs."""
+    """Keys of rounds 3 to 10 of Philox4x32, in pairs; they depend on the seed alone, so the driver gets them ready made."""
     from samfast.kernels.stream import ROUNDS, W0, W1
 
     low, high = seed & 0xFFFFFFFF, seed >> 32
@@ -127,7 +128,11 @@ def round_keys(seed: int) -> tuple[np.uint32, ...]:
 
 
 def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
-    """Run it. `stop[0] = 1`, set from another thread, makes it raise StoppedError after the launch that is on its way."""
+    """Run a shard on the current GPU, or by the emulator if its program is for that, and return its Part.
+
+    When another thread sets `stop[0] = 1`, it raises StoppedError at the end of the launch that is on its way. It raises
+    RuntimeError if this process has other versions of the packages than the shard names.
+    """
     same_versions(shard)
     p, settings, n = shard.program, shard.params.shape[1], shard.paths
     xp = module_of(p.device)
@@ -184,7 +189,7 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
 
 
 def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.ndarray, work: int, xp: Any) -> None:
-    """Launch after launch to the last recorded step, each of about LAUNCH seconds."""
+    """Run to the last recorded step in launches of about LAUNCH seconds each; work: paths times settings."""
     done, r0, last = shard.start, 0, int(shard.record[-1])
     piece = max(1, int(FIRST / work))
     while True:
@@ -203,14 +208,14 @@ def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.
 
 
 def count() -> int:
-    """GPUs of this machine."""
+    """Number of GPUs that this process sees."""
     import cupy
 
     return int(cupy.cuda.runtime.getDeviceCount())
 
 
 def gpu() -> str:
-    """The current GPU, its driver and the packages for it; or what is missing."""
+    """The current GPU, its driver and the versions of the packages for it, or the reason why there is none to use."""
     from importlib.metadata import PackageNotFoundError, version
 
     reason = missing()

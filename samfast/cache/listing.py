@@ -1,4 +1,4 @@
-"""The entries of the cache: listed, pruned, cleared."""
+"""List, prune and clear the entries of the cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .files import directory, read, scan, unlink
 
 @dataclass(frozen=True)
 class Entry:
-    """One cached program: size of all its files; when first written and last used, in seconds since 1970."""
+    """One cached program.
+
+    key: hex digits that name it. name: its label. device: the device it is for, e.g. "cpu" or "cuda". bytes: size of all its
+    files. created, used: times of the first writing and of the last use, in seconds since 1970.
+    """
 
     key: str
     name: str
@@ -31,14 +35,15 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """What is in the cache, oldest use first."""
+    """All programs in the cache, those used longest ago first."""
     return [entry for entry, _ in _listing()]
 
 
 def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) -> list[Entry]:
-    """Remove entries not used for `max_age_days`, then those used longest ago while all exceed `max_bytes`.
+    """Remove entries not used for `max_age_days`, and those used longest ago until the rest is at most `max_bytes`.
 
-    None is no limit. Returns what was removed; a program that is needed again is compiled again.
+    A limit of None removes nothing. Returns the removed entries; a program that is needed again is compiled again. Raises
+    ValueError for a limit that is negative or no number.
     """
     for name, limit in (("max_bytes", max_bytes), ("max_age_days", max_age_days)):
         if limit is not None:
@@ -48,7 +53,7 @@ def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) 
 
 
 def clear() -> list[Entry]:
-    """Remove every entry; returns what was removed. Files that samfast did not write stay."""
+    """Remove every entry and return the removed ones; files that samfast did not write stay."""
     return _evict(-1, None)
 
 

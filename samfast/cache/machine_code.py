@@ -1,4 +1,4 @@
-"""Numba's machine code of one function, in files with checksums."""
+"""Numba's machine code of one function, kept in files with checksums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from . import files, numba_private
 
 
 class _Unpickler(pickle.Unpickler):
-    """Functions taken from an earlier program (sharing.py) name its module; a process without it has equals in `home`."""
+    """Loads code some of whose functions were taken from an earlier program, whose module they name (see sharing.py).
+
+    A process that has not loaded that module finds equal functions in the module `home`.
+    """
 
     def __init__(self, data: bytes, home: str) -> None:
         super().__init__(io.BytesIO(data))
@@ -30,14 +33,13 @@ class _Unpickler(pickle.Unpickler):
 class MachineCode:
     """Numba's cache of one function, kept in files that can be trusted.
 
-    Numba's data files have no checksum: a damaged one ends in UnpicklingError at best, in a crash of the
-    process at worst. Its index is shared by all signatures and CPUs, and processes that save at once can
-    leave one of them with the code of another. Here every signature and CPU has its own file: checksum,
-    pickled (key, names, code); names are the functions and data of other libraries that the code needs.
+    Numba's data files have no checksum, so that a damaged one ends in UnpicklingError at best and in a crash of the process
+    at worst. Its index is shared by all signatures and CPUs, and processes that save at once can leave one of them with the
+    code of another. Here every signature and CPU has its own file, a checksum followed by the pickled (key, names, code).
+    The names are those of functions and data of other libraries that the code needs.
 
-    Before it loads anything Numba gets ready to compile: it imports some 40 modules, SciPy's linear algebra
-    among them, 0.4 s. Code that needs nothing of all that, because the process has all its names, is loaded
-    without.
+    Before it loads anything, Numba gets ready to compile, which imports some 40 modules, SciPy's linear algebra among them,
+    and takes 0.4 s. Code whose names the process already has is loaded without this.
     """
 
     def __init__(self, cache: Any, base: Path) -> None:
@@ -53,7 +55,7 @@ class MachineCode:
         return self._base.with_name(f"{self._base.name}.{files.digest(repr(key).encode()).hex()}.nbc")
 
     def load(self, key: object) -> object:
-        """In place of Numba's index and data file: the code of one signature, None if missing or damaged."""
+        """The code of one signature from our own file, not Numba's index and data file; None if it is missing or damaged."""
         data = files.read_checked(self._path(key))
         if data is None:
             return None
@@ -69,7 +71,7 @@ class MachineCode:
         files.unlink(self._base.parent.glob(f"{self._base.name}.*.nbc"))
 
     def load_overload(self, sig: object, target_context: Any) -> object:
-        """Numba asks here; what cannot be loaded is deleted, and Numba compiles as if there had been none."""
+        """Called by Numba for compiled code; files that cannot be loaded are deleted, and None makes Numba compile."""
         self._prepare = partial(numba_private.get_ready, target_context)
         try:
             return self._load(sig, target_context)
@@ -78,7 +80,7 @@ class MachineCode:
             return None
 
     def save_overload(self, sig: object, data: Any) -> None:
-        """Numba hands over here; a full disk costs the next process a compilation, not this one a result."""
+        """Called by Numba with compiled code; where it cannot be written we only warn, and the next process compiles again."""
         self._names = numba_private.needed_symbols(data)
         try:
             self._cache.save_overload(sig, data)

@@ -1,6 +1,6 @@
-"""Programs of the CPU without Numba: one object file for each, beside its label.
+"""Programs for the CPU that were compiled without Numba, each in one object file beside its label.
 
-The file is machine code of our own format behind a checksum, never anything that is unpickled. Its name digests the program's
+The file is an object file of LLVM behind a checksum, and nothing in it is unpickled. Its name is a digest of the program's
 text, LLVM's version, the processor and the front end's own source, so it can be missing or damaged but never stale.
 """
 
@@ -23,7 +23,7 @@ LAYOUT = "samfast objects 1"
 
 
 class Compiled:
-    """What stands for the module of a program: its driver, and the compiler that made it."""
+    """A compiled program, used in place of its Python module. run: its driver; compiler: the name of its compiler."""
 
     def __init__(self, run: native.Kernel, compiler: str) -> None:
         self.run, self.compiler = run, compiler
@@ -31,20 +31,20 @@ class Compiled:
 
 @cache
 def _own_source() -> str:
-    """A digest of the front end: another one may make other code of the same text."""
+    """A digest of the source of the front end, since another front end may make other code of the same text."""
     texts = (f.read_bytes() for f in sorted(resources("samfast.compilers").iterdir(), key=str) if f.name.endswith(".py"))
     return hashlib.blake2b(b"\0".join(texts), digest_size=12).hexdigest()
 
 
 @lru_cache(None)
 def key(text: str, compiler: str) -> str:
-    """24 hex digits that name a program of this front end on this machine."""
+    """24 hex digits that name the machine code of a program's text, made by this front end on this machine."""
     parts = (LAYOUT, compiler, *native.versions(), *native.host(), _own_source(), text)
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
 def load(program: files.Program, compiler: str) -> Compiled | None:
-    """The kernel of a program, from its object file or made anew; None if Numba has to make it, which is logged."""
+    """The driver of a program, from its object file or made anew; None, with a warning in the log, if Numba has to make it."""
     name = f"samfast_cpu_{key(program.text, compiler)}"
     folder = files.directory()
     path = folder / f"{name}.o"
@@ -67,5 +67,5 @@ def load(program: files.Program, compiler: str) -> Compiled | None:
 
 
 def _types(program: Any) -> dict[str, np.dtype]:
-    """The types that the text calls T and N."""
+    """The types that the text of a program calls T (its numbers) and N (its random numbers)."""
     return {"T": np.dtype(program.dtype), "N": np.dtype(program.noise_dtype)}

@@ -29,14 +29,14 @@ class OnDevice(Protocol):
     def __dlpack__(self) -> Any: ...
 
 
-Point: TypeAlias = Numbers | OnDevice  # of shape (dim,), or (paths, dim) for a start of each path's own
+Point: TypeAlias = Numbers | OnDevice  # (dim,), or (paths, dim) where each path has its own start
 
-FEW, WHOLE = 4, 1e-3  # roundings by which an update count may be off, and how far off it may be at most
-RESERVED = (ORIGIN, "step_count")  # parameter names that the engine fills in
+FEW, WHOLE = 4, 1e-3  # an update count may be off by FEW roundings, but never by more than WHOLE
+RESERVED = (ORIGIN, "step_count")  # names of parameters whose values the engine sets itself
 
 
 def types(loss: Any, rule: Any, observe: Any) -> None:
-    """A loss, a rule and an observer, each in its own place."""
+    """Raise TypeError unless the three arguments are a Loss, a Rule and an Observer or None."""
     for name, value, kind, example in (
         ("loss", loss, Loss, "a Loss, e.g. sf.losses.beale() or a function decorated with @sf.loss(dim=2)"),
         ("rule", rule, Rule, "a Rule, e.g. sf.sam(lr=0.01, rho=0.05)"),
@@ -47,7 +47,7 @@ def types(loss: Any, rule: Any, observe: Any) -> None:
 
 
 def device(device: str | None, start_on_gpu: bool) -> str:
-    """Where it is to run, with a GPU if it must be one; start_on_gpu: the start lies on a GPU."""
+    """The device to run on: by default the one that the start lies on; NoGpuError if that must be a GPU and none is usable."""
     device = choice("device", ("cuda" if start_on_gpu else "cpu") if device is None else device, ("cpu", "cuda", "auto"))
     check(
         device != "cpu" or not start_on_gpu, "device='cpu': the start lies on a GPU; leave device out, or copy it to the host"
@@ -60,7 +60,7 @@ def device(device: str | None, start_on_gpu: bool) -> str:
 
 
 def executor_and_progress(executor: Any, progress: Any) -> None:
-    """What is to run the shards, and whom to tell."""
+    """Raise TypeError unless these are an executor or None, and a truth value, a function or None."""
     check(
         executor is None or (hasattr(executor, "submit") and not isinstance(executor, type)),
         f"executor={executor!r}: give a concurrent.futures executor, e.g. ThreadPoolExecutor(4)",
@@ -74,14 +74,14 @@ def executor_and_progress(executor: Any, progress: Any) -> None:
 
 
 def update_counts(record: Any, after: int) -> np.ndarray:
-    """The update counts to record, all above `after`. Numbers such as times/lr may be off by a few roundings."""
+    """The update counts to record, ascending int64 and all above `after`; ValueError for a record that is not of this kind."""
     whole, shown = False, f"record={reprlib.repr(record)}"
     try:
         raw = np.atleast_1d(np.asarray(list(record) if isinstance(record, range) else record))
         if raw.ndim == 1 and raw.size and raw.dtype.kind in "iuf" and bool((np.abs(raw) < 2.0**62).all()):
             near = np.rint(raw)
             counts, off = near.astype(np.int64), np.abs(raw - near)
-            if raw.dtype.kind == "f":  # times/lr is off by a few roundings, such as 2.9999999999999996 for 0.3/0.1
+            if raw.dtype.kind == "f":  # times/lr is off by a few roundings, e.g. 0.3/0.1 gives 2.9999999999999996
                 off = np.where(off <= np.minimum(FEW * np.finfo(raw.dtype).eps * np.abs(near), WHOLE), 0, off)
             whole = not off.any()
     except (TypeError, ValueError, OverflowError):
@@ -98,7 +98,7 @@ def update_counts(record: Any, after: int) -> np.ndarray:
 
 
 def seed(seed: Any) -> int:
-    """The seed, a fresh one for None."""
+    """The seed as an integer below 2**64; for None a fresh one from the operating system."""
     if seed is None:
         return int.from_bytes(os.urandom(8), "little")
     n = integer("seed", seed, 0, 42)
@@ -107,7 +107,7 @@ def seed(seed: Any) -> int:
 
 
 def origin(start: Any, dim: int) -> Any:
-    """The start as an array, (dim,) or (paths, dim), of NumPy or CuPy, wherever it lies."""
+    """The start as an array, (dim,) or (paths, dim), of CuPy if it lies on a GPU, else of NumPy."""
     if arrays.on_gpu(start):
         return _good_origin(arrays.to_cupy(start), dim)
     try:
@@ -125,14 +125,14 @@ def _good_origin(array: Any, dim: int) -> Any:
         f"start has shape {array.shape}: the "
         f"loss has dimension {dim}, so give shape ({dim},), or (paths, {dim}) for a start of each path's own",
     )
-    with np.errstate(over="ignore", invalid="ignore"):  # a finite sum says enough, in a tenth of the time
+    with np.errstate(over="ignore", invalid="ignore"):  # a finite sum has finite terms only, and takes a tenth of the time
         finite = bool(abs(array.sum()) < np.inf) or bool((abs(array) < np.inf).all())
     check(finite, "start holds a value that is not a finite number: remove it")
     return array
 
 
 def paths(paths: int | None, sizes: Mapping[str, int]) -> int:
-    """The number of paths; sizes: of the arrays that have one entry per path."""
+    """The number of paths, 1 if nothing gives it; sizes: lengths, by name, of the arrays that have one entry per path."""
     wanted = set(sizes.values())
     described = ", ".join(f"{k} has {n}" for k, n in sizes.items())
     check(len(wanted) <= 1, f"paths: the arrays with one entry per path disagree, {described}; give them one length")
@@ -147,7 +147,7 @@ def paths(paths: int | None, sizes: Mapping[str, int]) -> int:
 
 
 def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
-    """All parameters by name; each has been checked where its loss, rule or observer was made."""
+    """All parameters by name, checked against each other; each was checked where its loss, rule or observer was made."""
     clash(loss, rule, observer)
     for name in (*loss.params, *rule.params):
         identifier(name)
@@ -169,7 +169,7 @@ def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
 
 
 def sweep(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of the settings, to which parameters of these shapes broadcast."""
+    """The shape of the sweep, to which the parameters of these shapes broadcast; ValueError if they do not."""
     try:
         shape = np.broadcast_shapes(*shapes.values())
     except ValueError:

@@ -35,7 +35,7 @@ STATISTICS = {
 
 
 class Recorded(Protocol):
-    """A run, as far as its dataset needs it."""
+    """The attributes of a Run that `run_dataset` reads. This file cannot import Run, since run.py imports this file."""
 
     @property
     def job(self) -> Job: ...
@@ -66,11 +66,12 @@ class Recorded(Protocol):
 
 
 def run_dataset(run: Recorded) -> xr.Dataset:
-    """The statistics, and the values if they were kept, of everything that was recorded.
+    """The statistics of all recorded features, and their values if the run kept them, as an xarray.Dataset.
 
-    Dimensions: the sweep, time (in updates), path (for values only), coordinate (for vectors only). A sweep's dimension
-    has the name of the parameter that alone varies along it, else sweep_0, ... with the parameters as coordinates. For
-    each feature, e.g. w: w_mean, w_var, w_std_error, and w itself (*sweep, time, path, coordinate) if values were kept.
+    The dimensions are those of the sweep, time (in updates), path (only for values) and coordinate (only for vectors). A
+    dimension of the sweep has the name of the parameter that alone varies along it; otherwise it is called sweep_0,
+    sweep_1, ... and the parameters are its coordinates. A feature such as w gives the variables w_mean, w_var and
+    w_std_error, (*sweep, time, coordinate), and, if values were kept, w itself, (*sweep, time, path, coordinate).
     """
     import xarray as xr
 
@@ -112,7 +113,7 @@ def _units(name: str) -> str | None:
 
 
 def _groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
-    """w0, w1, ..., as many as there are coordinates, are one vector w; other labels stay as they are."""
+    """Columns by feature: labels w0, w1, ..., one for each of the `dim` coordinates, become one vector w, others stay."""
     out: dict[str, int | slice] = {}
     i = 0
     while i < len(labels):
@@ -127,7 +128,7 @@ def _groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
 
 
 def _sweep(run: Recorded) -> tuple[list[str], dict[str, Any]]:
-    """Names of the sweep's dimensions, and the coordinates of the parameters."""
+    """(names of the dimensions of the sweep, parameters as coordinates of the dataset)."""
     shapes: dict[str, tuple[int, ...]] = {}
     columns = dict(run.job.program.columns)
     for name, value in run.params.items():

@@ -1,6 +1,6 @@
 """Gaussian chains: paths that jump from one recorded time to the next, s' = A s + L z with standard normals z.
 
-One jump is one step of one compiled program, whose coefficients change from time to time.
+Each jump is one step of a compiled program, which takes new coefficients A and L at every recorded time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .prepare import checked_job, ready
 from .progress import Progress
 from .run import Run, complete
 
-ROUNDING = 1e-10  # by which a covariance may fail to be symmetric or to have a real root
+ROUNDING = 1e-10  # relative error by which a covariance may fail to be symmetric or positive semidefinite
 
 
 def gaussian_chain(
@@ -46,12 +46,14 @@ def gaussian_chain(
 ) -> Run:
     """Sample s_i = A_i s_(i-1) + L_i z_i with L_i L_i^T = S_i at each time i = 1, 2, ..., one engine step per time.
 
-    transition: A, shape (*sweep, time, k, k) with k = 1 or 2; covariance: S, of the same shape or one that broadcasts
-    to it, symmetric and positive semidefinite (it may be singular or 0). start: s before the first jump, shape (k,),
-    default 0. observe: default position(). Settings of the sweep see the same z unless shared_noise=False. The result
-    has shape (*sweep, time, feature), its record counts the jumps; other arguments as in `simulate`.
+    The z_i are independent standard normal vectors. transition: A, shape (*sweep, time, k, k) with k = 1 or 2.
+    covariance: S, of the same shape or one that broadcasts to it, symmetric and positive semidefinite (it may be singular
+    or 0). start: s before the first jump, shape (k,), by default 0. observe: by default position(). Settings of the sweep
+    see the same z unless shared_noise=False. The other arguments are those of `simulate`. The Run that is returned has
+    arrays of shape (*sweep, time, feature), and its record counts the jumps.
 
-    Raises ValueError for shapes that do not fit, values that are not finite, or a covariance that is none.
+    Raises TypeError for matrices that are not numbers; ValueError for shapes that do not fit, for values that are not
+    finite, or for a covariance that is not symmetric and positive semidefinite.
     """
     a, s = _matrices(transition, covariance)
     k, times = a.shape[-1], a.shape[-3]
@@ -125,10 +127,10 @@ def _matrices(transition: Any, covariance: Any) -> tuple[np.ndarray, np.ndarray]
 
 
 def root(covariance: np.ndarray) -> np.ndarray:
-    """The lower triangular L with L L^T = covariance, shape (..., k, k), k = 1 or 2; also where it is singular.
+    """The lower triangular L with L L^T = covariance, shape (..., k, k) with k = 1 or 2, also where that is singular.
 
-    Through the correlation r, so that positions and velocities of any units keep their digits: L = [[a, 0], [r b,
-    sqrt((1-r)(1+r)) b]] with the standard deviations a and b.
+    With the standard deviations a and b and the correlation r, L = [[a, 0], [r b, sqrt((1-r)(1+r)) b]]. The correlation is
+    free of units, so that positions and velocities keep their digits in any units.
     """
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0))
     out = np.zeros(covariance.shape)
@@ -143,7 +145,7 @@ def root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _coefficients(job: Job, names: Mapping[str, np.ndarray], times: int) -> np.ndarray:
-    """The parameters of every jump as the program takes them, (time, setting, column)."""
+    """The parameters of all jumps in the columns of the program, (time, setting, column); names: A and L at all times."""
     jumps = np.repeat(job.params, times, 0)
     at = 0
     for name, size in job.program.columns:

@@ -1,4 +1,4 @@
-"""A job: all that defines the paths of a simulation; how it is cut into shards, and whether it fits into memory."""
+"""A job holds all that defines the paths of a simulation, cuts it into shards, and is checked to fit into memory."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from ..codegen.program import BLOCK, EXACT, Program
 from ..machine import threads, versions
 from .schedule import outstanding
 
-GPU_STEPS = 1e12  # path-steps of one shard on a GPU: some seconds
-SHARDS_PER_GPU = 4  # at least, if there are several
-GPU_SHARE = 0.3  # of a GPU's free memory for one shard
-SHARD_NS = 3e7  # estimated time of one shard: an interrupt or a retry loses no more than about this
-LITTLE = 2**18  # bytes that need no question whether they are free
+GPU_STEPS = 1e12  # most path-steps of one shard on a GPU, which take some seconds
+SHARDS_PER_GPU = 4  # least shards for each GPU where there are several, so that all have work
+GPU_SHARE = 0.3  # of a GPU's free memory, the most that one shard may take
+SHARD_NS = 3e7  # estimated nanoseconds of one shard, and so about the most that an interrupt or a retry loses
+LITTLE = 2**18  # bytes up to which the free memory is not looked up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Everything that defines the paths, as plain data."""
+    """Everything that defines the paths, as plain data. C is the number of settings, the sweep flattened."""
 
     program: Program
     paths: int
     seed: int
-    params: np.ndarray  # (1, C, columns), or (times, C, columns): for the steps up to each recorded time
-    rows: Mapping[str, np.ndarray]  # initial rows: (size, 1) or (size, paths)
-    shift: np.ndarray  # (C, features): what divergence is measured from
+    params: np.ndarray  # (1, C, columns), or (times, C, columns) with those of the steps up to each recorded time
+    rows: Mapping[str, np.ndarray]  # initial rows by name, (size, 1) common or (size, paths)
+    shift: np.ndarray  # (C, features): a path farther than LIMIT from it has diverged
     shared_noise: bool
     on_divergence: str
     values: bool
     state: bool
     sweep: tuple[int, ...]
     given: Mapping[str, Any]
-    array_library: str = "numpy"  # library of the arrays that a user gets
-    first_path: int = 0  # number of the first path: a replay starts elsewhere
+    array_library: str = "numpy"  # library whose arrays the user gets
+    first_path: int = 0  # number of the first path, not 0 in a replay or a later batch
 
     @property
     def settings(self) -> int:
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def time_independent(self) -> bool:
-        """Whether the parameters are the same at all times."""
+        """Whether the parameters are the same at all recorded times."""
         return len(self.params) == 1
 
     @property
@@ -56,18 +56,22 @@ class Job:
         return self.on_divergence != "keep"
 
     def groups(self) -> list[tuple[int, slice]]:
-        """(noise tag, settings that share it)."""
+        """(tag, settings) of each group of settings that share one noise; the tag, its number, selects its random numbers."""
         n = self.settings
         return [(0, slice(0, n))] if self.shared_noise else [(c, slice(c, c + 1)) for c in range(n)]
 
     def nanoseconds(self, paths: int, steps: int, settings: int) -> float:
-        """A rough estimate, for cutting into shards."""
+        """A rough estimate of the time that one processor takes, by which the job is cut into shards."""
         p = self.program
         per_step = 1.0 + 4.0 * p.calls / p.served * (1.5 if p.mode != "float64" else 2.5)
         return max(paths, p.lanes) * steps * (per_step + settings * (0.05 * p.statements + 0.05))
 
     def chunk(self, steps: int, records: int) -> int:
-        """Paths of one shard: 256*2^m, about SHARD_NS of work, and shards enough for the processors."""
+        """Paths of one shard, 256*2^m, for a number of steps and of recorded times.
+
+        On a CPU more than 256 paths take at most about SHARD_NS and leave shards for all processors. On a GPU a shard
+        is as large as GPU_SHARE, GPU_STEPS and SHARDS_PER_GPU allow.
+        """
         p, settings = self.program, self.settings if self.shared_noise else 1
         size = BLOCK
         per_block = settings * records * len(p.labels) * (p.moments + 1) * 8
@@ -120,7 +124,11 @@ class Job:
 
 
 def check_size(job: Job, record: np.ndarray, executor: Executor | None = None) -> None:
-    """Refuse what does not fit, before anything is allocated. executor: its workers give their results to the host."""
+    """Raise an error for a job that cannot run to its end, before anything is allocated.
+
+    The error is ValueError if a path would use up its random numbers or float32 cannot count its updates, MemoryError if
+    the results do not fit. executor: its workers return their results to the host, also from a GPU.
+    """
     p = job.program
     most = 2**32 // max(1, p.calls) * p.served
     check(
@@ -145,9 +153,9 @@ def check_size(job: Job, record: np.ndarray, executor: Executor | None = None) -
     if on_gpu:
         _check_gpu(need)
         need = {}
-    elif shards > 1:  # their arrays are not yet in those of the result
+    elif shards > 1:  # shards whose arrays are not yet copied into the result
         need["shards on their way"] = min(shards, outstanding(executor)) * chunk * sum(per_path.values())
-    need["sums"] = settings * len(record) * features * p.moments * 8 * (shards + 2)  # one set a shard, and merged
+    need["sums"] = settings * len(record) * features * p.moments * 8 * (shards + 2)  # one set for each shard, and merged ones
     have = arrays.free_memory() if sum(need.values()) > LITTLE else None
     check(
         have is None or sum(need.values()) < 0.8 * have,
@@ -167,7 +175,7 @@ def _gpu_memory() -> float:
 
 
 def _check_gpu(need: Mapping[str, int]) -> None:
-    """What stays on the GPU must leave room for a shard's own arrays."""
+    """Raise MemoryError if the results that stay on the GPU leave no room for the arrays of one shard; need: bytes."""
     have = _gpu_memory()
     check(
         sum(need.values()) < (1 - GPU_SHARE) * have,

@@ -1,4 +1,4 @@
-"""Runs of one experiment put together: which paths a run is of, and the paths of two runs as one run."""
+"""Runs of one experiment put together, and the record of the experiment and the paths that tells whether they may be."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..stats.moments import Source
 from .job import Job
 from .merge import in_order
 
-R = TypeVar("R", bound=Any)  # a Run, which this file does not import: its method `merge` calls `join`
-OF_LANES = re.compile(r"^[WN],? .*\n?", re.M)  # constants that depend on the number of paths and on the driver
+R = TypeVar("R", bound=Any)  # a Run, which this file cannot import, since run.py imports this file
+OF_LANES = re.compile(r"^[WN],? .*\n?", re.M)  # lines of constants that depend on the lanes and the driver
 
 
 @lru_cache(maxsize=100)
 def _program(text: str) -> str:
-    """A digest of what one step and one record compute: the same for every number of paths that run side by side."""
+    """A digest of the formulas of one step and one record, the same for every number of lanes."""
     whole = text.partition("# --- the program")[2].partition("# --- the driver")[0]
     functions = re.findall(r"^def (?:advance|observe)\(.*?(?=^@|\Z)", whole, re.M | re.S)
     constants = whole.partition("\n@")[0]
@@ -36,13 +36,13 @@ def _digest(*parts: bytes) -> str:
 
 
 def _rows(rows: Mapping[str, Any], own: bool) -> str:
-    """Of the start and the parameters that all paths share, or of those that each path has for itself."""
+    """A digest of the initial rows that all paths share, or, for own=True, of those that each path has for itself."""
     kept = {k: arrays.to_host(v) for k, v in sorted(rows.items()) if (v.shape[1] > 1) == own}
     return _digest(*(f"{k} {v.shape}".encode() + np.ascontiguousarray(v).tobytes() for k, v in kept.items()))
 
 
 def source(job: Job, record: np.ndarray, missing: tuple[tuple[int, int], ...], parts: Mapping[tuple[int, int], Any]) -> Source:
-    """Which paths of what: the paths are told apart by the seed, or without noise by their start."""
+    """The Source of a run, in which paths are told apart by the seed, or, where there is no noise, by their own starts."""
     of = {
         "program": _program(job.program.text),
         "parameters": _digest(str(job.params.shape).encode(), np.ascontiguousarray(job.params).tobytes()),
@@ -57,11 +57,11 @@ def source(job: Job, record: np.ndarray, missing: tuple[tuple[int, int], ...], p
 
 
 def join(a: R, b: R) -> R:
-    """All paths of two runs of one experiment; see `Run.merge`."""
+    """All paths of two runs of one experiment as one run, with those of `b` numbered after those of `a`; see `Run.merge`."""
     check(isinstance(b, type(a)), f"other={b!r:.60}: give a Run, the result of simulate", TypeError)
     for run in (a, b):
         check(not run.missing, "merge: a run was interrupted; finish it first by sf.resume(run)")
-    _ = a.moments + b.moments  # refuses what are no runs of one experiment
+    _ = a.moments + b.moments  # raises ValueError unless these are different paths of one experiment
     both = pool(a, b)
     axis, kind = len(a.sweep), a.job.array_library
     moved = [[c, path + a.paths, step] for c, path, step in b.diverged.tolist()]
@@ -79,7 +79,7 @@ def join(a: R, b: R) -> R:
 
 
 def pool(a: R, b: R) -> R:
-    """The statistics of the paths of both, which are runs of one program; values, state and the rest are those of `b`."""
+    """The run `b` with the statistics of the paths of both, which are of one program; values, state and the rest stay."""
     both = [central(np.concatenate([run.shift[..., None], run.sums], -1), run.count) for run in (a, b)]
     moments, count = pooled(np.stack(both), np.stack([a.count, b.count]))
     sums, shift = about_the_mean(moments, count, b.job.program.dtype)
@@ -87,7 +87,7 @@ def pool(a: R, b: R) -> R:
 
 
 def joined(a: Any, b: Any, axis: int, kind: str) -> Any:
-    """One array of two; on the host if one of them is there."""
+    """Two arrays joined along an axis, as one of the library `kind` if both lie on a GPU, else in host memory."""
     if arrays.on_gpu(a) and arrays.on_gpu(b):
         both = [arrays.to_cupy(a), arrays.to_cupy(b)]
         return arrays.like(arrays.module_of(both[0]).concatenate(both, axis), kind)

@@ -17,28 +17,28 @@ from .job import Job
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What the shards that were run gave together."""
+    """The merged result of the shards that were run; some may be missing."""
 
     sums: np.ndarray  # (*sweep, time, feature, moment) about the shift
-    shift: np.ndarray  # (*sweep, time, feature): the mean
+    shift: np.ndarray  # (*sweep, time, feature): the mean of the paths
     count: np.ndarray  # (*sweep, time)
     diverged: np.ndarray  # (k, 3): setting, path, step
-    paths: int  # in the sums
+    paths: int  # number of paths in the sums
     values: Any  # (*sweep, time, path, feature), or None
     state: Any  # (setting, row, path), or None
     missing: tuple[tuple[int, int], ...]  # (tag, first) of shards that were not run
 
 
 def in_order(diverged: list[list[int]]) -> np.ndarray:
-    """By setting, then path: the same order under every schedule."""
+    """Rows (setting, path, step) sorted by setting, then path, so that their order does not depend on the schedule."""
     return np.array(sorted(diverged), np.int64).reshape(-1, 3)
 
 
 class Parts(UserDict[tuple[int, int], Part]):
     """The finished parts of a job by (tag, first path).
 
-    The values and the state of each part are copied to their place in the arrays of the result as soon as it comes, and
-    the part keeps views of them: they lie in memory once, beside the shards that are on their way.
+    When a part is put in, its values and state are copied to their place in the arrays of the result, and the part keeps
+    views of that place. So they lie in memory once, apart from those of the shards that are on their way.
     """
 
     def __init__(self, job: Job, records: int) -> None:
@@ -63,14 +63,14 @@ class Parts(UserDict[tuple[int, int], Part]):
 
 
 def _put(place: Any, array: Any) -> Any:
-    """An array copied into a view of another, which may lie on the host where the first lies on a GPU, or the other way."""
+    """Copy `array` into the view `place` and return this; each of the two may lie on the host or on a GPU."""
     xp = arrays.module_of(place)
     place[...] = arrays.to_host(array) if xp is np else xp.asarray(array)
     return place
 
 
 def collect(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard]) -> Merged:
-    """Merge the shards that there are, in path order, into one result."""
+    """Merge the finished shards, in path order, into one result; it has values and state only if no shard is missing."""
     p, settings = job.program, job.settings
     missing = tuple((s.tag, s.first) for s in shards if (s.tag, s.first) not in parts)
     moments = np.zeros((settings, len(record), len(p.labels), 1 + p.moments))

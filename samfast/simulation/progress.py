@@ -1,4 +1,4 @@
-"""Progress of a simulation: a bar on the terminal, or a function of the user. All bars are made here."""
+"""Progress of a simulation, shown by a bar on the terminal or told to a function of the user. All bars are made here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Progress = bool | Callable[[int, int], None] | None
 
 
 def bar(total: int) -> Callable[[int], None]:
-    """A progress bar on the terminal, in paths."""
+    """A progress bar on the terminal for `total` paths, as a function of the paths done; its .close() removes the bar."""
     shown = _bar(total=total)
 
     def step(done: int) -> None:
@@ -24,9 +24,9 @@ def bar(total: int) -> Callable[[int], None]:
 
 @contextmanager
 def command_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar that is there from the start, as a function for `progress`; it is removed at the end, also after an error.
+    """A bar for a command, as a function for the argument `progress`; it is removed at the end, also after an error.
 
-    A command shows it before the first path is done, since the first run on a machine compiles for some seconds.
+    The bar is shown before the first path is done, since the first run on a machine compiles for some seconds.
     """
     with _bar(desc="compiling, once per machine") as shown:
 

@@ -1,9 +1,9 @@
 """Statistics of simulated paths, one source for NumPy and CuPy: arrays on a device stay there.
 
-Paths lie along `axis` (default: the last; functions of vectors have the coordinates last and the paths before them), all
-other axes are settings. Numbers that are not finite, as diverged paths leave them, are left out and not counted. Results
-are float64 in the namespace of the argument. Nothing waits for a device or branches on its values, but for what is
-documented as computed on the host: p-values, `chi_square`, `variance_interval` and `str`.
+Paths lie along `axis`, by default the last; functions of vectors expect the coordinates last and the paths before them. All
+other axes are settings. Diverged paths leave numbers that are not finite, which are left out and not counted. Results are
+float64 (numbers of paths int64) in the namespace of the argument. No function waits for a device or branches on the values
+there, except those documented to compute on the host, namely p-values, `chi_square`, `variance_interval` and `str`.
 
 =============  ==============================================================================================
 topic          contents

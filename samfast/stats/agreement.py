@@ -12,12 +12,16 @@ from ..checks import check, integer
 from .blocks import Array, host, namespace, numeric, quiet
 from .distribution import Histogram, ordered
 
-EXPECTED = 5.0  # paths that a bin must expect for the chi-square law: Cochran, Ann. Math. Statist. 23, 315 (1952)
+EXPECTED = 5.0  # least expected paths of a bin for which the chi-square law holds, Cochran, Ann. Math. Statist. 23, 315 (1952)
 
 
 @quiet
 def z_score(estimate: Any, std_error: Any, exact: Any) -> Array:
-    """(estimate - exact)/std_error, nan where the standard error is 0: standard normal if the closed form holds."""
+    """Return (estimate - exact)/std_error, which is standard normal if the closed form `exact` holds.
+
+    The arguments are numbers or arrays that broadcast. The result is nan where std_error is 0. Raises TypeError for an
+    argument in host memory that does not hold real numbers.
+    """
     xp = namespace(estimate, std_error, exact)
     named = {"estimate": estimate, "std_error": std_error, "exact": exact}
     value, error, known = (xp.asarray(numeric(k, x, xp), dtype=np.float64) for k, x in named.items())
@@ -26,14 +30,18 @@ def z_score(estimate: Any, std_error: Any, exact: Any) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Goodness:
-    """A statistic, (*settings), and the chance of a larger one if the closed form holds. pvalue: on the host."""
+    """The result of a test of fit.
+
+    statistic: (*settings), where it was computed. tail(statistic), on the host: the probability of a larger statistic if
+    the closed form holds.
+    """
 
     statistic: Array
     tail: Callable[[np.ndarray], np.ndarray] = field(repr=False)
 
     @property
     def pvalue(self) -> np.ndarray:
-        """Chance of a larger statistic; the statistic is brought to the host."""
+        """Probability of a larger statistic if the closed form holds, (*settings); the statistic is copied to the host."""
         return np.asarray(self.tail(host(self.statistic)))[()]
 
     def __repr__(self) -> str:
@@ -46,9 +54,13 @@ class Goodness:
 def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted: int = 0) -> Goodness:
     r"""Return Pearson's :math:`\sum_j(O_j-np_j)^2/(np_j)` against a distribution function, and its chi-square tail.
 
-    cdf(edges) -> probabilities, from NumPy. The paths outside are two more bins, unless their probability is 0. fitted:
-    parameters of cdf that were fitted to the counts. The counts are brought to the host. Raises ValueError if a bin
-    expects fewer than 5 paths. Pearson, Phil. Mag. 50, 157 (1900).
+    :math:`O_j` of the n paths lie in bin j, whose probability is :math:`p_j`. cdf takes the edges as a NumPy array and
+    returns the probabilities below them. The paths below and above all edges count as two more bins; where such a bin has
+    probability 0 it is left out, and the statistic is inf if a path lies in it. fitted: number of parameters of cdf that
+    were fitted to the counts; the degrees of freedom are the bins less 1 + fitted. The counts are copied to the host.
+
+    Raises ValueError if cdf does not ascend from 0 to 1, if a bin expects fewer than 5 paths, or if no degree of freedom is
+    left. Source: Pearson, Phil. Mag. 50, 157 (1900).
     """
     from scipy.special import chdtrc
 
@@ -76,8 +88,10 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
 def ks(values: Any, cdf: Callable[[Array], Array], *, axis: int = -1) -> Goodness:
     r"""Return :math:`D=\sup_x|F_n(x)-F(x)|` against a continuous distribution function, and its exact tail.
 
-    cdf(x) -> F(x) on arrays of the namespace of `values` (for CuPy e.g. cupyx.scipy.special.ndtr). The statistic stays on
-    the device; the p-value is that of scipy.stats.kstwo, on the host. Kolmogorov, Giorn. Ist. Ital. Attuari 4, 83 (1933).
+    :math:`F_n` is the distribution function of the n finite numbers among `values`. cdf computes F on an array of the same
+    namespace, for CuPy e.g. cupyx.scipy.special.ndtr. The statistic stays on the device; the p-value is computed on the
+    host by scipy.stats.kstwo. Raises MemoryError if sorting does not fit into memory. Source: Kolmogorov, Giorn. Ist. Ital.
+    Attuari 4, 83 (1933).
     """
     xp = namespace(values)
     x, count = ordered(values, axis, xp)

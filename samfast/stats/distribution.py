@@ -11,18 +11,18 @@ import numpy as np
 from ..checks import check, numbers
 from .blocks import Array, blocks, fits, namespace, paths_first, quiet, same_shape
 
-COPIES = 4  # of the values: what sorting takes
+COPIES = 4  # float64 copies of the values that sorting holds at a time
 
 
 class Quantiles(NamedTuple):
-    """Quantiles and their standard errors, (*settings, probability)."""
+    """Quantiles and their standard errors, both of shape (*settings, probability), in the unit of the paths."""
 
     value: Array
     std_error: Array
 
 
 def ordered(values: Any, axis: int, xp: Any) -> tuple[Array, Array]:
-    """The finite numbers of each setting in ascending order, (*settings, path), then inf; and how many they are."""
+    """(x, count): the finite numbers of a setting ascending, then inf, (*settings, path); their number, (*settings)."""
     x = paths_first("values", values, axis, xp)
     fits(COPIES * 8 * x.size, xp=xp)
     x = xp.moveaxis(xp.asarray(x, dtype=np.float64), 0, -1)
@@ -32,10 +32,14 @@ def ordered(values: Any, axis: int, xp: Any) -> tuple[Array, Array]:
 
 @quiet
 def quantiles(values: Any, probabilities: Any, *, axis: int = -1) -> Quantiles:
-    r"""Return :math:`x_{(h)}` at h = (n-1)p, linear between order statistics, and its standard error.
+    r"""Return :math:`x_{(h)}` at h = (n-1)p for each probability p, and its standard error.
 
-    The error is half the distance of the quantiles at :math:`p\pm\sqrt{p(1-p)/n}` (Woodruff, J. Amer. Statist. Assoc. 47,
-    635 (1952)): no density needs estimating. Hyndman and Fan, Amer. Statist. 50, 361 (1996), definition 7.
+    :math:`x_{(0)}\le\dots\le x_{(n-1)}` are the n finite numbers of a setting in order, and h between two whole numbers
+    interpolates linearly (definition 7 of Hyndman and Fan, Amer. Statist. 50, 361 (1996)). The error is half the distance
+    between the quantiles at :math:`p\pm\sqrt{p(1-p)/n}`, so that no density is estimated (Woodruff, J. Amer. Statist.
+    Assoc. 47, 635 (1952)). Both have shape (*settings, probability) and are nan where n = 0.
+
+    Raises ValueError for a probability outside [0, 1], MemoryError if sorting does not fit into memory.
     """
     xp = namespace(values)
     p = np.atleast_1d(np.asarray(numbers("probabilities", probabilities, low=0.0, example=[0.05, 0.5, 0.95]), float))
@@ -51,7 +55,7 @@ def quantiles(values: Any, probabilities: Any, *, axis: int = -1) -> Quantiles:
 
 
 def _at(x: Array, n: Array, p: Array, xp: Any) -> Array:
-    """nan where there are no paths."""
+    """The quantiles at p of the first n numbers of x, which ascend; linear between neighbours, nan where n is 0."""
     h = xp.maximum(n - 1.0, 0.0) * p
     below = xp.floor(h)
     above = xp.minimum(below + 1, xp.maximum(n - 1.0, 0.0))
@@ -61,9 +65,9 @@ def _at(x: Array, n: Array, p: Array, xp: Any) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Histogram:
-    """Numbers of paths in bins. Two of them add.
+    """Numbers of paths in bins. Two histograms with the same edges add, others raise ValueError.
 
-    edges: (bins + 1,), on the host. counts: (*settings, bins). outside: (*settings, 2), paths below and above all bins.
+    edges: (bins + 1,), in host memory. counts: (*settings, bins). outside: (*settings, 2), paths below and above all bins.
     """
 
     edges: np.ndarray
@@ -72,7 +76,7 @@ class Histogram:
 
     @property
     def count(self) -> Array:
-        """All finite paths, (*settings)."""
+        """Number of all paths that are finite, (*settings)."""
         return self.counts.sum(axis=-1) + self.outside.sum(axis=-1)
 
     def _share(self) -> tuple[Array, Array, Array]:
@@ -82,14 +86,14 @@ class Histogram:
     @property
     @quiet
     def density(self) -> Array:
-        """Density of the paths averaged over each bin, (*settings, bins)."""
+        """Share of the finite paths in each bin over its width, (*settings, bins), in 1/(unit of the paths)."""
         share, _, width = self._share()
         return share / width
 
     @property
     @quiet
     def std_error(self) -> Array:
-        r"""Standard error of `density`, :math:`\sqrt{p(1-p)/n}/\mathrm{width}`: the count of a bin is binomial."""
+        r"""Standard error of `density`, :math:`\sqrt{p(1-p)/n}/\mathrm{width}`, since the count of a bin is binomial."""
         share, n, width = self._share()
         return namespace(self.counts).sqrt(share * (1 - share) / n) / width
 
@@ -108,7 +112,10 @@ class Histogram:
 
 @quiet
 def histogram(values: Any, edges: Any, *, axis: int = -1) -> Histogram:
-    """Count paths in the bins [edges[j], edges[j+1]), the last one closed. edges: ascending, from the host."""
+    """Count the finite paths in the bins [edges[j], edges[j+1]), of which the last includes its upper edge.
+
+    edges: (bins + 1,), finite and ascending, in host memory. Raises ValueError for other edges.
+    """
     xp = namespace(values)
     cuts = np.asarray(numbers("edges", edges, example=[-1.0, 0.0, 1.0]), float)
     check(
@@ -118,7 +125,7 @@ def histogram(values: Any, edges: Any, *, axis: int = -1) -> Histogram:
     x = paths_first("values", values, axis, xp)
     shape, bins, inner = tuple(x.shape[1:]), cuts.size - 1, xp.asarray(cuts)
     settings = math.prod(shape)
-    counts = xp.zeros((settings, bins + 3), dtype=np.uint64)  # below, bins, above, not finite; CuPy has no int64 here
+    counts = xp.zeros((settings, bins + 3), dtype=np.uint64)  # below, bins, above, not finite; CuPy cannot add.at int64
     rows = xp.arange(settings)
     for cut in blocks(x.shape[0], 4 * settings, xp):
         part = xp.asarray(x[cut], dtype=np.float64).reshape(-1, settings)

@@ -14,18 +14,26 @@ OF = ("mean", "variance")
 
 
 def as_moments(x: Any, order: int, axis: int) -> Moments:
-    """The moments of an array or a Run, or those that are given."""
+    """x itself if it is Moments, else the moments of the array or Run x up to `order`."""
     return x if isinstance(x, Moments) else moments(x, order, axis=axis)
 
 
 def standard_error(x: Any, *, of: str = "mean", axis: int = -1) -> Array:
-    """Standard error of the mean or of the variance (from the 4th moment) of an array, Run or Moments."""
+    """Standard error of the mean or of the variance of an array, Run or Moments, (*settings).
+
+    of: "mean" or "variance"; that of the variance needs the 4th moment. Formulas: Moments.std_error, Moments.var_std_error.
+    Raises ValueError for another word, or if a Run or Moments holds fewer moments than are needed.
+    """
     found = as_moments(x, 2 if choice("of", of, OF) == "mean" else 4, axis)
     return found.std_error if of == "mean" else found.var_std_error
 
 
 def mean_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tuple[Array, Array]:
-    r"""Return (low, high) of the mean of an array, Run or Moments: :math:`\bar x\pm z\,s/\sqrt n`, for many paths."""
+    r"""Return (low, high) of the mean of an array, Run or Moments, :math:`\bar x\pm z\,s/\sqrt n`, each (*settings).
+
+    z is the normal quantile at (1 + confidence)/2, so the interval holds for many paths. Raises ValueError unless
+    0 < confidence < 1.
+    """
     from scipy.special import ndtri
 
     found = as_moments(x, 2, axis)
@@ -34,27 +42,33 @@ def mean_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tuple[
 
 
 def variance_interval(x: Any, *, confidence: float = 0.95, axis: int = -1) -> tuple[Array, Array]:
-    r"""Return (low, high) of the variance of Gaussian paths, :math:`(n-1)s^2/\chi^2_{n-1}`; see theory.msd_interval.
+    r"""Return (low, high) of the variance of Gaussian paths, :math:`(n-1)s^2/\chi^2_{n-1}`, each (*settings).
 
-    The counts are brought to the host. Elsewhere, many paths: `var` and `var_std_error`.
+    x: an array, Run or Moments. The two quantiles of chi-square are those of theory.msd_interval. The counts are copied to
+    the host. For many paths that are not Gaussian, take `var` and `var_std_error` of their Moments instead.
+
+    Raises ValueError unless 0 < confidence < 1, or where a setting has fewer than 2 finite paths.
     """
     found = as_moments(x, 2, axis)
     n, xp = host(found.count), namespace(found.sums)
     check(bool((n > 1).all()), f"values: {int(n.min())} finite path; give at least 2")
-    from ..theory import msd_interval  # here: it waits for SciPy, which means do not need
+    from ..theory import msd_interval  # imported here, since it loads much of SciPy, which other statistics do not need
 
     low, high = msd_interval(1.0, paths=n - 1, confidence=level(confidence))
     return found.var * xp.asarray(low), found.var * xp.asarray(high)
 
 
 def level(confidence: float) -> float:
-    """The confidence, checked."""
+    """The confidence as a float; ValueError unless it is above 0 and below 1."""
     return float(numbers("confidence", confidence, above=0.0, below=1.0, example=0.95))
 
 
 class PairedDifference(NamedTuple):
-    """Mean of a - b over pairs of paths on the same noise, its standard error, and the variance of independent runs over
-    that of the pairs (as `gain` of paired_msd)."""
+    """The difference a - b of pairs of paths on the same noise, each field of shape (*settings).
+
+    mean: of a - b over the pairs. std_error: of this mean. gain: the factor by which runs on independent noise would need
+    more paths for the same standard error, as in paired_msd.
+    """
 
     mean: Array
     std_error: Array
@@ -65,8 +79,9 @@ class PairedDifference(NamedTuple):
 def paired_difference(a: Any, b: Any, *, axis: int = -1) -> PairedDifference:
     r"""Return :math:`\overline{a-b}`, its standard error, and :math:`(s_a^2+s_b^2)/s_{a-b}^2`.
 
-    a, b: the same paths under two settings, on common random numbers: nothing is assumed of their covariance. Pairs of
-    which one is not finite are left out. gain: the factor by which independent runs would need more paths.
+    a, b: arrays of one shape, the same paths under two settings on common random numbers; nothing is assumed about their
+    covariance. A pair is left out if one of the two is not finite. The third number, `gain`, is the factor by which
+    independent runs would need more paths; it is nan where all differences are equal. Raises ValueError if shapes differ.
     """
     xp = namespace(a, b)
     one, other = (xp.asarray(x) for x in (a, b))

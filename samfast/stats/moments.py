@@ -1,4 +1,4 @@
-"""Moments that add: sums of powers about a shift, with their means, variances and standard errors."""
+"""Moments as sums of powers about a shift, which add; with means, variances and standard errors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ..arrays import tree
 from ..checks import check, integer
 from .blocks import Array, blocks, fitting, host, merge, namespace, numeric, paths_first, quiet, same_shape, summed
 
-MOST = 16  # powers: beyond, sums of float64 hold no digit
+MOST = 16  # the highest power; sums of higher ones hold no correct digit in float64
 
 
 @dataclass(frozen=True)
 class Source:
-    """Which paths of what: by this, records that must not be added are told apart.
+    """The experiment and the paths that a record comes from, by which `+` refuses records that must not be added.
 
-    of: what was run, each part by its digest. paths: (stream, first, number), consecutive paths of one stream of numbers.
+    of: (name, digest) of each part of the experiment, e.g. its program, parameters and start. paths: (stream, first,
+    number) of each range of consecutive paths; `stream` names the noise, or the starts where there is no noise.
     """
 
     of: tuple[tuple[str, str], ...]
@@ -46,11 +47,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Moments:
-    r"""Sums :math:`S_m=\sum_i(x_i-c)^m`, m = 1, ..., order, over n paths. Two of them add: `a + b` is that of all paths.
+    r"""Sums :math:`S_m=\sum_i(x_i-c)^m`, m = 1, ..., order, over n paths. For two records, `a + b` is that of all paths.
 
-    sums: (*settings, order). count n: (*settings). shift c: (*settings), near the mean, so that nothing cancels.
-    source: which paths they are of, if that is known, as of a run: then `a + b` raises ValueError where a path would be
-    counted twice, or where the two are not of one experiment.
+    sums: (*settings, order). count n: (*settings). shift c: (*settings), near the mean, so that digits do not cancel.
+    source: the experiment and the paths of the record, known if it comes from a run, else None.
+
+    `a + b` raises ValueError if orders or shapes differ and, where both sources are known, if a path would be counted twice
+    or the two are of different experiments.
     """
 
     sums: Array
@@ -60,7 +63,7 @@ class Moments:
 
     @property
     def order(self) -> int:
-        """The highest power."""
+        """The highest power whose sum is kept."""
         return int(self.sums.shape[-1])
 
     @quiet
@@ -70,14 +73,15 @@ class Moments:
 
     @property
     def mean(self) -> Array:
-        r""":math:`c+S_1/n`."""
+        r"""Mean of the paths, :math:`c+S_1/n`, (*settings)."""
         return self._raw(1) + self.shift
 
     @quiet
     def central(self, m: int) -> Array:
-        r""":math:`\frac1n\sum_i(x_i-\bar x)^m`, not corrected for bias; m from 2 to the order.
+        r"""Central moment :math:`\frac1n\sum_i(x_i-\bar x)^m`, not corrected for bias, (*settings); m from 2 to the order.
 
-        With :math:`a=S_1/n`: :math:`(1-m)(-a)^m+\sum_{j=2}^m\binom mj\frac{S_j}n(-a)^{m-j}`.
+        It is computed as :math:`(1-m)(-a)^m+\sum_{j=2}^m\binom mj\frac{S_j}n(-a)^{m-j}` with :math:`a=S_1/n`. Raises
+        ValueError for another m.
         """
         check(2 <= m, f"central({m}): give 2 or more")
         a = self._raw(1)
@@ -86,34 +90,35 @@ class Moments:
     @property
     @quiet
     def var(self) -> Array:
-        """Unbiased variance."""
+        r"""Unbiased variance, :math:`s^2=\frac1{n-1}\sum_i(x_i-\bar x)^2`, (*settings)."""
         return namespace(self.sums).maximum(self.central(2), 0.0) * (self.count / (self.count - 1.0))
 
     @property
     @quiet
     def std_error(self) -> Array:
-        r"""Standard error of the mean, :math:`s/\sqrt n`."""
+        r"""Standard error of the mean, :math:`s/\sqrt n`, (*settings)."""
         return namespace(self.sums).sqrt(self.var / self.count)
 
     @property
     @quiet
     def var_std_error(self) -> Array:
-        r"""Standard error of `var`, :math:`[(m_4-\frac{n-3}{n-1}s^4)/n]^{1/2}`; order 4 or more.
+        r"""Standard error of `var`, :math:`[(m_4-\frac{n-3}{n-1}s^4)/n]^{1/2}` with :math:`m_4` = `central(4)`, (*settings).
 
-        Cramer, Mathematical Methods of Statistics (1946), eq. 27.4.2 with the unbiased variance.
+        Raises ValueError if the order is below 4. Source: Cramer, Mathematical Methods of Statistics (1946), eq. 27.4.2,
+        with the unbiased variance.
         """
         n, xp = self.count, namespace(self.sums)
         return xp.sqrt(xp.maximum(self.central(4) - (n - 3.0) / (n - 1.0) * self.var**2, 0.0) / n)
 
     @quiet
     def about(self, shift: Array) -> Moments:
-        """The same about another shift, by the binomial theorem."""
+        """The same moments about another shift, by the binomial theorem; shift: (*settings)."""
         gap, xp = self.shift - shift, namespace(self.sums)
         sums = [
             self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
             for m in range(1, self.order + 1)
         ]
-        moved = xp.where((gap == 0)[..., None], self.sums, xp.stack(sums, axis=-1))  # where the sums overflow: inf*0 is nan
+        moved = xp.where((gap == 0)[..., None], self.sums, xp.stack(sums, axis=-1))  # gap 0: an overflowed sum times 0 is nan
         return Moments(moved, self.count, shift, self.source)
 
     def __add__(self, other: Moments) -> Moments:
@@ -131,14 +136,15 @@ class Moments:
 
     @quiet
     def _shift_with(self, other: Moments) -> Array:
-        """The mean of all paths, or the common shift where there is one: no part loses digits, however far apart they lie.
+        """The shift of the sum with `other`, which is their common shift where there is one, else the mean of all paths.
 
-        About this mean the binomial theorem of `about` is the pairwise formula of Chan, Golub, LeVeque, Am. Stat. 37, 242
-        (1983), which backends/central.py has written out up to the fourth moment.
+        About this mean neither part loses digits, however far apart the two lie. There the binomial theorem of `about` is
+        the pairwise formula of Chan, Golub, LeVeque, Am. Stat. 37, 242 (1983), which backends/central.py writes out up to
+        the fourth moment.
         """
         xp, p, q = namespace(self.sums, other.sums), self.count, other.count
         gap = other.shift - self.shift
-        apart = gap + (other.sums[..., 0] / q - self.sums[..., 0] / p)  # between the means
+        apart = gap + (other.sums[..., 0] / q - self.sums[..., 0] / p)  # distance of the two means
         mean = self.mean + apart * (q / (p + q))
         mean = xp.where(p == 0, other.mean, xp.where(q == 0, self.mean, mean))
         return xp.where((gap == 0) | ~xp.isfinite(mean), self.shift, mean)
@@ -154,10 +160,14 @@ class Moments:
 
 
 def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
-    """Moments of the paths along `axis`, up to `order`; of a Run, or whatever has `moments`: those that it recorded.
+    """Moments of the paths along `axis`, up to `order`; of a Run the moments that it recorded.
 
-    shift: what the sums are about, (*settings) or a number; default: the mean, at the price of a second pass. The numbers
-    are worked on in blocks and summed in one binary tree: the bits depend on the numbers and the shift alone.
+    values: an array, or a Run or other object whose attribute `moments` is Moments. shift: the point about which powers are
+    summed, one number or an array that broadcasts to (*settings); by default the mean, which takes a second pass. The
+    numbers are taken in blocks and summed in one binary tree, so that the bits depend only on the numbers and the shift.
+
+    Raises ValueError for an order outside 1 to 16 or above that of the run, for an axis without paths, or for a shift that
+    does not broadcast; TypeError for values that are not real numbers.
     """
     integer("order", order, 1, 2, most=MOST)
     recorded = getattr(values, "moments", None)
@@ -174,7 +184,7 @@ def moments(values: Any, order: int = 2, *, axis: int = -1, shift: Any = None) -
 
 @quiet
 def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], order: int, shift: Any, xp: Any) -> Moments:
-    """Moments of part(cut), (paths of the cut, *shape)."""
+    """Moments over all paths of the arrays part(cut), each of shape (paths of the slice `cut`, *shape); see `moments`."""
     integer("order", order, 1, 2, most=MOST)
     if shift is not None:
         shift = fitting("shift", numeric("shift", shift, xp), shape)
@@ -182,7 +192,7 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
     def powers(cut: slice, about: Array, highest: int) -> Array:
         x = xp.asarray(part(cut), dtype=np.float64)
         finite, d = xp.isfinite(x), x - about
-        whole = xp is np and bool(finite.all())  # a device would have to be waited for
+        whole = xp is np and bool(finite.all())  # this test of values would wait for a device
         d = d if whole else xp.where(finite, d, 0.0)
         found, term = [np.full(shape, float(len(x))) if whole else tree(finite.astype(np.float64), xp), tree(d, xp)], d
         for _ in range(1, highest):
@@ -202,10 +212,11 @@ def collect(part: Callable[[slice], Array], paths: int, shape: tuple[int, ...], 
 
 
 def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: Any = None) -> Moments:
-    """Moments of chunks of paths that come one after the other and need not be in memory together.
+    """Moments of chunks of paths, arrays that come one after the other and need not be in memory together.
 
-    shift: default the mean of the first chunk that has a finite number in every setting; on a device, which is not waited
-    for, of the very first. See `merge` for chunks that are finished in any order.
+    order, axis and shift: as in `moments`. By default the shift is the mean of the first chunk that has a finite number in
+    every setting; on a device it is the mean of the very first chunk, since looking at values would wait for the device.
+    Chunks that are finished in any order are added by `merge`. Raises the errors of `moments` and `merge`.
     """
 
     check(isinstance(chunks, Iterable), f"chunks={chunks!r:.60}: give a sequence of arrays", TypeError)
@@ -222,10 +233,12 @@ def accumulate(chunks: Iterable[Any], order: int = 2, *, axis: int = -1, shift: 
 
 
 def msd(values: Any, origin: Any = 0.0, *, axis: int = -2, shift: Any = None) -> Moments:
-    r"""Moments of :math:`|w-w_0|^2` over the paths: `.mean` is the mean squared displacement, `.std_error` its error.
+    r"""Moments of :math:`|w-w_0|^2` over the paths; `.mean` is the mean squared displacement, `.std_error` its error.
 
-    values: (*settings, path, coordinate), as `run.final()`. origin :math:`w_0`: (coordinate,), or (*settings, 1,
-    coordinate), or one for each path. Exact error and interval of Gaussian paths: theory.msd_relative_sd, msd_interval.
+    values: (*settings, path, coordinate), as `run.final()` returns them. origin :math:`w_0`: any array that broadcasts to
+    values, e.g. (coordinate,), (*settings, 1, coordinate), or one for each path. The unit is that of values, squared. For
+    Gaussian paths theory.msd_relative_sd and theory.msd_interval give the exact error and interval. Raises ValueError for
+    shapes that do not fit.
     """
     xp = namespace(values, origin, shift)
     x = paths_first("values", values, axis, xp)
@@ -242,7 +255,7 @@ def msd(values: Any, origin: Any = 0.0, *, axis: int = -2, shift: Any = None) ->
 
 
 def over_coordinates(x: Array, xp: Any) -> Array:
-    """The sum over the last axis, one coordinate after the other."""
+    """The sum over the last axis, one coordinate after the other, so that every namespace rounds alike."""
     total = x[..., 0]
     for j in range(1, x.shape[-1]):
         total = total + x[..., j]
@@ -253,7 +266,8 @@ def over_coordinates(x: Array, xp: Any) -> Array:
 def covariance(values: Any, *, axis: int = -2) -> Array:
     r"""Return the unbiased :math:`\frac1{n-1}\sum_i(x_i-\bar x)(x_i-\bar x)^T`, (*settings, k, k).
 
-    values: (*settings, path, k). Paths with a coordinate that is not finite are left out.
+    values: (*settings, path, k). A path is left out if one of its coordinates is not finite. The unit is that of values,
+    squared. Raises ValueError for an array without coordinates or paths.
     """
     xp = namespace(values)
     x = paths_first("values", values, axis, xp)
