@@ -1,4 +1,4 @@
-"""Two pictures: ratios of the backends, workload by workload; throughput over the sizes."""
+"""Two pictures of a report: the ratios of the backends in each workload, and the throughput against the size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOURS = {
     "heyoka": "#1E8449",
 }
 
-LEAST = 0.1  # ratios below this are cut off: an import is no rival
+LEAST = 0.1  # the axis begins here; the row of an import has a far smaller ratio and is no rival
 
 
 def colour(backend: str) -> str:
@@ -28,7 +28,7 @@ def colour(backend: str) -> str:
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
-    """bench-ratios.png and, where sizes were measured, bench-scaling.png."""
+    """Writes bench-ratios.png and, where sizes were measured, bench-scaling.png; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {"bench-ratios.png": _ratios(report)} | ({"bench-scaling.png": _scaling(report)} if report.points else {})
     for name, figure in made.items():

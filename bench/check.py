@@ -1,4 +1,4 @@
-"""Checks of answers: against exact moments within random error, against high precision within rounding."""
+"""Checks of answers. Moments may differ from the exact ones by random error, paths from a precise run by rounding."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from .work import WrongError
 
-ERRORS = 5.0  # standard errors: false alarms below 1e-5 for the moments checked here
+ERRORS = 5.0  # standard errors allowed; a correct answer then fails with a chance below 1e-5
 
 
 def near(name: str, got: Any, want: Any, allowed: float) -> str:
-    """Relative to the largest entry."""
+    """Raises WrongError unless got is within `allowed` of want, relative to the largest entry of want."""
     got, want = np.asarray(got, float), np.asarray(want, float)
     if got.shape != want.shape:
         raise WrongError(f"{name} has shape {got.shape}, not {want.shape}")
@@ -23,7 +23,7 @@ def near(name: str, got: Any, want: Any, allowed: float) -> str:
 
 
 def random(name: str, got: Any, want: Any, error: Any) -> str:
-    """Within random error."""
+    """Raises WrongError unless got is within ERRORS standard errors of want; `error` is one standard error."""
     got, want = np.asarray(got, float), np.asarray(want, float)
     if got.shape != want.shape:
         raise WrongError(f"{name} has shape {got.shape}, not {want.shape}")
@@ -34,7 +34,7 @@ def random(name: str, got: Any, want: Any, error: Any) -> str:
 
 
 def gaussian(answer: dict[str, Any], variance: Any, paths: int) -> str:
-    """Means of d and of d^2 for d ~ N(0, variance).
+    """Checks the means over the paths of d and of d^2, where d has the law N(0, variance).
 
     The mean of d^2 is chi-square; its cube root is nearly normal even for one path (Wilson and Hilferty, 1931).
     """
@@ -46,5 +46,5 @@ def gaussian(answer: dict[str, Any], variance: Any, paths: int) -> str:
 
 
 def rounding(w: Any, steps: int) -> float:
-    """Allowed for steps whose deviations grow at most a hundredfold."""
+    """Returns the relative error that rounding may cause in `steps` steps that enlarge a deviation at most a hundredfold."""
     return 100 * steps * float(np.finfo(np.asarray(w).dtype).eps)

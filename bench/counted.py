@@ -1,7 +1,7 @@
 """Instructions of one path-step on a GPU, counted in the machine code, and the rate that they would allow an H100.
 
-python -m samfast.bench.counted [--json PATH]: compiles programs for sm_90 (no GPU is needed; numba-cuda and NVIDIA's nvdisasm
-are), follows the loop of steps, and divides. A count, not a measurement: it assumes full overlap and full occupancy.
+python -m samfast.bench.counted [--json PATH] compiles programs for sm_90, follows the loop of steps, and divides. It needs
+numba-cuda and NVIDIA's nvdisasm but no GPU. The rate is counted, not measured, and assumes full overlap and full occupancy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from samfast.backends import nvidia
 from samfast.cache import load
 from samfast.codegen.pipeline import render
 
-PHILOX = "-0x2daee0ad"  # its first multiplier, as the disassembler writes it
+PHILOX = "-0x2daee0ad"  # Philox's first multiplier, as the disassembler writes it
 HOPPER, SMS, CLOCK = (9, 0), 132, 1.7e9  # H100 SXM
 # Results per clock of one multiprocessor: CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions"
 RATES = {"issue": 128, "fma": 128, "integer multiply": 64, "logic": 64, "double": 64, "special": 16}
@@ -39,7 +39,7 @@ PIPES = (
 
 
 def programs() -> list[tuple[str, Any, Any, Any]]:
-    """(name, loss, rule, observer)."""
+    """Returns (name, loss, rule, observer) of each program that is counted."""
     line, beale = sf.losses.quadratic([-1.0]), sf.losses.beale()
     sam = sf.sam(lr=1e-2, rho=0.1)
     normalised = sf.sam(lr=1e-3, rho=1e-3, normalize=True)
@@ -54,7 +54,7 @@ def programs() -> list[tuple[str, Any, Any, Any]]:
 
 
 def disassembled(cubin: bytes) -> tuple[list[str], dict[str, int]]:
-    """(instructions, label -> instruction)."""
+    """Disassembles a cubin; returns its instructions, and for each label the index of the instruction behind it."""
     wheels = (p for base in sys.path for p in Path(base).glob("nvidia/cu1*/bin/nvdisasm"))
     tool = shutil.which("nvdisasm") or next(map(str, wheels), "")
     if not tool:
@@ -74,7 +74,7 @@ def disassembled(cubin: bytes) -> tuple[list[str], dict[str, int]]:
 
 
 def steps_loops(code: Sequence[str], labels: dict[str, int]) -> tuple[list[str], list[str]]:
-    """The instructions of one turn of the loop of steps, and of the loop around it.
+    """Returns the instructions of one turn of the loop of steps, and those of one turn of the loop around it.
 
     The loop of steps is the longest one without a barrier or another loop inside.
     """
@@ -88,7 +88,7 @@ def steps_loops(code: Sequence[str], labels: dict[str, int]) -> tuple[list[str],
         while at != end:
             path.append(code[at])
             to, sure = target(code[at]), not code[at].startswith("@")
-            ahead = code[at + 1 : at + 6]  # over the slow ways of roots and divisions, which are calls
+            ahead = code[at + 1 : at + 6]  # a branch over a call skips the slow path of a root or a division
             until = next((k for k, y in enumerate(ahead) if "BRA" in y), len(ahead))
             jump = to is not None and (sure or any("CALL" in y for y in ahead[:until]))
             at = to if jump and to is not None else at + 1
@@ -107,18 +107,18 @@ def pipe(instruction: str) -> str:
 
 
 def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[str, Any]:
-    """Instructions per path-step of one setting, by unit, and the rate of an H100 that they allow."""
+    """Counts the instructions per path-step of one setting by the unit that executes them, and the rate they allow an H100."""
     program = render(loss, rule, observer, mode=mode, device="cuda", shared=shared)
     module = load(program)
     code = nvidia.compile(program, module, HOPPER)
     inner, around = steps_loops(*disassembled(code.cubin))
-    if program.calls and not any(PHILOX in x for x in inner):  # several turns of the loop of steps use one draw
+    if program.calls and not any(PHILOX in x for x in inner):  # several turns of the inner loop share one draw of numbers
         inner = around + inner * (program.served // module.UNROLL - 1)
     units = Counter(pipe(x) for x in inner)
     steps = program.served * program.group
     total = sum(units.values())
     busy = {"issue": total, **{u: units[u] for u in RATES if u != "issue"}}
-    busy["fma"] += units["integer multiply"]  # one unit does both
+    busy["fma"] += units["integer multiply"]  # the unit of fused multiply-adds also multiplies integers
     times = {u: busy[u] / RATES[u] for u in RATES}
     bound = max(times, key=lambda u: times[u])
     return {

@@ -1,7 +1,8 @@
-"""python -m samfast.bench.gpu [--json PATH] [--seconds 420]: what one GPU does, beside other libraries on the same GPU.
+"""python -m samfast.bench.gpu [--json PATH] [--seconds 420] measures samfast and other libraries on the same GPU.
 
-Every answer is checked before it is timed. Entries of a contest run in turns, A B A B, between CUDA events; medians and
-quartiles. `--dry-run` goes the same way without a GPU: peers with NumPy or on the host, sources and programs compiled.
+Every answer is checked before it is timed. The entries of a contest run in turns, A B A B, between CUDA events; a row has the
+median and the quartiles. `--dry-run` goes the same way without a GPU, where other libraries run on the host, some with NumPy
+in the place of CuPy, and samfast's programs are only compiled.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from .report import number
 from .work import Run, Work, WrongError
 
 ROUNDS, LEAST = 15, 3
-SHARE = 12.0  # seconds of the rounds of one contest
+SHARE = 12.0  # seconds that the rounds of one contest may take
 FORMAT = 1
 
 
 def measure(contest: Contest, place: Any, left: Callable[[], float], share: float = SHARE) -> list[dict[str, Any]]:
-    """The rows of a contest: each entry checked, then all that are right in turns."""
+    """Returns the rows of a contest. Each entry is checked first; those with a right answer are then timed in turns."""
     rows, runs = [], {}
     work = contest.make(place.scale)
     for entry in contest.entries:
@@ -57,7 +58,7 @@ def measure(contest: Contest, place: Any, left: Callable[[], float], share: floa
 
 
 def _first(contest: Contest, work: Work, entry: Entry, place: Any, row: dict[str, Any]) -> Run | None:
-    """The run, warm, or None; fills the row with the check."""
+    """Prepares an entry and checks its first answer, which goes into the row. Returns the warm run, or None if it failed."""
     begun = time.perf_counter()
     try:
         run = entry.prepare(place.cp, work)
@@ -68,7 +69,7 @@ def _first(contest: Contest, work: Work, entry: Entry, place: Any, row: dict[str
         return run
     except WrongError as error:
         row["check"] = f"wrong: {error}"
-    except Exception as error:  # whatever another library raises is its row, not the end of the run
+    except Exception as error:  # an error of another library belongs into its row and must not end the run
         row["check"] = f"did not run: {type(error).__name__}: {' '.join(str(error).split())}"[:300]
     return None
 
@@ -76,7 +77,7 @@ def _first(contest: Contest, work: Work, entry: Entry, place: Any, row: dict[str
 def _fill(
     row: dict[str, Any], times: Sequence[tuple[float, float | None]], first: Sequence[tuple[float, float | None]], units: float
 ) -> None:
-    """Medians and quartiles; ratio: time of the row / time of the contest's first row, round by round."""
+    """Fills the row with medians and quartiles. Its ratio is its time / that of the contest's first row, round by round."""
     seconds = np.array([t for t, _ in times])
     low, middle, high = (float(x) for x in np.quantile(seconds, [0.25, 0.5, 0.75]))
     row.update(
@@ -94,7 +95,7 @@ def _fill(
 
 
 def limits(path: Path = RESULTS / "counted-sm90.json") -> dict[tuple[str, str, bool], float]:
-    """Counted limits by program, mode and whether it is a sweep; none if they were not counted."""
+    """Returns the counted limits by (program, mode, whether it is a sweep); empty if they were not counted."""
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))["programs"]
@@ -102,8 +103,11 @@ def limits(path: Path = RESULTS / "counted-sm90.json") -> dict[tuple[str, str, b
 
 
 def against_limits(rows: Iterable[dict[str, Any]], entries: Iterable[Entry], counted: dict[Any, float]) -> None:
-    """The rate of the kernels / the counted limit, in the rows that have one; of statistics, that of reading the numbers once /
-    the bandwidth of the first row, a copy, which reads and writes."""
+    """Adds to each row its share of the limit, where there is one.
+
+    For a simulation this is the rate of its kernels / the counted limit. For statistics it is the rate of reading each number
+    once / the bandwidth of the first row: a copy, which reads and writes each number.
+    """
     rows = list(rows)
     for row in rows[1:]:
         if row["unit"] == "bytes/s" and "rate" in row and "rate" in rows[0]:
@@ -117,7 +121,7 @@ def against_limits(rows: Iterable[dict[str, Any]], entries: Iterable[Entry], cou
 
 
 def table(found: dict[str, Any]) -> str:
-    """For reading on a terminal."""
+    """Returns the results as a table for a terminal."""
     lines = [
         f"{found['device']['name']}: {found['note']}",
         f"{'contest':<18}{'row':<34}{'rate':>10} {'unit':<20}{'quartiles, ms':>18}{'ratio':>7}{'kernel':>10}{'limit':>7}"
@@ -147,7 +151,7 @@ def save(found: dict[str, Any], path: Path) -> None:
 
 
 def run(place: Any, seconds: float, only: Sequence[str], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """All contests within the time; tell(result so far) after each."""
+    """Runs all contests, or those named in `only`, within the seconds; tell gets the results so far after each contest."""
     begun = time.perf_counter()
 
     def left() -> float:
@@ -180,7 +184,7 @@ def run(place: Any, seconds: float, only: Sequence[str], tell: Callable[[dict[st
 
 
 def _compiled(todo: Iterable[Contest], place: Any, left: Callable[[], float]) -> str:
-    """What was compiled in advance. If that fails, each row compiles its own program, or says why it cannot."""
+    """Compiles in advance and reports it. If that fails, each row compiles its own program, or says why it cannot."""
     try:
         programs = [e.program(c.make(TINY)) for c in todo for e in c.entries if e.program]
         texts = [e.text for c in todo for e in c.entries if e.text]

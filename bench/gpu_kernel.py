@@ -1,4 +1,4 @@
-"""A CUDA C kernel by hand for the linear diffusion, on stream v1: the practical limit of one GPU."""
+"""A CUDA C kernel written by hand for the linear diffusion on stream v1; it shows the practical limit of one GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import samfast as sf
 from .work import Run, Work, WrongError
 from .workloads import linear
 
-SHOWN = 256  # paths that are compared bit by bit
+SHOWN = 256  # paths that are compared with samfast's bit by bit
 OPTIONS = ("--fmad=false",)
 SOURCE = r"""
 typedef unsigned int u32;
@@ -74,13 +74,13 @@ STEPS = {"float32": ("float", "fmaf(-a,w,fmaf(-c,z[i],w))"), "mixed": ("double",
 
 
 def source(mode: str) -> str:
-    """The text for a mode, "float32" or "mixed": the operations of samfast's program, in its order."""
+    """Returns the CUDA C of a mode, "float32" or "mixed". It has samfast's operations in samfast's order, for equal bits."""
     real, step = STEPS[mode]
     return f"#define REAL {real}\n#define STEP {step}\n{SOURCE}"
 
 
 def coefficients(mode: str) -> tuple[Any, Any]:
-    """a and c of a step, rounded as samfast rounds them: float32 keeps w and a w apart, w <- (w - c z) - a w."""
+    """Returns a and c of one step, rounded as samfast rounds them. In float32 the step is w <- (w - c z) - a w."""
     if mode == "float32":
         lr, rho, sigma = (np.float32(x) for x in (linear.LR, linear.RHO, linear.SIGMA))
         return lr * (np.float32(1) + rho), lr * sigma
@@ -88,7 +88,7 @@ def coefficients(mode: str) -> tuple[Any, Any]:
 
 
 def machine_code(text: str, options: Sequence[str] = OPTIONS, cc: tuple[int, int] = (9, 0)) -> bytes:
-    """CUDA C compiled by NVRTC; needs no GPU."""
+    """Compiles CUDA C by NVRTC, which needs no GPU."""
     from cuda.bindings import nvrtc
 
     error, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
@@ -104,7 +104,7 @@ def machine_code(text: str, options: Sequence[str] = OPTIONS, cc: tuple[int, int
 
 
 def prepare(cp: Any, work: Work, mode: str) -> Run:
-    """The linear diffusion; the first paths are compared with samfast's, bit by bit."""
+    """Prepares the linear diffusion and compares its first paths with samfast's, bit by bit."""
     kernel, (a, c), n = cp.RawKernel(source(mode), "linear", options=OPTIONS), coefficients(mode), work.paths
     out = cp.empty((work.times, n), a.dtype)
 

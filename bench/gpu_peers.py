@@ -1,4 +1,4 @@
-"""The same work by other libraries on the same GPU, whole arrays at once. Without a GPU they run on the host, for a dry run."""
+"""Other libraries doing a contest's work on the same GPU, on whole arrays. In a dry run they compute on the host."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .backends.arrays import begin
 from .work import Answer, MissingError, Run, Work
 from .workloads.linear import A, C
 
-UNROLL = 8  # steps of one turn of a compiled loop
+UNROLL = 8  # steps in one turn of a compiled loop
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take three quarters of the memory
 
 
 def cupy(kind: str) -> Callable[[Any, Work], Run]:
-    """The linear diffusion. kind: the source of normals and the update: "cuRAND", "Generator", "fused"."""
+    """Runs the linear diffusion. kind: "cuRAND", "Generator" or "fused", which chooses the normals and how w is updated."""
 
     def prepare(cp: Any, work: Work) -> Run:
         def run() -> Answer:
@@ -35,7 +35,7 @@ def cupy(kind: str) -> Callable[[Any, Work], Run]:
 
 
 def _normals(cp: Any, kind: str, count: int) -> Callable[[], Any]:
-    """cuRAND's Philox, four numbers of a call, is its fastest here; the Generator has a kernel of its own."""
+    """Returns the function that draws. Of cuRAND we take Philox with four numbers per call, its fastest generator here."""
     if cp is np:
         rng = np.random.default_rng(0)
         return lambda: rng.standard_normal(count, np.float32)
@@ -53,7 +53,7 @@ def _in_place(z: Any, a: Any, c: Any, w: Any) -> None:
 
 
 def jax(dtype: str = "float32", unroll: int = 1, numbers: str = "threefry2x32") -> Callable[[Any, Work], Run]:
-    """One jit; loops whose length the compiler knows, so that nothing waits for the host between steps."""
+    """Runs one jit with loops of a length known to the compiler, so that no step waits for the host."""
 
     def prepare(cp: Any, work: Work) -> Run:
         import jax as library
@@ -84,7 +84,7 @@ def jax(dtype: str = "float32", unroll: int = 1, numbers: str = "threefry2x32") 
 
 
 def torch(compiled: bool) -> Callable[[Any, Work], Run]:
-    """float32; compiled: UNROLL steps at a time, their normals drawn inside."""
+    """Runs in float32. With compiled=True, torch.compile takes UNROLL steps at a time together with their normals."""
 
     def prepare(cp: Any, work: Work) -> Run:
         import torch as library

@@ -1,4 +1,4 @@
-"""Where bench.gpu measures: on the current GPU, or nowhere, for a dry run."""
+"""The places at which bench.gpu measures: the current GPU, or the host for a dry run, whose times mean nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOPPER = (9, 0)
 
 
 class Gpu:
-    """The current device: times are those between events on the current stream."""
+    """The current GPU; a time is that between two events on the current stream."""
 
     scale, dry = 1.0, False
 
@@ -53,7 +53,7 @@ class Gpu:
         }
 
     def timed(self, call: Callable[[], Any]) -> tuple[float, float | None]:
-        """(seconds, seconds of samfast's kernels alone)."""
+        """Returns the seconds of a call, and those of samfast's kernels alone or None if it started none."""
         event = self.cp.cuda.Event
         before, after = event(), event()
         self.cp.cuda.Device().synchronize()
@@ -67,7 +67,7 @@ class Gpu:
         return between(before, after) / 1e3, sum(between(a, b) for a, b in pairs) / 1e3 if pairs else None
 
     def compile(self, programs: Iterable[Program], sources: Iterable[str], left: Callable[[], float]) -> str:
-        """All programs into the cache, on all processors."""
+        """Compiles all programs into the cache, on all processors."""
         todo = list(programs)
         with ProcessPoolExecutor(min(len(todo), os.cpu_count() or 1), get_context("spawn")) as pool:
             sizes = [len(x) for x in pool.map(cuda.machine_code, todo, repeat(self.cc))]
@@ -81,7 +81,7 @@ class Gpu:
 
 
 class DryRun:
-    """No device: tiny works on the host, nothing of samfast runs, times mean nothing."""
+    """A run without a device: other libraries do tiny works on the host, samfast only compiles, and times mean nothing."""
 
     cp, scale, dry = np, TINY, True
 
@@ -94,7 +94,7 @@ class DryRun:
         return time.perf_counter() - begun, None
 
     def compile(self, programs: Iterable[Program], sources: Iterable[str], left: Callable[[], float]) -> str:
-        """CUDA C and, while time is left, programs."""
+        """Compiles the CUDA C sources and, while time is left, samfast's programs."""
         texts, todo, made = [gpu_kernel.machine_code(text) for text in sources], list(programs), 0
         for program in todo:
             if left() > 0:
@@ -108,7 +108,7 @@ class DryRun:
 
 @contextmanager
 def launches(event: Any) -> Iterator[list[tuple[Any, Any]]]:
-    """Events before and after each launch of samfast."""
+    """Gives a list that gains a pair of events, before and after, at each kernel launch of samfast inside the block."""
     launch, pairs = cuda._launch, []
 
     def watched(*args: Any) -> None:
@@ -126,7 +126,7 @@ def launches(event: Any) -> Iterator[list[tuple[Any, Any]]]:
 
 
 def fetch(answer: Answer) -> Answer:
-    """NumPy arrays, whosever they are."""
+    """Copies an answer of NumPy, CuPy or PyTorch arrays to NumPy."""
     return {
         k: x.get() if hasattr(x, "get") else x.cpu().numpy() if hasattr(x, "cpu") else np.asarray(x) for k, x in answer.items()
     }

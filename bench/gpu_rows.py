@@ -1,4 +1,4 @@
-"""What bench.gpu measures: contests, each with a work, a check and the entries that do it."""
+"""The contests of bench.gpu; each has a work, a check of answers, and the entries that do the work."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ MODES = ("float32", "mixed", "float64")
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """prepare(cupy, work) -> run() -> answer, finished or on the current stream when run returns.
+    """One row: prepare(cupy, work) -> run() -> answer, which is finished or on the current stream when run returns.
 
-    program(work): that of samfast, to be compiled in advance. counted: (program, mode, whether it is a sweep) of
-    bench/results/counted-sm90.json. text: CUDA C. host: runs with NumPy for CuPy in a dry run.
+    program(work): the samfast program to compile in advance. counted: (program, mode, whether it is a sweep), the key of its
+    limit in bench/results/counted-sm90.json. text: CUDA C to compile in advance. host: whether a dry run can run it, with
+    NumPy in the place of CuPy.
     """
 
     name: str
@@ -43,7 +44,10 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """make(scale) -> work; check(work, answer on the host) -> how far off, or WrongError. size: numbers that `units` counts."""
+    """One work and its entries. make(scale) -> work; check(work, answer on the host) -> how far off it is, or WrongError.
+
+    size(work): how much of `unit`, without its "/s", one run does.
+    """
 
     name: str
     title: str
@@ -55,7 +59,7 @@ class Contest:
 
 
 def mine(name: str, build: ours.Build, dtype: str, counted: str = "", shared: bool = False, **change: Any) -> Entry:
-    """samfast as a user calls it, from a start on the GPU where each path has its own. change: of the work."""
+    """An entry that calls samfast as a user does. Starts that differ between paths lie on the GPU; `change` alters the work."""
 
     def options(work: Work) -> tuple[Any, Any, Any, dict[str, Any]]:
         loss, rule, start, given = build(work)
@@ -154,7 +158,7 @@ def recorded() -> Contest:
 
 
 def either(work: Work, answer: Answer) -> str:
-    """At every step or at the last one, from moments or from all values."""
+    """Checks moments, or all values, at every recorded time; an answer with the last time only is checked there."""
     if "values" in answer:
         x = np.asarray(answer["values"]).astype(float).reshape(len(work.record), -1)
         answer = {"first": x.mean(-1), "second": (x * x).mean(-1)}
@@ -165,7 +169,7 @@ def either(work: Work, answer: Answer) -> str:
 
 # paths from starts of their own -------------------------------------------------------------------------------------------
 def as_on_cpu(build: ours.Build) -> Callable[[Work, Answer], str]:
-    """The first paths again on the CPU: the same bits."""
+    """Returns a check that runs the first paths again on the CPU and asks for the same bits."""
 
     def right(work: Work, answer: Answer) -> str:
         got = np.asarray(answer["w"])[:, :SHOWN]
@@ -184,7 +188,7 @@ def noisy(work: Work) -> Any:
 
 
 def beales() -> list[Contest]:
-    """Deterministic ones as bench.workloads has them, and one with noise."""
+    """The contests on Beale's function: the deterministic ones of bench.workloads, and one with noise."""
     of = {name: every()[f"beale-{name}"] for name in ("sam", "normalised")}
 
     def contest(name: str, title: str, build: ours.Build, right: Callable[[Work, Answer], str]) -> Contest:
@@ -229,7 +233,7 @@ def coordinates(dim: int) -> Contest:
 
 # statistics ---------------------------------------------------------------------------------------------------------------
 def stored(call: Callable[[Any, Any], Answer]) -> Callable[[Any, Work], Run]:
-    """call(cupy, displacements of all paths)."""
+    """Returns prepare for call(cupy, x), where x holds the displacements of all paths, simulated beforehand."""
 
     def prepare(cp: Any, work: Work) -> Run:
         if cp is np:
@@ -276,7 +280,7 @@ def of_samples(work: Work, answer: Answer) -> str:
 
 
 def samples() -> Contest:
-    """The first entry is the measure of the others: what the memory gives."""
+    """The contest of samfast.stats. Its first entry, a copy, shows the bandwidth of the memory, which limits the others."""
     calls = {
         "copy": copied,
         "CuPy mean and var": lambda cp, x: {"mean": x.mean(), "var": x.var()},
@@ -303,5 +307,5 @@ def linear_program(work: Work) -> Program:
 
 
 def contests() -> list[Contest]:
-    """The most telling ones first: what is short of time leaves out the last ones."""
+    """All contests, the most telling ones first, because a run that is short of time leaves out the last ones."""
     return [modes(), *sizes(), settings(), *beales(), samples(), recorded(), coordinates(16), coordinates(256)]

@@ -32,11 +32,14 @@ KINDS = (
 )
 VECTOR = re.compile(r"%[yz]mm")
 KERNEL = "samfast kernel"
-LEAST = 5  # vector instructions: not the copying of a tail
+LEAST = 5  # vector instructions that a loop must have to be shown, which leaves out the copying of a tail
 
 
 def loops(code: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """The innermost loops of (label or address, instruction) pairs in AT&T syntax: from the target of a jump back to it."""
+    """Returns the innermost loops of (label or address, instruction) pairs in AT&T syntax.
+
+    A loop reaches from the target of a backward jump to that jump.
+    """
     place = {label: i for i, (label, _) in enumerate(code) if label}
     found = []
     for i, (_, text) in enumerate(code):
@@ -49,12 +52,12 @@ def loops(code: Sequence[tuple[str, str]]) -> list[list[str]]:
 
 
 def kinds(loop: Sequence[str]) -> Counter[str]:
-    """How many instructions of each kind."""
+    """Counts the instructions of a loop by their kind."""
     return Counter(next((kind for kind, pattern in KINDS if re.match(pattern, text)), "other") for text in loop)
 
 
 def from_compiler(assembly: str) -> list[tuple[str, str]]:
-    """LLVM's text: labels stand on lines of their own."""
+    """Returns (label, instruction) pairs of LLVM's text, where a label stands on a line of its own."""
     code, label = [], ""
     for line in assembly.splitlines():
         if m := re.match(r"(\.L\w+):", line):
@@ -66,7 +69,7 @@ def from_compiler(assembly: str) -> list[tuple[str, str]]:
 
 
 def from_objdump(text: str) -> dict[str, list[tuple[str, str]]]:
-    """The functions of a library; a jump names the address."""
+    """Returns the (address, instruction) pairs of each function of a library; in objdump's text a jump names an address."""
     functions: dict[str, list[tuple[str, str]]] = {}
     name = ""
     for line in text.splitlines():
@@ -78,7 +81,7 @@ def from_objdump(text: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def ours(name: str) -> str:
-    """The assembly of a workload's program, compiled anew: code from the cache comes without it."""
+    """Returns the assembly of a workload's program, which is compiled anew because cached code comes without it."""
     workload = every()[name]
     (kernel,) = (b for b in workload.backends if b.name == KERNEL)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +93,7 @@ def ours(name: str) -> str:
 
 
 def show(title: str, code: Sequence[tuple[str, str]], text: bool) -> None:
-    """One line for each loop; those with the same counts together."""
+    """Prints one line for all loops that have the same counts."""
     same: dict[str, list[list[str]]] = {}
     for loop in loops(code):
         counts = ", ".join(f"{n} {kind}" for kind, n in kinds(loop).most_common())
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ).stdout
         for function, code in from_objdump(disassembled).items():
             function = function.split(" [clone")[0]
-            name = re.sub(r" __vector\((\d+)\)", r" x \1", function)  # float __vector(8): a register
+            name = re.sub(r" __vector\((\d+)\)", r" x \1", function)  # "float __vector(8)", the type of a register
             show("C++ " + re.sub(r"(?<=[\w>])\([^()]*\)$", "", name).removeprefix("void "), code, given.text)
 
 

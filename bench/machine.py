@@ -1,4 +1,4 @@
-"""What was measured on, and with which versions."""
+"""The machine of a measurement and the versions of its libraries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PEERS = ("jax", "jaxlib", "torch", "diffrax", "torchsde", "heyoka", "cupy", "num
 
 
 def about() -> dict[str, Any]:
-    """Hardware and versions of a measurement."""
+    """Returns the hardware and the versions that a report names."""
     from samfast.info import info
 
     i = info()
@@ -66,7 +66,7 @@ def _compiler() -> str:
 
 
 def _load() -> float | None:
-    """Processes that wanted a processor in the last minute: a shared machine shows here."""
+    """Returns the load average of the last minute, which tells whether others use the machine; None if there is none."""
     try:
         return round(os.getloadavg()[0], 2)
     except (OSError, AttributeError):
@@ -74,7 +74,7 @@ def _load() -> float | None:
 
 
 def _commit() -> str:
-    """Of a checkout; an installation has none."""
+    """Returns the git commit of a checkout; "" for an installation, which has none."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""

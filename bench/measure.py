@@ -1,4 +1,4 @@
-"""Run one workload on its backends: correctness first, then time."""
+"""Runs one workload on its backends; an answer is checked before it is timed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def installed(backend: Backend) -> bool:
 
 
 def fetch(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer as NumPy arrays."""
+    """Copies an answer to NumPy arrays."""
     return {k: x.get() if hasattr(x, "get") else np.asarray(x) for k, x in answer.items()}
 
 
@@ -31,10 +31,10 @@ def measure(
     full: bool = False,
     only: Callable[[Backend], bool] = lambda backend: True,
 ) -> list[Row]:
-    """The rows of a workload. A wrong answer is reported and not timed; what would take longer than `seconds` is left out.
+    """Returns the rows of a workload. A backend with a wrong answer is reported and not timed.
 
-    seconds: for all backends together from the first answer on, so without the compilation of samfast's program; full=True
-    leaves out none.
+    seconds: the time for all backends together. It counts from the first answer on, so without the compilation of samfast's
+    program; backends whose turn comes later than that are left out, unless full=True.
     """
     begun = 0.0
     works = {b.name: workload.make(scale * b.share) for b in workload.backends}
@@ -56,7 +56,10 @@ def measure(
 
 
 def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> tuple[Run, timing.Times] | None:
-    """Prepare, call, check the answer; fills the row. (run, the first call's times), or None if there is nothing to time."""
+    """Prepares a backend, calls it, checks the answer and fills the row.
+
+    Returns (run, times of the first call), or None if there is nothing to time.
+    """
 
     def run() -> Any:
         with timing.processors(backend.threads):
@@ -75,7 +78,7 @@ def _first(workload: Workload, work: Any, backend: Backend, row: Row) -> tuple[R
         return run, timing.Times([first], [cpu], [0])
     except WrongError as error:
         row.check = f"wrong: {error}"
-    except Exception as error:  # whatever another library raises is its row, not the end of the run
+    except Exception as error:  # an error of another library belongs into its row and must not end the run
         row.check = f"did not run: {' '.join(str(error).split()) or type(error).__name__}"[:300]
     return None
 
@@ -90,7 +93,7 @@ def _time(
     firsts: dict[str, timing.Times] | None,
     full: bool,
 ) -> None:
-    """Fill in the times. firsts: what counts as the first round of a slow workload."""
+    """Fills the times into the rows. firsts: the times that count as the first round of a slow workload."""
     named, first = {b.name: b for b in workload.backends}, workload.backends[0].name
     against = {name: named[name].against or first for name in runs}
     memory = {name: timing.peak_memory(run) for name, run in runs.items()} if full and not workload.slow else {}
@@ -102,7 +105,7 @@ def _time(
         row.value = float(np.median(t.of(clock))) / units * workload.scale
         row.share = units / works[first].units
         row.memory = memory.get(name)
-        if against[name] in times:  # else there is nothing to compare with
+        if against[name] in times:  # otherwise the row of comparison was not measured and there is no ratio
             r = timing.ratios(t, times[against[name]], clock) / (units / works[against[name]].units)
             row.low, row.ratio, row.high = (float(x) for x in np.quantile(r, [0.25, 0.5, 0.75]))
             goal: Goal | None = workload.goals.get(name)

@@ -46,7 +46,7 @@ SHOWN = {
 
 
 def reports() -> list[Report]:
-    """The kept results, newest first."""
+    """Returns the results kept in bench/results, newest first."""
     found = [Report.load(p) for p in sorted(RESULTS.glob("bench-*.json"))]  # a system lists files in any order
     return sorted(found, key=lambda r: r.machine["date"], reverse=True)
 
@@ -123,7 +123,7 @@ def _points(report: Report) -> list[str]:
 
 
 def readme_part(report: Report) -> str:
-    """A few rows, goals beside figures."""
+    """Returns the part of README.md: the rows named in SHOWN, each with its figure, ratio and goal."""
     m = report.machine
     where = f"{m['processor']} ({m['compiled_for']}), one thread of a shared machine, load {m['load']} at the start:"
     out = [BEGIN, "", where, "", "| work | row | figure | ratio | goal |", "|---|---|---:|---:|---|"]
@@ -134,13 +134,13 @@ def readme_part(report: Report) -> str:
 
 
 def with_part(text: str, part: str) -> str:
-    """README with its part between BEGIN and END replaced."""
+    """Returns the text of README.md with the part between BEGIN and END replaced."""
     head, rest = text.split(BEGIN)
     return head + part + rest.split(END)[1]
 
 
 def made() -> dict[Path, str]:
-    """What the files should hold."""
+    """Returns the text that each file should hold."""
     found = reports()
     if not found:
         raise ValueError(f"{RESULTS}: no bench-*.json there; make one with samfast bench --full --json")

@@ -1,4 +1,4 @@
-"""A whole measurement: rows, scaling, machine; printed and kept."""
+"""The report of a whole measurement: its rows, the scaling and the machine, to be printed and kept."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .measure import installed, measure
 from .work import Row, Workload
 from .workloads import every
 
-SECONDS = 95.0  # of a default run, charts and start apart
-FULL = 30.0  # for the rounds of one workload of a full run, about
-SCALING = 0.1  # share of it
-WEIGHTS = {"linear": 4.0, "beale-sam": 2.0, "first-result": 2.0}  # of a workload's share; 1 for the others
+SECONDS = 95.0  # that a default run may take, without its start and the charts
+FULL = 30.0  # seconds, roughly, for the rounds of one workload in a full run
+SCALING = 0.1  # share of SECONDS that the scaling gets
+WEIGHTS = {"linear": 4.0, "beale-sam": 2.0, "first-result": 2.0}  # weights of the workloads' shares of SECONDS; others have 1
 FORMAT = 1
 
 
 @dataclass
 class Report:
-    """What one run of samfast bench found, on one machine."""
+    """The results of one run of samfast bench on one machine."""
 
     machine: dict[str, Any]
     one_processor: bool  # whether one-thread rows were held on one processor
@@ -32,7 +32,7 @@ class Report:
     points: list[scaling.Point] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)  # packages that are not installed
     skipped: list[str] = field(default_factory=list)  # workloads for which no time was left
-    titles: dict[str, list[str]] = field(default_factory=dict)  # workload -> what it was and how the answer is distributed
+    titles: dict[str, list[str]] = field(default_factory=dict)  # workload -> its title and the law of its answer
     seconds: float = 0.0
 
     def of(self, workload: str) -> list[Row]:
@@ -91,7 +91,7 @@ def run(
 
 
 def table(workload: Workload, rows: list[Row]) -> str:
-    """For reading on a terminal."""
+    """Returns the rows of a workload as a table for a terminal."""
     return "\n".join(
         [
             f"{workload.name}: {workload.title}",
@@ -114,19 +114,19 @@ def line(r: Row) -> str:
 
 
 def note(r: Row) -> str:
-    """What a reader has to know of a row beside its figures."""
+    """Returns the mark of a row whose ratio refers to samfast's compiled program alone; `summary` explains the mark."""
     return " *" if r.backend.startswith("C++") and "kernel" in r.against else ""
 
 
 def number(x: float | None) -> str:
-    """Three digits."""
+    """Formats a number with three digits; None gives an empty text."""
     if x is None:
         return ""
     return f"{x:.0f}" if abs(x) >= 99.95 else f"{x:.3g}"
 
 
 def summary(report: Report) -> str:
-    """What holds for all rows."""
+    """Returns the lines below the table: crossovers, how to read the figures, the machine, and how many goals are met."""
     m, goals = report.machine, [r for r in report.rows if r.met is not None]
     out = [
         "Ratio: time of the row / time of samfast, in the same rounds, median and quartiles; above 1 samfast is faster.",

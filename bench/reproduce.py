@@ -44,7 +44,7 @@ class Row:
 
 
 def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """(seconds of the fastest call, what it gave), after one that is not counted."""
+    """Returns (seconds of the fastest of `repeats` calls, result of the last one); a first call is not counted."""
     result, times = call(), []
     for _ in range(repeats):
         begun = time.perf_counter()
@@ -54,7 +54,7 @@ def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 
 
 def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
-    """The kernel of the released setting: four radii, every step's position, perturbed point and cosine; one thread."""
+    """Times the kernel of the released setting on one thread, with position, perturbed point and cosine at every step."""
     s = beale.RELEASED
     rule = sf.sam(lr=sf.per_path(np.full(len(s.rho), s.lr)), rho=sf.per_path(s.rho), normalize=True)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
@@ -74,7 +74,7 @@ def released(repeats: int = 5, steps: int = beale.RELEASED.steps) -> Row:
 
 
 def plain(s: beale.Setting, steps: int) -> np.ndarray:
-    """(steps + 1, walk, 2) by NumPy."""
+    """Returns the positions (steps + 1, walk, 2) of the same walks, computed by a plain NumPy loop."""
     loss, w = sf.losses.beale(), np.array(s.starts)
     out = [w]
     for _ in range(steps):
@@ -85,7 +85,7 @@ def plain(s: beale.Setting, steps: int) -> np.ndarray:
 
 
 def fig7(repeats: int = 3, seeds: int = kim_fig7.SEEDS) -> Row:
-    """12 radii, normalised, batch size 1, on all processors."""
+    """Times Fig. 7 of Kim et al. on all processors: 12 normalised radii at batch size 1."""
     starts = kim_fig7._starts(seeds)
     seconds, end = best(lambda: kim_fig7._end(starts, kim_fig7.RHO, True, 1), repeats)
     loss = kim_fig7._summary(end)["loss"]
@@ -101,7 +101,7 @@ def fig7(repeats: int = 3, seeds: int = kim_fig7.SEEDS) -> Row:
 
 
 def basins(side: int = 1000) -> Row:
-    """Where SAM of constant rho 0.05 takes a square of starts on Beale's function in 10,000 steps; one run."""
+    """Times one basin map: the ends of SAM with constant rho 0.05 from a square of starts on Beale's function."""
 
     def go(shape: tuple[int, int], steps: int) -> sf.Basins:
         with warnings.catch_warnings():
@@ -131,10 +131,10 @@ def basins(side: int = 1000) -> Row:
 
 
 def everything(size: float = 1.0, names: tuple[str, ...] | None = None) -> list[Row]:
-    """Every experiment with its files; a claim that is not judged is a failure."""
+    """Times every experiment with its files; a claim without a verdict fails."""
     rows = []
     for name in names or sf.reproduce.names():
-        sf.reproduce.run(name, size=size)  # compiles what is not yet
+        sf.reproduce.run(name, size=size)  # compiles the programs that are not in the cache
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
             outcome = sf.reproduce.run(name, folder, size=size)

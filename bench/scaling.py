@@ -1,4 +1,4 @@
-"""Throughput over paths, recorded times, threads and chunk size; where one backend overtakes another."""
+"""Throughput against paths, recorded times, threads and chunk size, and the sizes at which one backend overtakes another."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from .work import Backend, Run, Work
 from .workloads import linear
 
 STEPS, REPEATS = 100, 3
-CLEAR = 0.1  # in the end one has to be faster by this much, in logarithms, to have overtaken
+CLEAR = 0.1  # a backend has overtaken another only if it ends up faster by this much, in logarithms
 
 
 @dataclass
 class Point:
-    """Nanoseconds per path-step of one backend at one size, by its clock and by the wall; linear diffusion, correct."""
+    """Nanoseconds per path-step of one backend at one size, by its own clock and by the wall.
+
+    The work is the linear diffusion, whose answer has been checked.
+    """
 
     axis: str
     backend: str
@@ -39,7 +42,7 @@ class Point:
 
 
 def measure(*, full: bool = False, scale: float = 1.0, seconds: float = 0.0) -> list[Point]:
-    """All axes. seconds: stop beginning new points when they have passed (0: no limit)."""
+    """Measures the points of all axes. seconds: no new point begins once they have passed; 0 sets no limit."""
     points, begun = [], time.perf_counter()
     for axis, x, backends, make in _plan(full, scale):
         calls: dict[str, Callable[[], Any]] = {}
@@ -67,12 +70,12 @@ def _checked(backend: Backend, work: Work) -> Run | None:
         run()
         linear.right(work, fetch(run()))
     except Exception:
-        return None  # the tables say why
+        return None  # the table of the workload says why
     return run
 
 
 def _plan(full: bool, scale: float) -> Iterator[tuple[str, int, tuple[Backend, ...], Callable[[], Work]]]:
-    """(axis, x, backends, the work to be made)."""
+    """Yields (axis, x, backends, function that makes the work) of each point."""
     one, every, cuda = ours.backends(linear.build, "mixed")[:3]
     most, slow = 10**7 if full else 10**6, 10**6 if full else 10**5
     for n in (10**k for k in range(8)):
@@ -109,7 +112,7 @@ def _threads(count: int) -> Backend:
 
 
 def _chunks(size: int) -> Backend:
-    """The same paths cut into shards of another size, one after another."""
+    """A backend that cuts the same paths into shards of `size` and runs them one after another."""
 
     class Cut(Job):
         def chunk(self, steps: int, times: int) -> int:
@@ -122,9 +125,9 @@ def _chunks(size: int) -> Backend:
 
 
 def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
-    """(slower below, faster above, number of paths) where the lines of two backends cross, interpolated in logarithms.
+    """Returns (overtaken backend, overtaking backend, number of paths) for each crossing, interpolated in logarithms.
 
-    By the wall where their clocks differ.
+    Two backends whose clocks differ are compared by wall time.
     """
     lines = {
         b: {p.x: p for p in points if p.axis == "paths" and p.backend == b}
@@ -143,12 +146,12 @@ def crossovers(points: list[Point]) -> list[tuple[str, str, float]]:
 
 
 def _difference(a: Point, b: Point) -> float:
-    """log(time of b / time of a)."""
+    """Returns log(time of b / time of a), by wall time if their clocks differ."""
     return math.log(b.value / a.value if a.clock == b.clock else b.wall / a.wall if a.wall and b.wall else 1.0)
 
 
 def sentences(points: list[Point]) -> list[str]:
-    """Crossovers to two digits, which is more than the figures bear, and how much the threads bring."""
+    """Returns sentences on the crossovers, to two digits, which is more than the figures bear, and on the gain by threads."""
     out = [f"{b} overtakes {a} at about {float(f'{n:.2g}'):,.0f} paths of {STEPS} steps" for a, b, n in crossovers(points)]
     threads = sorted((p.x, p.value) for p in points if p.axis == "threads")
     if len(threads) > 1:

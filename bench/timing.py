@@ -1,4 +1,4 @@
-"""Honest timing: interleaved, warm, CPU time beside wall time, one thread, peak memory."""
+"""Timing of calls that take turns, so that a drifting machine slows all alike: CPU and wall time, threads, peak memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Times:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """(result, wall seconds, CPU seconds of all threads). A result that brings its own "seconds" has been timed already."""
+    """Returns (result, wall seconds, CPU seconds of all threads). A result with "seconds" has timed itself, and these count."""
     cpu, wall = time.process_time(), time.perf_counter()
     result = call()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -46,10 +46,11 @@ def interleave(
     always: Container[str] = (),
     begun: dict[str, Times] | None = None,
 ) -> dict[str, Times]:
-    """A B A B ...: `least` rounds of all, further ones, if they fit, of those that have not used up their share of `seconds`.
+    """Times the calls in turns, A B A B ..., at most `repeats` rounds.
 
-    always: those that others are compared with, and which therefore take part in every round. begun: the times of a first
-    round, after which no other is needed.
+    All calls take part in the first `least` rounds. Later rounds, if they fit, have only the calls that have not used up
+    their share of `seconds`. always: calls that others are compared with and that therefore take part in every round.
+    begun: times of a first round that has been done already; then no further round is obligatory.
     """
     times = begun or {name: Times() for name in calls}
     least = 1 if begun else least
@@ -68,13 +69,13 @@ def interleave(
 
 
 def ratios(times: Times, first: Times, clock: str) -> np.ndarray:
-    """Round by round; the one compared with takes part in every round."""
+    """Returns times / first, round by round; `first` must have taken part in every round."""
     return times.of(clock) / first.of(clock)[times.rounds]
 
 
 @contextmanager
 def processors(count: int) -> Iterator[None]:
-    """Run on the first `count` processors allowed (0: all), threads that begin inside included; where the system can."""
+    """Holds this thread, and threads begun inside, on the last `count` allowed processors (0 for all) if the system can."""
     if not hasattr(os, "sched_getaffinity"):
         yield
         return
@@ -92,7 +93,7 @@ ALL = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") els
 
 @contextmanager
 def one_thread() -> Iterator[bool]:
-    """Libraries loaded inside use one thread. Gives whether the system holds the process on one processor."""
+    """Makes libraries loaded inside use one thread. Gives whether the system holds the process on one processor."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -104,7 +105,7 @@ def one_thread() -> Iterator[bool]:
 
 
 def peak_memory(call: Callable[[], Any]) -> float | None:
-    """MB by which the resident memory rises during a call; None where the system does not tell."""
+    """Returns the MB by which resident memory rises during a call; None where the system does not tell."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)

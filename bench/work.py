@@ -1,4 +1,4 @@
-"""What is measured: a work, the backends that do it, and the goals."""
+"""The records of a benchmark: a work, the backends that do it, the goals, and the row of a result."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ Run = Callable[[], Answer]
 
 
 class WrongError(Exception):
-    """An answer is not what the work defines."""
+    """Raised when an answer is not the one that the work defines."""
 
 
 def count(paths: int, scale: float) -> int:
-    """A number of paths that every backend takes."""
+    """Returns scale*paths, at least 256 and rounded down to a multiple of 16, the only numbers that the C++ kernels take."""
     return max(256, int(paths * scale) // 16 * 16)
 
 
 class MissingError(Exception):
-    """A backend cannot run here."""
+    """Raised when a backend cannot run here."""
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Many paths of a recursion s <- step(xp, s, z, gradient), looked at after every `every` steps, `times` times.
+    """Many paths of a recursion s <- step(xp, s, z, gradient), recorded `times` times, once every `every` steps.
 
-    s: a tuple of arrays whose last axis counts the paths; z: `draws` arrays of that length, standard normals or signs; xp:
-    the array library; gradient(xp, w): of the loss, where the step needs one. `keep` says what the answer is:
-    "moments": {"first", "second"}, means of feature(xp, s) and of its square over the paths, time first;
-    "state": {"w"}, the arrays of s after the last step, stacked; "values": {"values"}, those after each recorded step.
+    In a step, s is a tuple of arrays whose last axis counts the paths, z holds `draws` arrays of that length (standard
+    normals or signs), xp is the array library, and gradient(xp, w) is that of the loss if the step needs one.
+
+    `keep` chooses the answer. "moments" gives {"first", "second"}, the means over the paths of feature(xp, s) and of its
+    square, time first. "state" gives {"w"}, the arrays of s after the last step, stacked. "values" gives {"values"}, these
+    arrays after each recorded step.
     """
 
     paths: int
@@ -59,13 +61,13 @@ class Work:
 
     @property
     def units(self) -> int:
-        """Path-steps, those of all settings."""
+        """The number of path-steps, over all settings of a sweep."""
         return self.paths * self.steps * self.settings
 
 
 @dataclass(frozen=True)
 class Goal:
-    """least, most: bounds on the ratio to the first backend, or with of="value" on the figure itself."""
+    """Bounds `least` and `most` on the ratio of a row, or with of="value" on its figure."""
 
     least: float | None = None
     most: float | None = None
@@ -82,11 +84,11 @@ class Goal:
 
 @dataclass(frozen=True)
 class Backend:
-    """prepare(work) -> run() -> answer, computed when run returns. clock: "cpu" for one thread, else "wall".
+    """One way to do a work: prepare(work) -> run() -> answer, which is computed when run returns.
 
-    needs: the package that it stands on. threads: 0 for all processors. late: only where time is not short. share: of the
-    paths, for what is so slow that all would take too long; its time is scaled. against: the row that its ratio refers to,
-    the first one unless named.
+    clock: "cpu" for one thread, else "wall". needs: the package that must be installed. threads: 0 for all processors.
+    late: leave it out unless the run is a full one. share: the part of the paths that a slow backend runs; figures are per
+    path-step, so they stay comparable. against: the row that its ratio refers to; the first one unless named.
     """
 
     name: str
@@ -100,15 +102,16 @@ class Backend:
 
 
 def late(*backends: Backend) -> tuple[Backend, ...]:
-    """The same, left out where time is short."""
+    """Returns the same backends, marked to be left out unless the run is a full one."""
     return tuple(replace(b, late=True) for b in backends)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """make(scale) -> work; check(work, answer) -> how far off, or WrongError. The first backend is what ratios refer to.
+    """A work and its backends. make(scale) -> work; check(work, answer) -> how far off it is, or WrongError.
 
-    A figure is nanoseconds (or `unit`) per unit of the work; a ratio is the time of a row / that of the first one.
+    A figure is in `unit`, by default nanoseconds per path-step. A ratio is the time of a row / the time of the backend named
+    by `against`, which is the first one unless named.
     """
 
     name: str
@@ -121,7 +124,7 @@ class Workload:
     unit: str = "ns per path-step"
     scale: float = 1e9  # from seconds per unit to `unit`
     tiny: float = 0.02  # scale at which tests run it
-    slow: bool = False  # a call takes seconds, the first one too, which is checked and counts
+    slow: bool = False  # each call takes seconds, so the first call, which is checked, counts as a round too
 
 
 @dataclass
@@ -130,11 +133,11 @@ class Row:
 
     workload: str
     backend: str
-    check: str  # "correct", or what was found, or why it did not run
+    check: str  # "correct", or the error found, or why it did not run
     detail: str = ""  # how far off a correct answer is
     value: float | None = None  # in `unit`
     unit: str = ""
-    share: float = 1.0  # of the paths
+    share: float = 1.0  # the part of the paths that was run
     against: str = ""  # the row that the ratio refers to
     ratio: float | None = None
     low: float | None = None
@@ -144,10 +147,10 @@ class Row:
     wall: float | None = None
     cpu: float | None = None
     clock: str = ""
-    prepare: float | None = None  # seconds: arrays and objects, imports included
-    compile: float | None = None  # of the first call beyond the second
-    fetch: float | None = None  # of copying the answer to NumPy
-    memory: float | None = None  # peak of a call beyond what was resident, MB
+    prepare: float | None = None  # seconds to make arrays and objects, with the imports
+    compile: float | None = None  # seconds by which the first call is longer than the second
+    fetch: float | None = None  # seconds to copy the answer to NumPy
+    memory: float | None = None  # MB by which resident memory rises during a call
     repeats: int = 0
 
     @property

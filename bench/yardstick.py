@@ -1,4 +1,4 @@
-"""Build, call, check and time the C++ speed yardstick, `yardstick.cpp`: what one thread can do.
+"""Builds, calls, checks and times `yardstick.cpp`, C++ that shows how fast one thread can be.
 
 `load()` compiles it for this machine and returns a `Yardstick`, so that a benchmark can interleave it with
 samfast in one process; `python bench/yardstick.py` prints its speeds beside its checks.
@@ -28,7 +28,7 @@ FLAGS = [
     "-shared",
     "-fPIC",
     "-w",
-]  # g++ 12 warns about its own AVX-512 headers
+]  # the last flag is there because g++ 12 warns about its own AVX-512 headers
 
 _POINTER, _COUNT, _WORD, _REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_double
 _RUN = [_WORD, _COUNT, _POINTER, _COUNT]
@@ -54,7 +54,7 @@ _SIGNATURES = {
 
 
 class Yardstick:
-    """The compiled yardstick. Counts of paths are multiples of 16; a method runs in its caller's thread."""
+    """The compiled yardstick. A number of paths must be a multiple of 16; a method runs in its caller's thread."""
 
     def __init__(self, library: Path):
         self.path = library
@@ -72,15 +72,15 @@ class Yardstick:
         return self._sums(f"linear_{kind}", 4, (a, s, w0), s, record, paths, first, seed)
 
     def two_point(self, kind, a, s, w0, record, paths, first=0, seed=0):
-        """The same with z = 1 or -1; kind "float32" or "float64"."""
+        """Runs the recursion of `linear` with z = 1 or -1; kind "float32" or "float64"."""
         return self._sums(f"two_point_{kind}", 128, (a, s, w0), s, record, paths, first, seed)
 
     def heavy_ball(self, b, c, s, w0, record, paths, first=0, seed=0):
-        """v <- b v - c w + s z, w <- w + v; float64 state, float32 normals."""
+        """Runs v <- b v - c w + s z, w <- w + v with float64 state and float32 normals; returns sums as `linear` does."""
         return self._sums("heavy_ball_mixed", 4, (b, c, s, w0), s, record, paths, first, seed)
 
     def settings(self, a, s, w0, record, paths, first=0, seed=0):
-        """32 settings of the linear program on shared noise; sums of shape (32, records)."""
+        """Runs 32 settings of `linear` on shared noise; returns sums of shape (32, records)."""
         a, s = (np.ascontiguousarray(x, dtype=np.float64) for x in (a, s))
         if a.shape != (32,) or s.shape != (32,):
             raise ValueError("a and s need 32 values each")
@@ -88,14 +88,14 @@ class Yardstick:
         return self._sums("settings_mixed", 4, values, s, record, paths, first, seed, (32,))
 
     def beale(self, rule, x, y, steps, lr, rho=0.0):
-        """Descend on the Beale function in place; rule "gd", "sam" or "normalised"."""
+        """Descends on Beale's function and overwrites x and y with the ends; rule "gd", "sam" or "normalised"."""
         if x.shape != y.shape or x.ndim != 1:
             raise ValueError("x and y must be vectors of one length")
         paths = _check(x.size, x, y)
         getattr(self._lib, f"beale_{rule}")(x.ctypes.data, y.ctypes.data, paths, steps, lr, rho)
 
     def quadratic(self, w, eigenvalues, steps, lr, rho):
-        """Normalised SAM on sum(eigenvalues w^2)/2 in place; w of shape (dim, paths), dim up to 64."""
+        """Runs normalised SAM on sum(eigenvalues w^2)/2 and overwrites w, whose shape is (dim, paths) with dim up to 64."""
         eigenvalues = np.ascontiguousarray(eigenvalues, dtype=np.float64)
         dim, paths = w.shape
         if eigenvalues.shape != (dim,):
@@ -104,13 +104,13 @@ class Yardstick:
             raise ValueError("dim must be at most 64")
 
     def words(self, paths, calls, first=0, seed=0, tag=0):
-        """Words of the stream, shape (paths, 4 calls)."""
+        """Returns the random words of the stream, in the shape (paths, 4*calls)."""
         out = np.empty((_check(paths), 4 * calls), dtype=np.uint32)
         self._lib.words(first, paths, calls, seed, tag, out.ctypes.data)
         return out
 
     def normals(self, paths, calls, dtype="float64", first=0, seed=0):
-        """Normals of the stream, tag 0, shape (paths, 4 calls)."""
+        """Returns the normals of the stream with tag 0, in the shape (paths, 4*calls)."""
         out = np.empty((_check(paths), 4 * calls), dtype=dtype)
         getattr(self._lib, f"normals_{out.dtype.name}")(first, paths, calls, seed, out.ctypes.data)
         return out
@@ -139,9 +139,9 @@ def _check(paths, *arrays):
 
 
 def load(compiler: str = "g++") -> Yardstick:
-    """Compile if needed (the file name tells source, flags, compiler version and CPU) and load."""
+    """Loads the library, compiled if needed; its file name holds a hash of source, flags, compiler version and CPU."""
     command = [os.environ.get("CXX", compiler), *FLAGS]
-    try:  # the predefined macros name the version of the compiler and all that -march=native found
+    try:  # the predefined macros tell the compiler's version and the instruction sets that -march=native found
         macros = subprocess.run([*command, "-E", "-dM", "-x", "c++", os.devnull], check=True, capture_output=True)
     except FileNotFoundError:
         raise RuntimeError(f"the yardstick needs {command[0]}: install it or name another in CXX") from None
@@ -173,13 +173,13 @@ def _directory() -> Path:
 
 
 # -------------------------------------------------------------------------------------------------- checks
-# Each returns (passed, text).
+# Each check returns (passed, text).
 
 A, S, W0, PATHS, STEPS = 0.98, 0.1, 0.7, 4096, 512
 
 
 def _check_paths(run, step, z, limit=1e-11):
-    """Sums of `run(record, paths)` against plain NumPy steps on the same noise z (paths, steps)."""
+    """Compares the sums of `run(record, paths)` with plain NumPy steps on the same noise z (paths, steps)."""
     record = np.array([z.shape[1] // 2, z.shape[1]])
     v, w, expected = np.zeros(len(z)), np.full(len(z), W0), []
     for k in range(z.shape[1]):
@@ -191,7 +191,7 @@ def _check_paths(run, step, z, limit=1e-11):
 
 
 def _check_spread(sums, paths, mean, variance):
-    """MSD at the last record against its exact value, in standard errors."""
+    """Compares the MSD at the last record with its exact value, in standard errors."""
     exact = variance + mean**2
     error = np.sqrt((2 * variance**2 + 4 * mean**2 * variance) / paths)
     z = float(np.max(np.abs(sums[1][..., -1] / paths - exact) / error))
@@ -293,10 +293,10 @@ def _philox(counter, seed):
 
 
 def check_normals(yard, dtype, limit):
-    """Against NumPy on the same words; the limits are the errors of the stream's own polynomials."""
+    """Compares normals with NumPy's functions on the same words; `limit` allows for the stream's own polynomials."""
     words = yard.words(1024, 64, seed=3)
     a, b = words[:, 0::2], words[:, 1::2].view(np.int32)
-    x = (a & 0x7FFFFFFF).astype(dtype).astype(np.float64)  # float32 rounds here, by definition
+    x = (a & 0x7FFFFFFF).astype(dtype).astype(np.float64)  # the stream is defined with this rounding to float32
     u = ((x + 0.5) * 2.0**-31).astype(dtype).astype(np.float64)
     t = b.astype(dtype).astype(np.float64) * 2.0**-31
     radius = np.sqrt(-2 * np.log(u)) * np.where(a >> 31, -1, 1)
@@ -357,7 +357,7 @@ def check_quadratic(yard):
 
 
 def workloads(yard):
-    """name -> (call, path-steps per call, check); calls of a few milliseconds."""
+    """Returns name -> (call, path-steps per call, check); a call takes a few milliseconds."""
     table = {}
     for kind in ("float32", "mixed", "float64"):
         table[f"linear, {kind}"] = (
@@ -397,7 +397,7 @@ def workloads(yard):
 
 
 def measure(calls, repeats=21):
-    """Seconds of thread CPU time of each call: repeats interleaved, because a shared machine drifts."""
+    """Returns the seconds of CPU time of each call; the calls take turns because the speed of a shared machine drifts."""
     times = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():

@@ -1,1 +1,1 @@
-"""One file per library: prepare(work) -> run() -> answer, each at its best known configuration."""
+"""One file per library, each in its fastest configuration known here; its interface is prepare(work) -> run() -> answer."""

@@ -1,4 +1,4 @@
-"""NumPy in blocks that stay in the cache; CuPy on whole arrays."""
+"""The backends NumPy, in blocks that stay in the cache, and CuPy, on whole arrays."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from ..work import Answer, Backend, MissingError, Run, Work
 
-BLOCK = 2**15  # numbers per array: 256 kB in float64, in the second-level cache with its temporaries
-SIGNS = 64  # steps whose signs are drawn at once, as the bits of bytes
+BLOCK = 2**15  # numbers per array; its 256 kB of float64 and the temporaries fit the second-level cache
+SIGNS = 64  # steps whose signs are drawn in one call; each random byte gives eight
 
 
 def begin(work: Work, xp: Any, a: int, b: int, dtype: Any) -> tuple[Any, ...]:
-    """The start of paths a .. b-1; rows common to all paths are repeated."""
+    """Returns the start of paths a .. b-1; a row that all paths share is repeated for each path."""
     return tuple(
         xp.asarray(np.array(np.broadcast_to(x[..., a:b] if x.shape[-1] > 1 else x, (*x.shape[:-1], b - a))), dtype=dtype)
         for x in work.start
@@ -22,7 +22,7 @@ def begin(work: Work, xp: Any, a: int, b: int, dtype: Any) -> tuple[Any, ...]:
 
 
 def numpy(work: Work) -> Run:
-    """float64, SFC64 (the fastest of NumPy's generators here), block by block."""
+    """Runs block by block in float64 on SFC64, the fastest of NumPy's generators here."""
     rows = max(int(np.prod(x.shape[:-1])) for x in work.start)
     size = int(max(1, min(work.paths, BLOCK // rows)))
 
@@ -43,7 +43,7 @@ def numpy(work: Work) -> Run:
 
 
 def quiet(work: Work) -> Run:
-    """`numpy` on paths of which some run away."""
+    """Runs `numpy` without its warnings, for work in which some paths diverge."""
     run = numpy(work)
 
     def silent() -> Answer:
@@ -71,7 +71,7 @@ def _signs(rng: np.random.Generator, draws: int, n: int) -> Callable[[], Any]:
 
 
 def walk(work: Work, xp: Any, s: tuple[Any, ...], draw: Callable[[], Any]) -> tuple[Any, list[Any]]:
-    """(final state, what is recorded)."""
+    """Runs all steps from s; returns the final state and the list of what was recorded, one item per recorded time."""
     seen = []
     for _ in range(work.times):
         for _ in range(work.every):
@@ -98,7 +98,7 @@ def joined(work: Work, xp: Any, parts: list[Any]) -> Answer:
 
 
 def cupy(work: Work) -> Run:
-    """float32 noise on float32 arrays of all paths, synchronised."""
+    """Runs all paths as one array, with noise of the same dtype; the run returns when the device has finished."""
     import cupy as cp
 
     if not cp.is_available():

@@ -1,4 +1,4 @@
-"""C++ with intrinsics (yardstick.cpp), compiled on the spot: the practical limit of one thread."""
+"""C++ with intrinsics (yardstick.cpp), compiled when first used; it shows the practical limit of one thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compiled() -> yardstick.Yardstick:
 
 
 def backend(call: Callable[[yardstick.Yardstick, Work], Answer], name: str = "C++", kernel: str = "samfast kernel") -> Backend:
-    """call(yardstick, work) -> answer; compared with the compiled program of samfast by itself."""
+    """Wraps call(yardstick, work) -> answer. Its ratio refers to samfast's compiled program alone, which does the same work."""
 
     def prepare(work: Work) -> Run:
         yard = compiled()
@@ -31,5 +31,5 @@ def backend(call: Callable[[yardstick.Yardstick, Work], Answer], name: str = "C+
 
 
 def moments(work: Work, sums: Any) -> Answer:
-    """Of its sums over the paths."""
+    """Returns the answer of a work with keep="moments" from the yardstick's sums over the paths."""
     return {key: np.asarray(x).T / work.paths for key, x in zip(("first", "second"), sums, strict=True)}

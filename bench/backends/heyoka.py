@@ -1,4 +1,4 @@
-"""heyoka: adaptive Taylor steps of many starts at once, as wide as a vector register."""
+"""The backend heyoka takes adaptive Taylor steps, for as many starts at once as a vector register holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..work import Answer, Backend, Run, Work
 
 
 def flow(value: Callable[..., Any], time: float, tolerance: float) -> Backend:
-    """dw/dt = -grad value in two coordinates, one thread."""
+    """Integrates dw/dt = -grad value(w) in two coordinates up to `time`, on one thread."""
 
     def prepare(work: Work) -> Run:
         import heyoka as library

@@ -1,4 +1,4 @@
-"""JAX: one jit, compiled loops over steps and recorded times, synchronised.
+"""The backend JAX: one jit holds the loops over steps and recorded times, and a run returns when its answer is computed.
 
 Threefry with jax.random.normal was the fastest of threefry, rbg and unsafe_rbg, with and without Box-Muller, on the CPU.
 """
@@ -13,11 +13,11 @@ import numpy as np
 from ..work import Answer, Backend, Run, Work
 from .arrays import begin, stacked
 
-BLOCK = 2**14  # paths per block: more would leave the cache
+BLOCK = 2**14  # numbers per array; larger arrays would not stay in the cache
 
 
 def jax(dtype: str = "float32", derived: bool = False) -> Callable[[Work], Run]:
-    """derived: the gradient by jax.grad, else in closed form."""
+    """Returns prepare(work). With derived=True the gradient comes from jax.grad, otherwise from its closed form."""
 
     def prepare(work: Work) -> Run:
         import jax as library

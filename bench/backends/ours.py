@@ -1,4 +1,4 @@
-"""samfast itself, as a user calls it."""
+"""The backends of samfast itself: simulate, as a user calls it, and the compiled program alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Build = Callable[[Work], tuple[Any, Any, Any, dict[str, Any]]]  # work -> loss, 
 
 
 def answer(run: Any, keep: str) -> Answer:
-    """In the layout of `Work`, (time, setting) for moments."""
+    """Converts the result of simulate to the answer that `Work` defines; moments have the axes (time, setting)."""
     if keep == "state":
         return {"w": run.final("w").T}
     if keep == "values":
@@ -28,7 +28,7 @@ def answer(run: Any, keep: str) -> Answer:
 
 
 def simulated(build: Build, **options: Any) -> Callable[[Work], Run]:
-    """sf.simulate, with the compiled program at hand."""
+    """Calls sf.simulate as a user would; the first call also compiles the program."""
 
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
@@ -45,7 +45,7 @@ def simulated(build: Build, **options: Any) -> Callable[[Work], Run]:
 
 
 def done(result: Answer) -> Answer:
-    """The same, computed: what lies on a device is waited for."""
+    """Returns the answer once it is computed; arrays on a device may still be in the making, so their device is waited for."""
     for x in result.values():
         wait = getattr(getattr(x, "device", None), "synchronize", None)
         if wait:
@@ -54,9 +54,10 @@ def done(result: Answer) -> Answer:
 
 
 def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **options: Any) -> Callable[[Work], Run]:
-    """The compiled program by itself, without the checks, the tracing and the scheduler around it.
+    """Runs the compiled program by itself, without the checks, the tracing and the scheduler around it.
 
-    change: of the job before it is cut into shards."""
+    change: a function of the job, applied before the job is cut into shards.
+    """
 
     def prepare(work: Work) -> Run:
         loss, rule, start, given = build(work)
@@ -81,7 +82,7 @@ def kernel(build: Build, change: Callable[[Any], Any] = lambda job: job, **optio
 
 
 def backends(build: Build, *dtypes: str, threads_late: bool = True) -> tuple[Backend, ...]:
-    """The first one is what ratios refer to; then all threads, CUDA, and the compiled programs for the dtypes."""
+    """Returns samfast on one thread, to which ratios refer, on all threads and on CUDA, then its compiled program per dtype."""
     first, *others = dtypes
     return (
         Backend("samfast", simulated(build, dtype=first)),

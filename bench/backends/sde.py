@@ -1,4 +1,4 @@
-"""diffrax and torchsde on dw = -curvature w dt + deviation dW, Euler-Maruyama, float32: their fastest settings for it."""
+"""diffrax and torchsde on dw = -curvature w dt + deviation dW, by Euler-Maruyama in float32 with their fastest settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..work import Answer, Backend, Run, Work
 
 
 def diffrax(work: Work) -> Run:
-    """All paths as one vector; the Brownian path that keeps nothing; no checkpoints."""
+    """Solves all paths as one vector, with a Brownian path that stores nothing and without the checkpoints of a gradient."""
     import diffrax as library
     import jax
     import jax.numpy as jnp
@@ -47,8 +47,11 @@ def diffrax(work: Work) -> Run:
 
 
 def torchsde(work: Work) -> Run:
-    """Diagonal noise; a tree of intervals halved down to dt, the fastest of its Brownian motions here and the same law, as the
-    number of steps is a power of 2."""
+    """Solves all paths with diagonal noise, drawn from a tree of intervals that are halved down to dt.
+
+    The tree is the fastest of torchsde's Brownian motions here. Its law is the exact one because the number of steps is a
+    power of 2.
+    """
     import torch
     import torchsde as library
 

@@ -1,4 +1,4 @@
-"""PyTorch on one thread, in blocks that stay in the cache; eager, and with chunks of steps compiled."""
+"""The backend PyTorch, on one thread and in blocks that stay in the cache: step by step, or with chunks of steps compiled."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 from ..work import Answer, Backend, Run, Work
 from .arrays import begin, joined, walk
 
-BLOCK = 2**14  # numbers per array
+BLOCK = 2**14  # paths per block; larger arrays would not stay in the cache
 CHUNK = 16  # steps whose normals are drawn at once, or which are compiled together
 
 
 def torch(dtype: str = "float32", compiled: bool = False) -> Callable[[Work], Run]:
-    """float32 or float64; compiled: torch.compile of CHUNK steps, their numbers drawn by torch.randn, which is vectorised."""
+    """Returns prepare(work) for float32 or float64. With compiled=True, torch.compile takes CHUNK steps at a time.
+
+    Their numbers are drawn before by torch.randn, which is vectorised.
+    """
 
     def prepare(work: Work) -> Run:
         import torch as library

@@ -7,7 +7,7 @@ from functools import cache
 
 from ..work import Workload
 
-# What is short of time leaves out the last ones.
+# A run that is short of time leaves out the last files.
 FILES = (
     "linear",
     "beale",

@@ -1,4 +1,4 @@
-"""Which attractor SAM reaches from each point of a grid on Beale's function."""
+"""A basin map: the attractor that SAM reaches from each point of a grid on Beale's function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .beale import gradient, value
 LR, RHO, NEAR, SIDE, STEPS = 1e-4, 0.05, 0.02, 100, 10_000
 BOX = [(-1.5, 1.5), (-0.5, 2.5)]
 CENTRES = np.array([[0.0, 1.0], [3.0, 0.5]])
-SHOWN = 100  # starts that are computed again
+SHOWN = 100  # starts that the check computes again
 EDGE = 0.02  # share of the starts whose basin may depend on rounding
 
 
@@ -43,7 +43,7 @@ def make(scale: float) -> Work:
 
 
 def reached(w: Any) -> np.ndarray:
-    """The index of the attractor, -1 for none."""
+    """Returns the index of the attractor that each path has reached, -1 for none."""
     with np.errstate(all="ignore"):
         away = np.stack([np.hypot(w[0] - c[0], w[1] - c[1]) for c in CENTRES])
     return np.where(np.nanmin(np.where(np.isnan(away), np.inf, away), 0) < NEAR, away.argmin(0), -1)
@@ -62,7 +62,7 @@ def ours(work: Work) -> Run:
             attractors=CENTRES,
             within=NEAR,
         )
-        return {"index": np.maximum(found.index.ravel(), -1)}  # what diverged is at none
+        return {"index": np.maximum(found.index.ravel(), -1)}  # a path that diverged has reached no attractor
 
     return run
 

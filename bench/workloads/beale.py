@@ -12,7 +12,7 @@ from .. import check
 from ..backends import arrays, cpp, jax, ours, torch
 from ..work import Answer, Goal, Work, Workload, count, late
 
-LR, RHO, SHOWN = 1e-3, 1e-3, 32  # so many paths are computed again
+LR, RHO, SHOWN = 1e-3, 1e-3, 32  # SHOWN: paths that the check computes again
 
 
 def value(xp: Any, w: Any) -> Any:
@@ -51,7 +51,10 @@ RULES = {"gd": sf.gd(lr=LR), "sam": sf.sam(lr=LR, rho=RHO), "normalised": sf.sam
 
 
 def starts(paths: int) -> np.ndarray:
-    """(coordinate, path): in a box from which all go towards the minimum. More paths begin with the same ones."""
+    """Returns starts (coordinate, path) in a box from which all go towards the minimum.
+
+    The first starts are the same for any number of paths.
+    """
     return np.random.default_rng(0).uniform([0.5, -0.3], [1.5, 0.3], (paths, 2)).T.copy()
 
 
@@ -64,7 +67,7 @@ def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
         return sf.losses.beale(), RULES[name], np.stack(work.start, -1), {}
 
     def right(work: Work, answer: Answer) -> str:
-        """The first paths again in extended precision."""
+        """Computes the first paths again in extended precision, with the error that rounding allows."""
         w = tuple(x[:SHOWN].astype(np.longdouble) for x in work.start)
         for _ in range(work.steps):
             w = STEPS[name](np, w, None, gradient)

@@ -15,7 +15,7 @@ from ..work import Answer, Goal, Work, Workload, count
 from .beale import gradient, starts, value
 
 TIME, STEPS, ACCURACY, SHOWN = 1.0, 128, 1e-8, 16
-TOLERANCE = 3e-7  # of a Taylor step: the largest that reaches the accuracy, as STEPS is about the smallest number
+TOLERANCE = 3e-7  # of a Taylor step, the largest that reaches ACCURACY; likewise STEPS is about the smallest number
 H = TIME / STEPS
 
 
@@ -31,7 +31,7 @@ def runge_kutta(xp: Any, w: Any, z: Any, gradient: Any) -> Any:
 
 
 def direction(w: Any, grad: Any, p: Any) -> Any:
-    """The same as a rule of the user's own: w' = w - lr*direction."""
+    """The Runge-Kutta step as the direction of a user's own rule, w' = w - lr*direction."""
     a = grad(w)
     b = grad(w - 0.5 * p.lr * a)
     c = grad(w - 0.5 * p.lr * b)
@@ -62,7 +62,7 @@ def reference() -> np.ndarray:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """The first starts of every number of paths are those of 256."""
+    """Compares the first ends with the reference, which serves any number of paths because their first starts are the same."""
     return check.near("ends", answer["w"][:, :SHOWN], reference(), ACCURACY)
 
 

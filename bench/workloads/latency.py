@@ -1,4 +1,4 @@
-"""One path: the compiled program by itself, and simulate as a user calls it."""
+"""The time of one path, by the compiled program alone and by simulate as a user calls it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..backends import arrays, jax, ours
 from ..work import Answer, Backend, Goal, Run, Work, Workload
 from .linear import A, C, build, displacement, step
 
-STEPS, CALLS = 1000, 20  # calls in a row, the last of which is checked: one alone would time cold caches
+STEPS, CALLS = 1000, 20  # CALLS are made in a row and the last is checked; one call alone would time cold caches
 
 
 def make(scale: float) -> Work:
@@ -35,7 +35,7 @@ def in_a_row(prepare: Callable[[Work], Run]) -> Callable[[Work], Run]:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """One draw from N(0, v): within five deviations."""
+    """Checks that the end of the one path, a draw from N(0, v), lies within five standard deviations."""
     v = C**2 * (1 - A ** (2 * work.steps)) / (1 - A**2)
     return check.random("end", answer["w"].ravel(), [0.0], np.sqrt(v))
 

@@ -1,4 +1,4 @@
-"""Paths from their exact law at the recorded times: the cost does not depend on the number of steps."""
+"""Paths drawn from their exact law at the recorded times, at a cost that does not depend on the number of steps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def jump(xp: Any, s: Any, z: Any, gradient: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    """A step of the work is a jump over STEPS steps of the algorithm."""
+    """Makes the work, one step of which is a jump over STEPS steps of the algorithm."""
     return Work(count(2**20, scale), 1, TIMES, jump, (np.zeros(1),), feature=displacement, draws=1)
 
 
 def sampled(steps: int) -> Callable[[Work], Run]:
-    """sf.gaussian_chain over jumps of so many steps; the answer is that of jumps of STEPS only if steps is that."""
+    """Draws by sf.gaussian_chain over jumps of `steps` steps; the check gets this number, as it may differ from STEPS."""
     a = sf.theory.em_mean(steps, curvature=KAPPA, dt=LR, start=1.0)
     v = sf.theory.em_variance(steps, curvature=KAPPA, diffusion=DIFFUSION, dt=LR)
 

@@ -22,7 +22,7 @@ def step(xp: Any, s: Any, z: Any, gradient: Any) -> Any:
 
 
 def displacement(xp: Any, s: Any) -> Any:
-    """From the start, 0."""
+    """The displacement from the start, which is 0."""
     return s[0]
 
 

@@ -45,16 +45,16 @@ print(json.dumps([0.0, *map(float, go(jax.random.key(0)))]))
 
 @dataclass(frozen=True)
 class Once:
-    """One process."""
+    """The work of one process, timed as a whole."""
 
     units: int = 1
 
 
-FILLED: list[str] = []  # the cache that the last process with an empty one left behind
+FILLED: list[str] = []  # at most one folder: the cache filled by the last process that began with an empty one
 
 
 def process(code: str, cached: bool = True, imports: bool = False) -> Callable[[Once], Run]:
-    """imports: the seconds that the process itself measured around the import of samfast, NumPy being there."""
+    """Runs the code in a new Python. With imports=True, its seconds are those of importing samfast once NumPy is imported."""
 
     def prepare(work: Once) -> Run:
         def run() -> Answer:

@@ -1,4 +1,4 @@
-"""What recording costs: every step, against once."""
+"""The cost of recording at every step, against recording once at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def every_step(scale: float) -> Work:
 
 
 def once(work: Work) -> Any:
-    """The same work, recorded after the last step only."""
+    """Runs the same work, recorded after the last step only."""
     run = ours.simulated(build, dtype="mixed")(make(work.paths / 2**17, every=STEPS, times=1))
     return run
 

@@ -1,4 +1,4 @@
-"""Setting E: what the authors' released code runs on Beale's function (THEORY 8.1; samfast.reproduce.kim.beale.RELEASED)."""
+"""The authors' released setting on Beale's function (setting E in THEORY 8.1; samfast.reproduce.kim.beale.RELEASED)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..backends import arrays, jax, ours
 from ..work import Answer, Backend, Goal, Work, Workload, WrongError
 from .beale import gradient, value
 
-PLAIN, CALM = 2000, 200  # steps of the plain loop; of the two walks that end at the saddle, which are chaotic there
+PLAIN, CALM = 2000, 200  # steps compared; CALM for the two walks that end at the saddle, where they are chaotic
 RHO = np.array(RELEASED.rho)
 TRAPPED = RHO >= 0.5
 
@@ -28,7 +28,7 @@ def step(xp: Any, w: Any, z: Any, gradient: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    """Fewer steps, not fewer walks."""
+    """Makes the work; a smaller scale takes fewer steps, as there are only a few walks."""
     times = max(64, int(RELEASED.steps * min(scale, 1.0)))
     return Work(len(RHO), 1, times, step, tuple(np.array(RELEASED.starts).T), keep="values", value=value, gradient=gradient)
 
@@ -39,7 +39,7 @@ def build(work: Work) -> Any:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """(time, coordinate, walk) against a plain loop; where they are known, the ends too (THEORY 8.1)."""
+    """Compares (time, coordinate, walk) with a plain loop and, if all steps were run, the ends with those of THEORY 8.1."""
     got, w, slow = answer["values"], work.start, []
     for _ in range(min(PLAIN, work.steps)):
         w = step(np, w, None, gradient)

@@ -23,7 +23,7 @@ def make(scale: float) -> Work:
 
 
 def powers(x: Any) -> Any:
-    """(moment, time) of stored samples (time, path), about the mean from the second moment on."""
+    """Returns four moments (moment, time) of stored samples (time, path): the mean, then those about the mean."""
     mean = x.mean(-1)
     d = x - mean[:, None]
     square = d * d
@@ -57,7 +57,7 @@ def numpy(work: Work) -> Run:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """The moments against those of N(0, v), and against the stored samples themselves."""
+    """Compares the moments with those of N(0, v), and with moments of the stored samples if the answer holds these."""
     v, n = exact(work), work.paths
     want = np.stack([0 * v, v, 0 * v, 3 * v**2])
     error = np.stack([np.sqrt(v), np.sqrt(2) * v, np.sqrt(6 * v**3), np.sqrt(96) * v**2]) / np.sqrt(n)
@@ -70,7 +70,7 @@ def right(work: Work, answer: Answer) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Numbers (time, path); a unit is one number."""
+    """Stored numbers (time, path) as a work, a unit of which is one number."""
 
     x: np.ndarray
 

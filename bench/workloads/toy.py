@@ -36,7 +36,7 @@ def grown(xp: Any, s: Any) -> Any:
 
 
 def make(scale: float) -> Work:
-    """From so close to the ridge that w_1 stays as it is in float64."""
+    """Makes the work, which starts so close to the ridge that w_1 does not change in float64."""
     return Work(
         count(2**18, scale),
         STEPS,
@@ -56,7 +56,7 @@ def build(work: Work) -> Any:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """Mean and variance of the sum; the mean is theory.toy_network_exponent per step."""
+    """Checks mean and mean square of ln|w_0|; its mean grows by theory.toy_network_exponent in each step."""
     n, mean, var = work.paths, work.steps * GROWTH.mean(), work.steps * GROWTH.var()
     one = check.random("mean of ln|w_0|", answer["first"], [mean], np.sqrt(var / n))
     error = np.sqrt((2 * var**2 + 4 * mean**2 * var) / n)

@@ -1,4 +1,4 @@
-"""Linear diffusion with two-point noise, a weak scheme of the same order: one random bit per step."""
+"""Linear diffusion with two-point noise: a weak scheme of the same order that needs one random bit per step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build(work: Work) -> Any:
 
 
 def right(work: Work, answer: Answer) -> str:
-    """The variance is that of normal noise; sums of bounded terms have lighter tails, so the same errors are allowed."""
+    """Checks the moments as for normal noise: the variance is the same, and sums of bounded terms have lighter tails."""
     return check.gaussian(answer, exact(work), work.paths)
 
 

@@ -1,4 +1,4 @@
-"""The figures and theorems of both papers again: data, pictures, and a verdict on each claim.
+"""The figures and theorems of both papers, computed again with data, pictures, and a verdict on each claim.
 
 sf.reproduce.names()
 outcome = sf.reproduce.run("kim-fig1", "folder")       # the same as: samfast reproduce kim-fig1 --out folder
@@ -39,7 +39,7 @@ def run(
 
 
 def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) -> dict[str, Any] | None:
-    """The record of an experiment that was written to folder/name with these versions and this size; None if there is none."""
+    """Returns the record of an experiment written to folder/name with these versions and this size; None if there is none."""
     from .storage import read, versions
 
     record = read(Path(folder) / name)
@@ -48,7 +48,7 @@ def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) ->
 
 
 def index(folder: Any) -> Path | None:
-    """Write folder/index.html, one page with every picture and claim of the outcomes in a folder; its path, or None."""
+    """Write folder/index.html, one page with every picture and claim in the folder. Returns its path; None if there is none."""
     from .page import write
 
     return write(Path(folder))

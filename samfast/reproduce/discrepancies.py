@@ -1,4 +1,4 @@
-"""Where the two papers and the computation disagree: a register, each entry with the numbers that show it.
+"""The register of places where a paper and the computation disagree; each entry has the numbers that show it.
 
 K: Kim, Park, Choi, Lee, "Stability Analysis of Sharpness-Aware Minimization" (and its slides).
 B: Bartlett, Long, Bousquet, "The Dynamics of Sharpness-Aware Minimization".
@@ -24,7 +24,7 @@ B11  Fig. 5: sigma                          B12  Figs. 3, 4: only for rho > 1 - 
 B13  proof of Lemma 10: the kink of J       B14  lr < 1/(2*lambda_1)
 B15  Theorem 3 is loose
 
-The verdict is on what is printed. K21 and B7 are misprints that no computation here shows: the table "register" says so.
+A verdict judges the printed statement. K21 and B7 are misprints that no computation shows, as the table "register" says.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ORDER = sorted([*ENTRIES, *NOT_SHOWN], key=lambda label: (label[0] == "B", int(l
 
 @experiment("discrepancies", "What is printed and what the computation gives, entry by entry")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
-    """Every entry of the register: what is printed, what is correct, and the numbers that show it."""
+    """Every entry of the register, with the printed statement, the correct one, and the numbers that show it."""
     means = Means(size, progress, executor)
     entries = {label: ENTRIES[label](means) for label in ORDER if label in ENTRIES}
     numbers = {label: dict(e.numbers) for label, e in entries.items()} | {"not_shown": NOT_SHOWN}
@@ -67,7 +67,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def _register(entries: dict[str, Entry]) -> dict[str, list[str]]:
-    """All entries in order; those without a computation have the verdict "not shown"."""
+    """Returns the table of all entries in order; an entry without a computation has the verdict "not shown"."""
     table: dict[str, list[str]] = {k: [] for k in ("entry", "where", "printed", "correct", "measured", "verdict")}
     for label in ORDER:
         e = entries.get(label)
@@ -79,7 +79,7 @@ def _register(entries: dict[str, Entry]) -> dict[str, list[str]]:
 
 @draw.styled
 def _picture(entries: dict[str, Entry]) -> Figure:
-    """Six of the entries."""
+    """Draws six of the entries."""
     figure, axes = draw.panels(2, 3, (13.2, 8.0))
     for draw_one, place, label in zip(
         (_k1, _k5, _k9, _k13, _k14, _k15), axes.ravel(), ("K1", "K5", "K9", "K13", "K14", "K15"), strict=True
@@ -140,7 +140,7 @@ def _k13(axes: Axes, e: Entry) -> None:
 def _k14(axes: Axes, e: Entry) -> None:
     size, msd, loss = (np.asarray(e.numbers[k]) for k in ("batch_size", "msd", "toy_loss"))
     axes.plot(size, msd, "o-", color=draw.BLUE, markerfacecolor="white", label="MSD at a saddle (left)")
-    other = axes.twinx()  # two quantities of two problems: an axis for each
+    other = axes.twinx()  # the two quantities belong to two problems, so each has an axis of its own
     other.plot(size, loss, "s--", color=draw.RED, markerfacecolor="white")
     axes.plot([], [], "s--", color=draw.RED, markerfacecolor="white", label="loss of the toy network (right)")
     other.set_ylabel("mean loss, 2.5 on the ridge", color=draw.RED)

@@ -1,4 +1,7 @@
-"""What the pictures of the experiments share. matplotlib's object interface only: any thread."""
+"""Parts that the pictures of the experiments share.
+
+Only matplotlib's object interface is used, so that a picture can be drawn in any thread.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, RED, GREEN, PINK, SKY, ORANGE, BLACK = COLOURS
-CLOCK = TIME  # label of an axis
+CLOCK = TIME  # label of a time axis
 CRITICAL = {"minimum": "*", "saddle": "X", "maximum": "^", "degenerate": "d"}
 LOOK = {
     **STYLE,
@@ -27,13 +30,13 @@ LOOK = {
     "legend.fontsize": 8.5,
     "pdf.fonttype": 42,
 }
-FINE = 401  # points of a background along each axis
+FINE = 401  # points along each axis at which a background is computed
 CAPTION = 9.0  # font size
-CHARACTERS = 15.2  # of a caption in an inch
+CHARACTERS = 15.2  # that a caption has in one inch
 
 
 def styled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: everything that the function draws has the look of the library."""
+    """Decorator that gives everything a function draws the look of the library."""
 
     @wraps(function)
     def inside(*args: Any, **how: Any) -> Any:
@@ -46,7 +49,7 @@ def styled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], caption: str = "", **how: Any) -> tuple[Figure, np.ndarray]:
-    """(figure, axes (rows, columns)), with a caption below that says which settings the paper leaves open."""
+    """Returns a figure and its axes (rows, columns). The caption below names the settings that the paper leaves open."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -57,12 +60,12 @@ def panels(rows: int, columns: int, size: tuple[float, float], caption: str = ""
 
 
 def write(figure: Figure, caption: str) -> None:
-    """A caption below a figure."""
+    """Writes a caption below a figure."""
     figure.supxlabel(fill(caption, int(CHARACTERS * figure.get_figwidth())), fontsize=CAPTION, color=GREY, x=0.01, ha="left")
 
 
 def contours(axes: Axes, loss: Loss, box: Any, *, levels: int = 24, label: str | None = "loss") -> None:
-    """The loss over a box in two dimensions: filled contours on a log scale, with a bar."""
+    """Draws the loss over a box in two dimensions as filled contours on a log scale, with a colour bar."""
     from matplotlib.colors import LogNorm
 
     (a, b), (c, d) = box
@@ -82,7 +85,7 @@ def contours(axes: Axes, loss: Loss, box: Any, *, levels: int = 24, label: str |
 
 
 def _ticks(bar: Any, low: float, high: float) -> None:
-    """Powers of ten; 1, 2 and 5 times them if there are few."""
+    """Puts ticks at powers of ten, and at 2 and 5 times them if there are few."""
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     few = len(powers) < 5
     ticks = np.outer(10.0**powers, [1, 2, 5] if few else [1])[:: 1 + len(powers) // 9].ravel()
@@ -92,14 +95,14 @@ def _ticks(bar: Any, low: float, high: float) -> None:
 
 
 def frame(axes: Axes, box: Any) -> None:
-    """The axes show the box, with names of the coordinates and without a grid."""
+    """Makes the axes show the box, with the names of the coordinates and without a grid."""
     (a, b), (c, d) = box
     axes.set(xlim=(a, b), ylim=(c, d), xlabel="x", ylabel="y")
     axes.grid(False)
 
 
 def critical(axes: Axes, points: Iterable[Any]) -> None:
-    """Critical points as stars (minima), crosses (saddles), ..., each kind once in the legend."""
+    """Marks critical points by stars (minima), crosses (saddles), ...; each kind stands once in the legend."""
     named: set[str] = set()
     for point in points:
         axes.plot(
@@ -116,12 +119,12 @@ def critical(axes: Axes, points: Iterable[Any]) -> None:
 
 
 def start(axes: Axes, position: Any, **how: Any) -> None:
-    """A start, as an open circle."""
+    """Marks a start by an open circle."""
     axes.plot(
         *position, "o", **{"color": BLACK, "markerfacecolor": "white", "markersize": 7, "zorder": 7, "label": "start", **how}
     )
 
 
 def thin(n: int, most: int = 2000) -> np.ndarray:
-    """At most about so many of n rows, first and last among them: for a line, or a table."""
+    """Returns the indices of at most `most` of n rows, first and last included, to keep a line or a table short."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))

@@ -1,4 +1,4 @@
-"""An experiment: a published figure or theorem, computed again, with a verdict on each of its claims."""
+"""The records of an experiment, which computes a published figure or theorem again and gives a verdict on each claim."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ORDER = ("kim.fig", "kim.theorem", "kim.corollary", "bartlett.fig", "bartlett.th
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 ONLY = "holds only if "
 SUFFICIENT = "sufficient, not necessary"  # a condition that a paper assumes and that is not needed
-UNSTATED = "not stated"  # what a reader would expect, which no paper claims and which is not so
+UNSTATED = "not stated"  # a statement that a reader may expect, that no paper makes, and that is wrong
 VERDICTS = (HOLDS, FAILS, OPEN, SUFFICIENT, UNSTATED)
 Progress = bool | Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper says, what was measured, and the verdict.
+    """A statement of a paper, the measurement beside it, and the verdict.
 
-    verdict: "holds", "holds only if ...", "does not hold"; "open" where nothing here decides; "sufficient, not necessary" for
-    a condition that the paper assumes and that is not needed; "not stated" for what is not so and no paper claims.
+    verdict: "holds", "holds only if ...", "does not hold"; "open" if nothing here decides; "sufficient, not necessary" for a
+    condition that the paper assumes and that is not needed; "not stated" for a wrong statement that no paper makes.
     source: paper, theorem, figure or equation, and the function of samfast.theory that holds the mathematics.
     """
 
@@ -51,10 +51,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment gives.
+    """The result of an experiment.
 
-    numbers: plain numbers and lists of them, all that stand behind the claims. tables: name -> column -> values, the data
-    of the pictures. figures: name -> matplotlib Figure. animations: name -> function that makes one, called only if asked.
+    numbers: all numbers behind the claims, plain or in lists. tables: name -> column -> values, the data of the pictures.
+    figures: name -> matplotlib Figure. animations: name -> function that makes one, called only if animations are asked for.
     """
 
     claims: tuple[Claim, ...]
@@ -79,23 +79,23 @@ class Experiment:
 
 
 def experiment(name: str, title: str) -> Callable[[Callable[..., Outcome]], Experiment]:
-    """Decorator: make an Experiment of run(size=1.0, progress=None, executor=None) -> Outcome."""
+    """Decorator that makes an Experiment of run(size=1.0, progress=None, executor=None) -> Outcome."""
     return lambda function: Experiment(name, title, function)
 
 
 def verdict(good: Any, condition: str | None = None, *, otherwise: str = FAILS) -> str:
-    """ "holds", or "holds only if <condition>", where `good` is true; else "does not hold", or `otherwise`."""
+    """Returns "holds", or "holds only if <condition>", if `good` is true; else "does not hold", or `otherwise`."""
     return otherwise if not bool(np.all(good)) else HOLDS if condition is None else ONLY + condition
 
 
 def names() -> tuple[str, ...]:
-    """All experiments, in the order of the papers; imports none of them."""
+    """Returns the names of all experiments in the order of the papers, without importing one."""
     found = [name for name in _modules() if name.startswith(ORDER)]
     return tuple(name.replace(".", "-") for name in sorted(found, key=_place))
 
 
 def _modules() -> Iterator[str]:
-    """The files of this package and of its folders: kim/fig1.py is kim.fig1."""
+    """Yields the modules of this package and of its folders, such as "kim.fig1" for kim/fig1.py."""
     for folder in import_module(__package__).__path__:
         for top in iter_modules([folder]):
             yield top.name
@@ -109,7 +109,7 @@ def _place(module: str) -> tuple[int, int]:
 
 
 def get(name: str) -> Experiment:
-    """The experiment of this name."""
+    """Returns the experiment of this name; imports its module."""
     check(name in names(), f"experiment {name!r}: choose one of {names_of(names())}")
     (made,) = (
         x

@@ -1,4 +1,4 @@
-"""One page for a folder of outcomes: every picture, claim, measured value and verdict, in a file that needs no other."""
+"""One page for a folder of outcomes, with every picture, claim, measured value and verdict in a file that needs no other."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ choose();
 def write(folder: Path) -> Path | None:
     """Write folder/index.html from the outcomes in the folder, and return its path; None if there are none.
 
-    The page holds its pictures itself and asks no network. Claims are sorted by a click on a heading and found by words.
+    The pictures are inside the page, which needs no network. A click on a heading sorts the claims, a search finds them.
     """
     records = [r for r in (read(folder / name) for name in _in_order(folder)) if r is not None]
     if not records:
@@ -74,7 +74,7 @@ def write(folder: Path) -> Path | None:
 
 
 def _in_order(folder: Path) -> list[str]:
-    """The folders of experiments in the order of the papers; others, of older versions, by name behind them."""
+    """Returns the folders of experiments in the order of the papers, then other folders (of older versions) by name."""
     order = {name: i for i, name in enumerate(names())}
     found = [p.name for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
     return sorted(found, key=lambda name: (order.get(name, len(order)), name))
@@ -110,17 +110,17 @@ def _made(records: list[dict[str, Any]]) -> str:
 
 
 def kind(verdict: str) -> str:
-    """A verdict without its condition."""
+    """Returns the verdict without its condition."""
     return CONDITION if verdict.startswith(ONLY) else verdict
 
 
 def _paper(name: str, claim: Claim) -> str:
-    """K or B: an entry of the register says it first, other claims by the name of their experiment."""
+    """Returns the paper of a claim, "K" or "B": the first letter of a register's entry, or of the experiment's name."""
     return (claim.text if name == "discrepancies" else name)[:1].upper()
 
 
 def _summary(claims: Iterable[tuple[str, Claim]]) -> str:
-    """How many claims of each paper have which verdict."""
+    """Returns the table that counts the claims of each paper by their verdict."""
     counts = Counter((_paper(name, claim), kind(claim.verdict)) for name, claim in claims)
     columns = [k for k in KINDS if any(counts[p, k] for p in {p for p, _ in counts})]
     lines = []
@@ -142,7 +142,7 @@ def _row(place: int, name: str, claim: Claim) -> str:
 
 
 def _pictures(folder: Path, record: Mapping[str, Any]) -> str:
-    """The pictures of one experiment, inside the page, and links to the files beside it."""
+    """Returns the HTML of one experiment's pictures, which lie inside the page, and of links to its other files."""
     name = record["name"]
     images = [
         f'<figure><img alt="{escape(name)}: {escape(file)}" src="data:image/png;base64,'

@@ -1,4 +1,4 @@
-"""Outcomes on disk: a folder for each experiment, complete once its outcome.json is there."""
+"""Outcomes on disk. Each experiment has a folder, which is complete once its outcome.json is there."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .experiments import Claim, Experiment, Outcome
 
 RECORD = "outcome.json"
 LIBRARIES = ("matplotlib", "numba", "numpy", "scipy")
-DPI, FRAMES = 200, 20  # of pictures; frames of an animation per second
+DPI, FRAMES = 200, 20  # dots per inch of a picture; frames per second of an animation
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Of samfast, of its source text, and of the libraries that it computes with."""
+    """Returns the versions of samfast, of its source text (a hash) and of the libraries that it computes with."""
     h = hashlib.sha256()
     for file in sorted({file for part in ("samfast", "samfast.kernels") for file in _folder(part).rglob("*.py")}):
         h.update(file.read_bytes())
@@ -36,14 +36,14 @@ def versions() -> dict[str, str]:
 
 
 def _folder(package: str) -> Path:
-    """Where a package lies: in a checkout the kernels are beside samfast, installed inside it."""
+    """Returns the folder of a package; the kernels lie beside samfast in a checkout and inside it once installed."""
     found = find_spec(package)
     assert found is not None and found.submodule_search_locations is not None
     return Path(found.submodule_search_locations[0])
 
 
 def write(folder: Path, made: Experiment, outcome: Outcome, size: float, begun: float, animate: bool) -> list[Path]:
-    """Tables as CSV, figures as PNG and PDF, animations as GIF, and last outcome.json with claims and numbers.
+    """Writes tables as CSV, figures as PNG and PDF, animations as GIF, and last outcome.json with claims and numbers.
 
     begun: time.perf_counter() when the experiment began.
     """
@@ -77,7 +77,7 @@ def write(folder: Path, made: Experiment, outcome: Outcome, size: float, begun: 
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What write() recorded, with its claims; None if the folder holds no complete outcome."""
+    """Returns the record that write() left, with its claims; None if the folder holds no complete outcome."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         record["claims"] = tuple(Claim(**c) for c in record["claims"])
@@ -87,7 +87,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def plain(x: Any) -> Any:
-    """For JSON: NumPy's numbers and arrays as Python's, inf and nan as strings."""
+    """Converts x for JSON: numbers and arrays of NumPy become those of Python, inf and nan become strings."""
     if isinstance(x, Mapping):
         return {str(k): plain(v) for k, v in x.items()}
     if isinstance(x, np.ndarray | np.generic):

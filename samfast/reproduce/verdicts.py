@@ -1,4 +1,4 @@
-"""The table of verdicts."""
+"""The table of verdicts as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAP = "  "
 
 
 def table(name: str, claims: Iterable[Claim], title: str = "") -> str:
-    """Claim, what was measured, and the verdict in columns; below each claim where it stands in papers and theory."""
+    """Returns columns of claim, measurement and verdict; below each claim stands its place in papers and theory."""
     lines = [f"{name}   {title}".rstrip(), "-" * (sum(COLUMNS) + 2 * len(GAP))]
     for claim in claims:
         lines += _row((claim.text, claim.measured, claim.verdict))
@@ -31,7 +31,7 @@ def _row(cells: Sequence[str]) -> list[str]:
 
 
 def total(claims: Iterable[Claim]) -> str:
-    """How many claims have which verdict, in one line."""
+    """Returns one line that counts the claims by verdict."""
     kinds = Counter(ONLY if c.verdict.startswith(ONLY) else c.verdict for c in claims)
     words = {
         HOLDS: ("holds", "hold"),

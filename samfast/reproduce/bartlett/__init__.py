@@ -1,1 +1,1 @@
-"""Bartlett et al.: their figures and theorems, computed again."""
+"""The figures and theorems of Bartlett et al., computed again."""

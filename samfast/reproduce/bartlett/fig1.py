@@ -23,7 +23,7 @@ CAPTION = (
     "As published: curvatures 1 and 1/2, learning rate 1/5, normalised rho 1, 30 updates from (2, 2). Contours: the loss, each "
     "twice the next."
 )
-STEPS, LONG = 30, 400  # updates of the figure, and until the two-cycle is reached to rounding
+STEPS, LONG = 30, 400  # updates in the figure, and updates after which a path is on the two-cycle to rounding
 
 
 @experiment("bartlett-fig1", "A path of SAM on a convex quadratic")

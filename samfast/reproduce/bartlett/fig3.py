@@ -1,6 +1,6 @@
 """Bartlett, Long, Bousquet, Fig. 3: on a ravine SAM drifts away from the sharpest part, gradient descent does not.
 
-Start (0.1, 0.1), lr = 1/5, rho = 1. Here the drift exists only for rho > 1 - lr, which the radii beside it show.
+The start is (0.1, 0.1), lr = 1/5, rho = 1. The drift exists only for rho > 1 - lr, as runs with other radii show.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bartlett, Long, Bousquet, Fig. 5: gradient descent with random noise on the same ravine, for comparison with SAM.
 
-w' = w - lr*(grad(w) + sigma*z), z standard normal, from (1, 1), lr = 1/5, sigma = rho/(2 - lr) with rho = 1. That sigma gives
-kicks as long as the two-cycle of a curvature of 1; the ravine's is 2, whose two-cycle asks for rho/(1 - lr). Both are
-simulated.
+w' = w - lr*(grad(w) + sigma*z), z standard normal, from (1, 1), lr = 1/5, sigma = rho/(2 - lr) with rho = 1. With that sigma
+the kicks are as long as a two-cycle at curvature 1. The ravine has curvature 2, whose two-cycle needs sigma = rho/(1 - lr).
+Both are simulated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the experiments on Bartlett, Long, Bousquet share: noise-free paths, normalised SAM on quadratics, marks in pictures."""
+"""Shared by the experiments on Bartlett et al.: noise-free paths, normalised SAM on quadratics, and marks in pictures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAPER = "Bartlett, Long, Bousquet"
-ROUNDING = 1e-12  # of float64 in some hundred updates, beside lengths of about 1
-BOX = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # of a legend over lines
+ROUNDING = 1e-12  # allowed for float64 after some hundred updates, where lengths are about 1
+BOX = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # look of a legend that lies over lines
 
 
 def follow(loss: Loss, rule: Rule, starts: Any, record: Sequence[int]) -> np.ndarray:
-    """Positions of noise-free paths in float64, (*sweep, record, path, dim)."""
+    """Returns the positions of noise-free paths in float64, with the axes (*sweep, record, path, dim)."""
     run = simulate(
         loss,
         rule,
@@ -40,12 +40,15 @@ def follow(loss: Loss, rule: Rule, starts: Any, record: Sequence[int]) -> np.nda
 
 
 def bounce(eigenvalues: Any, starts: Any, record: Sequence[int], *, lr: Any, rho: Any) -> np.ndarray:
-    """Normalised SAM on a quadratic, (*sweep, record, path, dim); eigenvalues (dim,) or (*sweep, dim)."""
+    """Returns the positions (*sweep, record, path, dim) of normalised SAM on a quadratic.
+
+    eigenvalues: one array (dim,), or one for each setting of the sweep, (*sweep, dim).
+    """
     return follow(quadratic(eigenvalues), sam(lr=lr, rho=rho, normalize=True), starts, record)
 
 
 def hills(axes: Axes, value: Callable[[np.ndarray], Any], box: Any, *, log: bool = True, levels: int = 16) -> Any:
-    """Contour lines of value(w) over a box, on a log scale or not, with a pale ground; returns what a colour bar needs."""
+    """Draws contour lines of value(w) over a box on a pale ground, by default on a log scale; returns the filled contours."""
     x, y = (np.linspace(a, b, draw.FINE) for a, b in box)
     height = np.asarray(value(np.stack(np.meshgrid(x, y), -1)))
     edges = np.linspace(height.min(), height.max(), levels)
@@ -58,12 +61,12 @@ def hills(axes: Axes, value: Callable[[np.ndarray], Any], box: Any, *, log: bool
 
 
 def minimum(axes: Axes) -> None:
-    """The minimum at 0, as a star."""
+    """Marks the minimum at 0 by a star."""
     axes.plot(0, 0, "*", color=draw.BLACK, markeredgecolor="white", markersize=12, zorder=6, label="minimum")
 
 
 def two_cycle(axes: Axes, points: Any, **how: Any) -> None:
-    """The two points of a two-cycle, as open diamonds."""
+    """Marks the two points of a two-cycle by open diamonds."""
     x, y = np.asarray(points, float).T
     axes.plot(
         x,
@@ -82,5 +85,5 @@ def two_cycle(axes: Axes, points: Any, **how: Any) -> None:
 
 
 def travelled(axes: Axes, w: np.ndarray, colour: Any, label: str, **how: Any) -> None:
-    """A path w (time, 2): its iterates as dots, joined by a thin line."""
+    """Draws the iterates of a path w (time, 2) as dots joined by a thin line."""
     axes.plot(*w.T, **{"marker": ".", "color": colour, "linewidth": 0.9, "markersize": 5, "zorder": 4, "label": label, **how})

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LR, RHO, STEPS, LONG = 0.2, 1.0, 30, 400
-FAR, KEPT = 6000, 64  # updates for radii just above 1 - lr, where the drift is slow; the last ones, which are looked at
+FAR, KEPT = 6000, 64  # FAR updates, since the drift is slow for radii just above 1 - lr; the last KEPT of them are looked at
 RADII = np.array([0.5, 0.6, 0.7, 0.75, 0.79, 0.81, 0.85, 0.9, 1.0, 1.1, 1.15, 1.18, 1.2, 1.25, 1.3, 1.4])
 FEWER = [0, 4, 5, 8, -1]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """Paths (time, 2) of SAM and of gradient descent, and where SAM ends: two_cycle (2, 2), sharpness on the floor there."""
+    """Paths (time, 2) of SAM and of gradient descent, and the end of SAM.
+
+    two_cycle: the last two points, (2, 2). expected: |x| and |y| of the two-cycle in theory. sharpness: that of the floor at
+    the last point's height.
+    """
 
     sam: np.ndarray
     gd: np.ndarray
@@ -52,12 +56,12 @@ class Drift:
 
     @property
     def error(self) -> float:
-        """The farthest that |x| and |y| of the two-cycle are from theory.ravine_two_cycle."""
+        """The largest deviation of |x| and |y| of the two-cycle from theory.ravine_two_cycle."""
         return float(np.abs(np.abs(self.two_cycle) - self.expected).max())
 
 
 def drift(start: tuple[float, float]) -> Drift:
-    """SAM with rho = 1 and gradient descent (rho = 0) from one start, lr = 1/5."""
+    """Runs SAM with rho = 1 and gradient descent (rho = 0) from one start, with lr = 1/5."""
     gd, path = follow(ravine(), sam(lr=LR, rho=[0.0, RHO], normalize=True), start, range(LONG + 1))[:, :, 0]
     end = path[-2:]
     floor = float(sharpness(ravine(), [0.0, end[-1, 1]])[0])
@@ -65,13 +69,16 @@ def drift(start: tuple[float, float]) -> Drift:
 
 
 def reached(radii: np.ndarray, start: tuple[float, float]) -> np.ndarray:
-    """|y| in the last updates of many, (radius, update)."""
+    """Returns |y| in the last KEPT of FAR updates, with the axes (radius, update)."""
     w = follow(ravine(), sam(lr=LR, rho=radii, normalize=True), start, range(FAR - KEPT + 1, FAR + 1))
     return np.abs(w[:, :, 0, 1])
 
 
 def slopes(rho: float, lr: float = LR, h: float = 1e-6) -> float:
-    """The largest |multiplier| of one update, x reflected, at the two-cycle: it attracts below 1. By central differences."""
+    """Returns the largest |multiplier| at the two-cycle of one update followed by x -> -x, by central differences.
+
+    The two-cycle attracts if this is below 1.
+    """
     loss, point = ravine(), np.array(theory.ravine_two_cycle(lr=lr, rho=rho))
     w = point + h * np.concatenate([np.eye(2), -np.eye(2)])
     g = loss.gradient(w)
@@ -80,21 +87,21 @@ def slopes(rho: float, lr: float = LR, h: float = 1e-6) -> float:
 
 
 def largest_radius(lr: float = LR) -> float:
-    """The radius beyond which the two-cycle off the floor's sharpest place repels."""
+    """Returns the radius beyond which the two-cycle away from the sharpest place of the floor repels."""
     from scipy.optimize import brentq
 
     return float(brentq(lambda rho: slopes(rho, lr) - 1, 1 - lr + 0.15, 1.6, xtol=1e-9))
 
 
 def columns(d: Drift) -> dict[str, np.ndarray]:
-    """The table of the paths, as far as the figure shows them."""
+    """Returns the table of both paths for the updates in the figure."""
     t = np.arange(STEPS + 1)
     return {"update": t, "sam_x": d.sam[t, 0], "sam_y": d.sam[t, 1], "gd_x": d.gd[t, 0], "gd_y": d.gd[t, 1]}
 
 
 @draw.styled
 def picture(d: Drift, box: list[tuple[float, float]], radii: np.ndarray, ends: np.ndarray) -> Figure:
-    """The paths on the loss, the height y over time, and the height reached against the radius."""
+    """Draws the paths on the loss, the height y over time, and the height reached against the radius."""
     x, y = d.sam[0]
     caption = (
         f"As published: l = x²/(1 + y²/2) + y²/2, learning rate {LR:g}, normalised rho {RHO:g}, {STEPS} updates from "

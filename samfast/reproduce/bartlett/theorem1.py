@@ -18,15 +18,15 @@ from .paths import BOX, PAPER, ROUNDING, bounce
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONDITION, LIMIT = 0.5, 1.95  # lr*lambda_1 of the theorems; largest one tried, 2 being the end of the two-cycle
+CONDITION, LIMIT = 0.5, 1.95  # lr*lambda_1 < CONDITION in the theorems; LIMIT is the largest tried, as the two-cycle ends at 2
 SETTINGS, CASES, SEED = 120, 20_000, 1
-EARLY, LATE = 300, 6000  # updates after which rates are measured, and after which the two-cycle is reached to rounding
+EARLY, LATE = 300, 6000  # updates after which rates are measured, and after which paths are on the two-cycle to rounding
 CAPTION = (
     "Normalised SAM on quadratics, settings of this library. Left: random eigenvalues and radii, 6000 updates. Middle: one "
     "start each, distance from the two-cycle along the flatter axis. Right: eigenvalues 1 and -m, begun beside the two-cycle; "
     "shaded where theory says that it holds."
 )
-SMALL = 1e-250  # below this a deviation has left the normal numbers
+SMALL = 1e-250  # a smaller deviation is near the end of float64's range and gives no rate
 
 
 @experiment("bartlett-theorem1", "The two-cycle of SAM on quadratics: amplitude, rates, and saddles")
@@ -103,7 +103,10 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def _cycles(settings: int) -> dict[str, np.ndarray]:
-    """Random eigenvalues 1 > lambda_2, lambda_3 > 0, times a scale; starts from the normal distribution."""
+    """Compares amplitude, loss and rates with theory on random quadratics, from normally distributed starts.
+
+    The eigenvalues are (1, lambda_2, lambda_3) times a random scale, with lambda_2 and lambda_3 between 0 and 1.
+    """
     rng = np.random.default_rng(SEED)
     scale, rho = 10 ** rng.uniform(-1, 1, (2, settings))
     e = scale[:, None] * np.column_stack([np.ones(settings), rng.uniform(0.1, 0.93, (settings, 2))])
@@ -129,7 +132,7 @@ def _cycles(settings: int) -> dict[str, np.ndarray]:
 
 
 def _lemma_5(cases: int) -> dict[str, int]:
-    """Violations of each statement in one step from random points, at norms of about the constants."""
+    """Counts violations of each statement of Lemma 5 in one step from random points, with norms near its constants."""
     rng = np.random.default_rng(SEED + 1)
     e = np.sort(rng.uniform(0.05, 1.0, (cases, 3)))[:, ::-1]
     lr, rho = rng.uniform(0.02, 0.49, cases) / e[:, 0], 10 ** rng.uniform(-1, 1, cases)
@@ -148,7 +151,10 @@ def _lemma_5(cases: int) -> dict[str, int]:
 
 
 def _saddles(points: int) -> dict[str, np.ndarray]:
-    """Eigenvalues 1 and -m, begun beside the two-cycle; rho such that its amplitude is 0.1 for every lr."""
+    """Starts beside the two-cycle for eigenvalues 1 and -m and sees whether it captures the path.
+
+    rho is chosen so that the amplitude is 0.1 for every lr.
+    """
     lr, share = (x.ravel() for x in np.meshgrid(np.linspace(0.1, 1.9, points), np.linspace(0.05, 1.25, points)))
     low, high = theory.two_cycle_capture(1.0, lr=lr)
     m = share * high * (1 + 1e-3)
@@ -158,7 +164,7 @@ def _saddles(points: int) -> dict[str, np.ndarray]:
 
 
 def _one_direction(m: float = 1.0, lr: float = 0.1, rho: float = 0.5) -> dict[str, Any]:
-    """Eigenvalue -m alone: the second coordinate has eigenvalue 0 and stays 0."""
+    """Runs SAM for the eigenvalue -m alone; the second coordinate, of eigenvalue 0, stays 0."""
     starts = np.array([0.02, 0.1, 0.25, 0.4, 0.49, 0.499, 0.501, 0.6])
     w = np.abs(bounce((-m, 0.0), np.column_stack([starts, 0 * starts]), range(121), lr=lr, rho=rho)[..., 0])
     band = float(theory.captured_band(eigenvalue=-m, lr=lr, rho=rho)[0])

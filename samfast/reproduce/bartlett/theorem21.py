@@ -1,4 +1,4 @@
-"""Bartlett, Long, Bousquet, Theorem 21: a step across a ravine also drifts down the gradient of the largest curvature.
+"""Bartlett, Long, Bousquet, Theorem 21: a step across a ravine also moves along it, towards a smaller largest curvature.
 
 From w_z + s*(beta_1/lambda_1)*e_1, s = 1 or -1, one update moves by -2s*(beta_1/lambda_1)*e_1, by the drift
 -2*lr*rho^2/(2 - lr*lambda_1)^2*grad(lambda_max), and by a remainder, which the theorem bounds.
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def cubic(w: Any, p: Any) -> Any:
-    """x^2/2 + x^2*y/2: D3 is constant, D2 has the Lipschitz constant 2/sqrt(3) < 2."""
+    """The loss x^2/2 + x^2*y/2, whose third derivative is constant; D2 has the Lipschitz constant 2/sqrt(3) < 2."""
     return 0.5 * w[0] ** 2 + 0.5 * w[0] ** 2 * w[1]
 
 
 def quartic(w: Any, p: Any) -> Any:
-    """x^2*(1 + y^2)/2 + x^2*y/2 + x^4/24: Lipschitz constants of D2 and D3 near 0 below 12."""
+    """The loss x^2*(1 + y^2)/2 + x^2*y/2 + x^4/24; near 0 the Lipschitz constants of D2 and D3 are below 12."""
     return 0.5 * w[0] ** 2 * (1 + w[1] ** 2) + 0.5 * w[0] ** 2 * w[1] + w[0] ** 4 / 24
 
 
 LOSSES = {"cubic": (Loss("cubic", 2, cubic), 2.0), "quartic": (Loss("quartic", 2, quartic), 12.0)}
 LR, RHO = np.array([0.02, 0.05, 0.1, 0.2, 0.4]), np.geomspace(0.001, 0.1, 9)
-CASE = {"lr": 0.1, "rho": 0.1}  # at which the constant third derivative is looked at
+CASE = {"lr": 0.1, "rho": 0.1}  # setting at which the loss of constant third derivative is looked at
 
 
 @experiment("bartlett-theorem21", "Drift towards wide minima in one step across a ravine")
@@ -89,7 +89,10 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def step(loss: Loss, bound: float, lr: np.ndarray, rho: np.ndarray, side: np.ndarray) -> dict[str, np.ndarray]:
-    """One update: its part along y (both losses have grad(lambda_max) = (0, 1) at 0), the drift, |remainder|, its bounds."""
+    """Makes one update and returns its part along y, the drift, |remainder|, and the bounds of the remainder.
+
+    The drift is along y because both losses have grad(lambda_max) = (0, 1) at 0.
+    """
     top, _, slope = sharpness(loss, [0.0, 0.0])
     across = np.stack([side * theory.two_cycle_amplitude(top, lr=lr, rho=rho), np.zeros_like(lr)], -1)
     g = loss.gradient(across)

@@ -1,8 +1,9 @@
 """Bartlett, Long, Bousquet, Theorem 3 and Lemma 11: how many updates SAM on a quadratic needs to come to its two-cycle.
 
-Counted: the updates after which a path stays within epsilon of the two-cycle, for starts uniform in a disc (Fig. 1's
-quadratic), and those with |v| >= (1 + epsilon)*beta_1 after |v| <= b, v = Lambda w, which Lemma 11 bounds. The explicit
-four-term bound of Theorem 3 is not evaluated here: the printed expression was not at hand.
+Two numbers are counted. One is that of updates after which a path stays within epsilon of the two-cycle, for starts uniform in
+a disc and the quadratic of Fig. 1. The other, which Lemma 11 bounds, is that of updates with |v| >= (1 + epsilon)*beta_1 once
+|v| <= b, where v = Lambda w. The explicit four-term bound of Theorem 3 is not evaluated, as its printed expression was not at
+hand.
 """
 
 from __future__ import annotations
@@ -90,19 +91,19 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def _printed_bound(counts: np.ndarray, printed: np.ndarray, proof: np.ndarray) -> str:
-    """A larger count refutes the bound; a proof that gives more leaves it open."""
+    """Returns the verdict on a printed bound. A larger count refutes it; if only the proof's bound is larger, it stays open."""
     return verdict((counts <= printed).all()) if (counts > printed).any() or (proof <= printed).all() else OPEN
 
 
 def _disc(radius: float, starts: int) -> np.ndarray:
-    """(2, 2) first, then points uniform in the disc."""
+    """Returns the point (2, 2), then points uniform in the disc."""
     rng = np.random.default_rng(SEED)
     r, angle = radius * np.sqrt(rng.random(starts)), 2 * np.pi * rng.random(starts)
     return np.concatenate([[[2.0, 2.0]], np.column_stack([r * np.cos(angle), r * np.sin(angle)])])
 
 
 def _needed(starts: np.ndarray) -> np.ndarray:
-    """Updates after which each path stays within each epsilon of the two-cycle, (epsilon, path)."""
+    """Returns the updates (epsilon, path) after which a path stays within epsilon of the two-cycle."""
     w = bounce(EIGENVALUES, starts, range(STEPS + 1), **FIG_1)
     amplitude = theory.two_cycle_amplitude(EIGENVALUES[0], **FIG_1)
     away = np.hypot(np.abs(w[..., 0]) - amplitude, w[..., 1])
@@ -111,7 +112,7 @@ def _needed(starts: np.ndarray) -> np.ndarray:
 
 
 def overshoots(starts: int, excess: np.ndarray) -> np.ndarray:
-    """The largest number of updates with |v| >= (1 + epsilon)*beta_1 from starts with |v| <= b, for each epsilon."""
+    """Counts updates with |v| >= (1 + epsilon)*beta_1 from starts with |v| <= b; the largest count for each epsilon."""
     c = theory.bounce_constants(FLAT, **FIG_1)
     w = bounce(FLAT, _disc(float(c.absorbing), starts)[1:] / np.array(FLAT), range(401), **FIG_1)
     length = np.linalg.norm(w * FLAT, axis=-1)

@@ -1,1 +1,1 @@
-"""Kim et al.: their figures and theorems, computed again."""
+"""The figures and theorems of Kim et al., computed again."""

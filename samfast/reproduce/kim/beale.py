@@ -1,7 +1,7 @@
 """Walks on Beale's function, for Kim et al., Figs. 1, 3, 4 and 6.
 
-The text gives lr = 1e-4 and leaves the start, rho, its kind and the number of steps open. RELEASED is what the authors'
-released code runs; CONSTANT, NORMALIZED and FINE are settings with the lr of the text, found here, that show the same.
+The text gives lr = 1e-4 and leaves the start, rho, its kind and the number of steps open. RELEASED is the setting of the
+authors' released code. CONSTANT, NORMALIZED and FINE have the lr of the text; we searched for them to show the same.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .. import draw
 
 SADDLE, MINIMUM = np.array([0.0, 1.0]), np.array([3.0, 0.5])
 BOX = [(-4.5, 4.5), (-4.5, 4.5)]
-NEAR = 0.02  # of the saddle: a walk this close has arrived
-LATE = 5000  # Fig. 3 begins there
+NEAR = 0.02  # a walk this close to the saddle has arrived there
+LATE = 5000  # step at which Fig. 3 begins
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One walk for each radius; rho = 0 is gradient descent."""
+    """The setting of one walk for each radius; rho = 0 is gradient descent."""
 
     lr: float
     rho: tuple[float, ...]
@@ -47,7 +47,7 @@ FINE = Setting(1e-4, (0.001,), ((1e-4, 1.0002),), 20_000, True)
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Arrays (step, walk, ...): the position, the perturbed point, and the cosine between the gradients at both."""
+    """Arrays (step, walk, ...) of the position, the perturbed point, and the cosine between the gradients at both."""
 
     position: np.ndarray
     perturbed: np.ndarray
@@ -55,7 +55,7 @@ class Walk:
 
     @property
     def distance(self) -> np.ndarray:
-        """From the saddle (0, 1)."""
+        """The distance from the saddle (0, 1)."""
         return np.linalg.norm(self.position - SADDLE, axis=-1)
 
     @property
@@ -65,21 +65,21 @@ class Walk:
         return np.where(near.any(0), near.argmax(0), -1)
 
     def case(self) -> np.ndarray:
-        """Cases 1 to 3 of Kim et al., section 4.1."""
+        """Returns the case of each step, 1 to 3 as in section 4.1 of Kim et al., or 0 for none of them."""
         return sf.cases(self.position, self.perturbed, boundary, SADDLE, near=NEAR)
 
     def switches(self) -> np.ndarray:
-        """(walk,): the share of the steps in which the perturbed point changes the side of the boundary."""
+        """Returns, for each walk, the share of the steps in which the perturbed point changes the side of the boundary."""
         return changes(boundary(np.moveaxis(self.perturbed, -1, 0)))
 
 
 def walk(setting: Setting, progress: Any = None, executor: Any = None, *, every: int = 1) -> Walk:
-    """Every (or every k-th) step of a setting, in float64; both kinds of rho are one compiled program each."""
+    """Runs a setting in float64 and keeps each step, or one in `every`; each kind of rho needs one compiled program."""
     n = len(setting.rho)
     rule = sf.sam(lr=sf.per_path(np.full(n, setting.lr)), rho=sf.per_path(setting.rho), normalize=setting.normalize)
     seen = sf.observe.several(sf.observe.position(), sf.observe.perturbed(rule), sf.observe.cosine(rule))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the paths differ by less than the spacing")  # of walks that end in one point
+        warnings.filterwarnings("ignore", "the paths differ by less than the spacing")  # as walks may end in one point
         run = sf.simulate(
             sf.losses.beale(),
             rule,
@@ -97,23 +97,26 @@ def walk(setting: Setting, progress: Any = None, executor: Any = None, *, every:
 
 
 def boundary(w: Any) -> Any:
-    """The tangent at the saddle of the boundary between the two sides: 0 along (1, 1), the direction that GD approaches in."""
+    """Returns a number whose sign tells on which side of the saddle's boundary w lies, to first order around the saddle.
+
+    It is 0 on the tangent of the boundary, which runs along (1, 1): gradient descent approaches the saddle in this direction.
+    """
     return w[0] - w[1] + 1
 
 
 def changes(x: np.ndarray) -> np.ndarray:
-    """The share of the steps in which the sign changes."""
+    """Returns the share of the steps in which the sign of x changes."""
     return (np.sign(x[1:]) != np.sign(x[:-1])).mean(0)
 
 
 @cache
 def critical_points() -> tuple[sf.CriticalPoint, ...]:
-    """Of Beale's function in BOX, lowest loss first."""
+    """Returns the critical points of Beale's function in BOX, lowest loss first."""
     return tuple(sf.losses.beale().critical_points(BOX))
 
 
 def landscape(axes: Any, box: Any = BOX, *, label: str | None = "loss") -> None:
-    """Contours, critical points, and the boundary of the saddle's two sides (its stable manifold under gradient descent)."""
+    """Draws contours, critical points, and the saddle's stable manifold under gradient descent, which bounds its two sides."""
     loss = sf.losses.beale()
     draw.contours(axes, loss, box, label=label)
     for i, branch in enumerate(sf.Flow(loss, sf.gd(lr=1.0)).manifold(SADDLE, "stable", box=BOX)):

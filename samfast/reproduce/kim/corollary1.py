@@ -16,10 +16,10 @@ from ..experiments import Claim, Outcome, experiment, verdict
 LR, BATCH, EIGENVALUE = 0.001, 64, -1.0
 RHO = (0.01, 0.1, 0.5, 1.0, 1.9, 2.5)
 TIMES = (0.01, 0.1, 1.0)
-PATHS = 100_000  # pairs on common noise
-CLOSE = 0.01  # printed / exact in the limit
-FEW = 10  # a factor that "of order" allows
-SMALL = (0, 0)  # of RHO and TIMES
+PATHS = 100_000  # pairs of SGD and SAM on common noise
+CLOSE = 0.01  # distance from 1 that printed / exact may have in the limit
+FEW = 10  # largest factor that we let "of order" mean
+SMALL = (0, 0)  # indices of the smallest values in RHO and TIMES
 CAPTION = (
     "Eigenvalue -1, batch size 64, lr 0.001 (a choice: the corollary has no setting); 100000 pairs of SGD and SAM on "
     "the same noise, Euler-Maruyama steps dt = lr. Left: marks simulated, filled where negative (SAM is faster), both "
@@ -31,7 +31,7 @@ CAPTION = (
 
 @experiment("kim-corollary1", "SGD outruns SAM near a saddle by 2 lr t^2 |eigenvalue|^3 rho/B")
 def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcome:
-    """Differences on common noise for both drifts, and for SAM on minibatches."""
+    """The difference of SGD and SAM on common noise, for both drifts and for SAM on minibatches."""
     how: dict[str, Any] = {
         **_how(),
         "rho": list(RHO),
@@ -143,7 +143,7 @@ def _figure(runs: dict[str, sf.Comparison]) -> Any:
     figure, ((left, right),) = draw.panels(1, 2, (12.6, 5.6), CAPTION)
     fine, how = np.geomspace(TIMES[0], TIMES[-1], 200), _how()
     for i, c in ((1, draw.BLUE), (3, draw.GREEN), (5, draw.RED)):
-        for drift, mark, wide, width in (("chain", "o", 10, 1.3), ("plain", "s", 4, 0.8)):  # equal at rho 1: one in the other
+        for drift, mark, wide, width in (("chain", "o", 10, 1.3), ("plain", "s", 4, 0.8)):  # equal at rho 1, so marks nest
             value, se = _of(runs[drift], "difference")[i], _of(runs[drift], "se")[i]
             left.errorbar(
                 TIMES,

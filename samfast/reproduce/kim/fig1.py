@@ -12,9 +12,9 @@ from ..experiments import Claim, Outcome, experiment, verdict
 from . import beale
 from .beale import CONSTANT, MINIMUM, NORMALIZED, RELEASED, Setting, Walk
 
-TRAPPED = 0.005  # distance from the saddle that a trapped walk keeps
+TRAPPED = 0.005  # a trapped walk stays within this distance from the saddle
 DESCENT = Setting(CONSTANT.lr, (0.0, 0.0), (CONSTANT.starts[0], NORMALIZED.starts[0]), 100_000, False)
-EVERY = 250  # step of DESCENT that is kept
+EVERY = 250  # one step in EVERY of DESCENT is kept
 COLOURS = (draw.BLUE, draw.GREEN, draw.RED, draw.PINK)
 FRAMES = 120
 CAPTION = (
@@ -57,7 +57,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
 
 
 def _numbers(walk: Walk, rho: tuple[float, ...]) -> dict[str, Any]:
-    """Distances from the saddle over the last half of the steps."""
+    """Returns the arrival at the saddle and the distances from it over the last half of the steps."""
     late = walk.distance[len(walk.distance) // 2 :]
     return {
         "rho": rho,
@@ -149,7 +149,7 @@ def _figure(released: Walk, constant: Walk, normalized: Walk, descent: np.ndarra
 
 @draw.styled
 def _animation(released: Walk) -> Any:
-    """Gradient descent and SAM with rho 0.5, with the perturbed point; slow at first."""
+    """Animates gradient descent, SAM with rho 0.5 and its perturbed point; the first steps are shown more slowly."""
     from matplotlib.animation import FuncAnimation
 
     figure, ((axes,),) = draw.panels(1, 1, (6.2, 5.4))

@@ -1,4 +1,4 @@
-"""Kim et al., Fig. 2: around a saddle, where gradient descent and SAM go."""
+"""Kim et al., Fig. 2: the ways of gradient descent and of SAM around a saddle."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _figure(loss: sf.Loss, x: np.ndarray, trapped: np.ndarray, width: np.ndarray
         draw.critical(a, points)
         a.set_title(f"SAM, constant rho = {RHO[i]:g}" if i else "Gradient descent")
         draw.frame(a, BOX)
-    # above the panels: inside, a legend would hide streamlines
+    # The legend stands above the panels because inside it would hide streamlines.
     lines, names = axes[0, 1].get_legend_handles_labels()
     figure.legend(
         [*axes[0, 0].lines[:1], *axes[0, 1].lines[2:3], *lines],

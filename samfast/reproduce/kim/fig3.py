@@ -15,9 +15,9 @@ from . import beale
 from .beale import CONSTANT, LATE, NORMALIZED, RELEASED, SADDLE, Walk
 
 NEARLY, SHOWN = 1, 2  # rho = 0.1 and 0.5 in RELEASED
-ALIKE, BESIDE = 0.95, 0.1  # cosine of two steps that go one way; distance (length) of two paths that are one
+ALIKE, BESIDE = 0.95, 0.1  # least cosine of two steps in one direction; largest distance of two equal paths
 STEPS = 40  # successive steps in the picture
-ALWAYS = 0.99  # share of the steps
+ALWAYS = 0.99  # share of the steps that counts as always
 BOX = [(-0.9, 0.9), (0.4, 1.6)]
 CAPTION = (
     f"Released setting (start (1, 2), lr 1.25e-5, normalised rho 0.5), from step {LATE} on as in the paper, which "
@@ -28,7 +28,7 @@ CAPTION = (
 
 @experiment("kim-fig3", "The perturbed point beside the saddle: Case III")
 def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcome:
-    """Which of the three cases each step is, and how often the perturbed point changes the side."""
+    """The case of each step, and how often the perturbed point changes the side."""
     walks = {
         "released": beale.walk(RELEASED, progress, executor),
         "constant": beale.walk(CONSTANT, progress, executor),
@@ -45,7 +45,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
 
 
 def _numbers(walk: Walk) -> dict[str, Any]:
-    """Shares of the cases before and after LATE, for each walk, and switches after it."""
+    """Returns, for each walk, the shares of the cases before and after step LATE and the switches after it."""
     case = walk.case()
     late = Walk(walk.position[LATE:], walk.perturbed[LATE:], walk.cosine[LATE:])
     return {
@@ -56,10 +56,10 @@ def _numbers(walk: Walk) -> dict[str, Any]:
 
 
 def _like_descent(walk: Walk) -> dict[str, float]:
-    """SAM with normalised rho 0.1 beside gradient descent from the same start, over the steps of Case I.
+    """Compares SAM with normalised rho 0.1 and gradient descent from the same start, over the steps of Case I.
 
-    The smallest cosine of the gradients at w and at the perturbed point, the largest relative difference of these gradients,
-    and how far SAM's path leads away from that of gradient descent.
+    Returns the smallest cosine of the gradients at w and at the perturbed point, the largest relative difference of these
+    gradients, and how far SAM's path leads away from that of gradient descent.
     """
     first = walk.case()[:, NEARLY] == 1
     loss = sf.losses.beale()
@@ -107,7 +107,7 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
 
 
 def _share(x: float) -> str:
-    """A share in words; rounded down, so that almost all are not called all."""
+    """Returns a share in words; it is rounded down, so that "all" is never said of almost all."""
     return "all" if x == 1 else f"at least {np.floor(1000 * x) / 10:.1f}%"
 
 

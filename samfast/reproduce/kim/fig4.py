@@ -13,8 +13,8 @@ from . import beale
 from .beale import CONSTANT, FINE, LATE, NORMALIZED, RELEASED, Setting, Walk
 
 SHOWN = 2  # rho = 0.5 in RELEASED
-FULL = 0.9  # a cosine beyond this on both sides sweeps the whole range
-STEPS = 1000  # of a magnified view
+FULL = 0.9  # a cosine that goes beyond -FULL and FULL sweeps the whole range
+STEPS = 1000  # steps in a magnified view
 CAPTION = (
     "The paper leaves start, rho and its kind open; lr is 1e-4 in its text. Released setting: start (1, 2), lr 1.25e-5. "
     "The others: lr 1e-4; normalised 0.5 from (-3, -2), constant 0.05 from (-0.75, 0.25), normalised 0.001 from "
@@ -54,7 +54,7 @@ def _numbers(walk: Walk, i: int) -> dict[str, float]:
 
 
 def _amplitude(walk: Walk) -> float:
-    """Half the distance between two successive positions at the end."""
+    """Returns half the distance between the last two positions, the amplitude of a two-cycle."""
     return float(np.linalg.norm(walk.position[-1, 0] - walk.position[-2, 0]) / 2)
 
 

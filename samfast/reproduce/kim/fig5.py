@@ -12,14 +12,14 @@ from ... import theory
 from .. import draw
 from ..experiments import Claim, Outcome, experiment, verdict
 
-LR, RHO, START, STEPS = 0.01, 1.0, (-3.0, -0.01), 500  # lr and steps: not in the paper; those of the released code
+LR, RHO, START, STEPS = 0.01, 1.0, (-3.0, -0.01), 500  # the paper names no lr or number of steps; the released code does
 THRESHOLD = 0.5  # 1/|eigenvalue|
 BOX = [(-3.3, 3.3), (-2.2, 2.2)]
 
 
 @experiment("kim-fig5", "The saddle of x^2 - y^2: an attractor of SAM, not of gradient descent")
 def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcome:
-    """All settings in one pass: radii 0 (GD), the threshold 1/2, and 1; each beside its closed form."""
+    """Gradient descent, SAM at the threshold 1/2, and SAM with rho 1, each beside its closed form."""
     loss, rho, record = sf.losses.saddle(), [0.0, THRESHOLD, RHO], np.arange(STEPS + 1)
     values = sf.simulate(
         loss, sf.sam(lr=LR, rho=rho), START, record=record, dtype="float64", values=True, progress=progress, executor=executor

@@ -1,4 +1,4 @@
-"""Kim et al., Fig. 6: on Beale's function, where the eigenvalues of the SAM flow are positive."""
+"""Kim et al., Fig. 6: the region of Beale's function in which the eigenvalues of the SAM flow are positive."""
 
 from __future__ import annotations
 

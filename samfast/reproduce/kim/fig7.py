@@ -19,10 +19,10 @@ RHO = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.2, 0.5)
 SHOWN = 0.1  # the radius of Fig. 7a and b
 BATCHES = (1, 4, 16, None)  # None: full batch
 BEST, RIDGE = 2.25, 2.5  # mean loss in the minima and on the ridge
-STUCK = 1e-3  # a loss this close to that of the ridge
-SATURATED = 0.01  # below the loss of the ridge: a mean loss above that is taken for it
-TRAPPED = 0.1  # |w1| at the end of a walk that has not left the ridge, where all began
-ERRORS = 5  # standard errors
+STUCK = 1e-3  # a walk whose loss is this close to that of the ridge counts as stuck
+SATURATED = 0.01  # a mean loss above RIDGE - SATURATED counts as the loss of the ridge
+TRAPPED = 0.1  # a walk that ends with |w1| below this has not left the ridge, where all began
+ERRORS = 5  # standard errors that a difference needs to count
 BOX = [(-1.6, 1.6), (-0.4, 1.9)]
 CAPTION = (
     "1000 seeds, w1 uniform in [-0.1, 0.1], w2 in [0, 1], labels -1 and 2, rho 0.1, as published. The paper leaves open "
@@ -61,7 +61,7 @@ def _starts(seeds: int) -> np.ndarray:
 
 
 def _end(starts: np.ndarray, rho: Any, normalize: bool, batch: int | None, **how: Any) -> np.ndarray:
-    """Final weights (rho, seed, 2), not finite where a run diverged; all radii see the same labels."""
+    """Returns the final weights (rho, seed, 2), not finite if a run diverged; all radii see the same labels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sf.DivergenceWarning)
         return sf.simulate(
@@ -75,7 +75,10 @@ def _end(starts: np.ndarray, rho: Any, normalize: bool, batch: int | None, **how
 
 
 def _batches(starts: np.ndarray, sizes: Sequence[int | None], **how: Any) -> dict[str, Any]:
-    """Share of seeds that end at |w1| < TRAPPED and mean loss, for each batch size: SGD, and SAM on both kinds of minibatch."""
+    """Returns the share of seeds that end at |w1| < TRAPPED and the mean loss, for each batch size.
+
+    Both are computed for SGD and SAM, on both kinds of minibatch.
+    """
     found: dict[str, Any] = {}
     mean = sf.losses.toy_network()
     for kind in ("same", "independent"):
@@ -93,13 +96,13 @@ def _batches(starts: np.ndarray, sizes: Sequence[int | None], **how: Any) -> dic
 
 
 def saturates(loss: np.ndarray) -> tuple[bool, int]:
-    """Whether a mean loss rises along RHO until it is that of the ridge and stays there, and the place from where on."""
+    """Tells whether the mean loss rises along RHO up to that of the ridge and stays there, and from which index on."""
     end = int(np.argmax(loss > RIDGE - SATURATED))
     return bool(end > 0 and (np.diff(loss[: end + 1]) > 0).all() and (loss[end:] > RIDGE - SATURATED).all()), end
 
 
 def _summary(w: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean loss over the seeds with its standard error, share of seeds on the ridge, share that diverged, for each row."""
+    """Returns, for each row of w, the mean loss with its standard error, and the shares on the ridge and diverged."""
     with np.errstate(all="ignore"):
         loss = sf.losses.toy_network().value(w)
         alive = np.isfinite(loss) & (loss < 100)
@@ -166,7 +169,7 @@ def _percent(shares: np.ndarray) -> str:
 
 
 def _ridge() -> dict[str, np.ndarray]:
-    """Both eigenvalues of the Hessian on the ridge, at w1 = 0 and w2 from 0 to 1."""
+    """Returns both eigenvalues of the Hessian on the ridge, at w1 = 0 and w2 from 0 to 1."""
     height = np.linspace(0, 1, 11)
     values = np.linalg.eigvalsh(sf.losses.toy_network().hessian(np.stack([0 * height, height], -1))) + 0.0
     return {"height": height, "lower": values[:, 0], "upper": values[:, 1]}

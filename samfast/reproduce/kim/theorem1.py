@@ -1,4 +1,4 @@
-"""Kim et al., Theorem 1: when a critical point is an attractor of SAM; without noise, with and without momentum."""
+"""Kim et al., Theorem 1: a condition for a critical point to attract SAM, tested without noise, with and without momentum."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EIGENVALUES, RADII = (-2.5, 2.5, 101), (0.0, 3.0, 121)  # ends and number; eigen
 CHAIN = (0.5, 1.5, 10.0)
 WINDOW = 10
 TINY = 1e-300  # smaller positions count as 0
-EDGE = 1e-9  # distance from a boundary, relative, within which nothing is compared
-SECOND = 0.9  # a second root this much smaller has died out: 0.9^200 = 7e-10
-SAME = 1e-8  # of a rate per update
-LINEAR, STEEP = 0.02, 1.0  # colours are linear below the first rate, logarithmic up to the second
+EDGE = 1e-9  # nothing is compared within this relative distance from a boundary
+SECOND = 0.9  # a second root smaller by this factor has died out, as 0.9^200 = 7e-10
+SAME = 1e-8  # largest error of a rate per update
+LINEAR, STEEP = 0.02, 1.0  # colours are linear up to the rate LINEAR and logarithmic from there to STEEP
 CAPTION = (
     "Noise-free SAM with constant rho on a quadratic, lr 0.15, 400 updates (a choice: the theorem has no setting). "
     "Colour: ln of the factor of one update, measured. Solid: rho = -1/lambda (Theorem 1). Dashed: upper end of the "
@@ -65,9 +65,9 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
 
 
 def _rates(e: np.ndarray, rho: np.ndarray, progress: Any, executor: Any) -> np.ndarray:
-    """ln|factor of one update|, (momentum, eigenvalue, rho), over the second half of the updates.
+    """Returns ln|factor of one update|, (momentum, eigenvalue, rho), averaged over the second half of the updates.
 
-    Of the largest of WINDOW successive |w|, since w oscillates where the roots are complex.
+    It compares the largest of WINDOW successive |w| at both ends, because w oscillates where the roots are complex.
     """
     half = STEPS // 2
     record = [end - k for end in (half, STEPS) for k in reversed(range(WINDOW))]
@@ -91,7 +91,10 @@ def _rates(e: np.ndarray, rho: np.ndarray, progress: Any, executor: Any) -> np.n
 
 
 def _boundary() -> dict[str, Any]:
-    """At rho = 1/|eigenvalue| exactly: the verdict, and where l = -w^2/2 + a w^4/4 goes, a = 1 and -1, from w = 0.1."""
+    """Returns the verdict at exactly rho = 1/|eigenvalue|, and the end of the flow on l = -w^2/2 + a w^4/4 from w = 0.1.
+
+    The flow is computed for a = 1 and a = -1.
+    """
     end = {}
     for a in (1.0, -1.0):
         loss = sf.Loss("quartic", 1, _quartic, {"a": a})
@@ -163,7 +166,7 @@ def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
         shown = axes.pcolormesh(
             e,
             rho,
-            np.maximum(rate[i].T, -STEEP),  # w may have become 0, at a rate of -inf
+            np.maximum(rate[i].T, -STEEP),  # the rate is -inf where w has become 0
             cmap="PuOr_r",
             norm=SymLogNorm(LINEAR, vmin=-STEEP, vmax=STEEP),
             shading="nearest",

@@ -1,4 +1,4 @@
-"""Kim et al., Theorem 2: how fast SAM diffuses away from a saddle."""
+"""Kim et al., Theorem 2: the speed at which SAM diffuses away from a saddle."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
 
 
 def _bias(grid: dict[str, np.ndarray]) -> np.ndarray:
-    """Largest relative difference between steps of size lr and their diffusion, to first order in lr*kappa."""
+    """Bounds the relative difference between steps of size lr and their diffusion, to first order in lr*kappa."""
     kappa = np.abs(theory.curvature(**grid, drift="chain"))
     return np.asarray(LR * kappa * (1 + kappa * np.array(TIMES)))
 

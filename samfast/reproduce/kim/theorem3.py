@@ -19,7 +19,7 @@ MOMENTUM, BATCHES = (0.0, 0.5, 0.9, 0.95), (16, 64, 256)
 TIMES = (0.01, 0.1, 1.0)
 PATHS = 50_000
 FINE = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
-SHOWN = 1  # of BATCHES
+SHOWN = 1  # index in BATCHES of the batch size in the picture
 CAPTION = (
     "Eigenvalue -1, rho 0.1, lr 0.001, batch size 64, drift of the theorem (a choice: it has no setting); 50000 paths "
     "of Euler-Maruyama steps dt = lr. Left: marks simulated, lines exact, dashed Theorem 3 (C2 = t/lr). Right: Theorem "
@@ -69,7 +69,7 @@ def _how() -> dict[str, Any]:
 
 
 def _exact(steps: Any, curvature: float, momentum: Any, dampening: Any = 0.0, lr: float = LR) -> np.ndarray:
-    """Variance of the position of a heavy ball with gradient variance 1."""
+    """Returns the variance of the position of a heavy ball with gradient variance 1."""
     return np.asarray(
         theory.heavy_ball_moments(
             steps, curvature=curvature, lr=lr, momentum=momentum, dampening=dampening, gradient_variance=1.0
@@ -78,7 +78,7 @@ def _exact(steps: Any, curvature: float, momentum: Any, dampening: Any = 0.0, lr
 
 
 def _consequences() -> dict[str, Any]:
-    """Monotone in momentum or not; growth as momentum goes to 1; momentum 0."""
+    """Returns exact numbers on consequences: how variance depends on momentum, its growth towards 1, and momentum 0."""
     g = np.array(FINE)
     kappa = float(theory.curvature(EIGENVALUE, rho=RHO, drift="chain"))
     near = np.array([0.999, 0.9999])

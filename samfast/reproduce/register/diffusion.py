@@ -93,7 +93,7 @@ def k8(means: Means) -> Entry:
 
 
 def _ratio(kt: float, n: int, momentum: float) -> float:
-    """Theorem 3/exact variance of the algorithm after n updates at curvature -1, kt = -t."""
+    """Returns Theorem 3 / the exact variance of the algorithm after n updates at curvature -1, where kt = -t."""
     lr = -kt / n
     exact = theory.heavy_ball_moments(n, curvature=-1.0, lr=lr, momentum=momentum, gradient_variance=1.0).var
     return float(theory.theorem3(-kt, eigenvalue=-1.0, lr=lr, momentum=momentum) / exact)

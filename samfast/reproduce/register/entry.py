@@ -14,7 +14,7 @@ SLIDES = f"slides of {KIM}"
 
 @dataclass(frozen=True)
 class Means:
-    """What an entry may spend: size below 1 for fewer seeds, and how to simulate."""
+    """The means of computing an entry: the size, below 1 for fewer seeds, and the options of simulate."""
 
     size: float = 1.0
     progress: Progress = None
@@ -27,7 +27,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Entry:
-    """printed: what the publication says; correct: what is right; measured: the numbers that show it; where: its place.
+    """A printed statement, the correct one, and the measured numbers that tell which is right; `where` is its place.
 
     theory: the functions of samfast.theory (or others of samfast) that hold the mathematics.
     """
@@ -48,12 +48,12 @@ class Entry:
 
 
 def row(values: Iterable[float], form: str) -> str:
-    """Numbers in a row."""
+    """Formats numbers in a row, separated by commas."""
     return ", ".join(format(float(x), form) for x in values)
 
 
 def weaker(good: Any, better: Any, condition: str) -> str:
-    """ "holds" if good; else "holds only if <condition>" where `better` shows that, "does not hold" where not."""
+    """Returns "holds" if good; else "holds only if <condition>" if `better` shows that, or "does not hold"."""
     return verdict(good, otherwise=ONLY + condition if bool(better) else FAILS)
 
 

@@ -18,7 +18,7 @@ from ..kim import beale as walks
 from ..kim import fig7
 from .entry import KIM, Entry, Means, Show, row
 
-SADDLE = (0.0, 1.0)  # of Beale's function, eigenvalues -27.75 and 27.75
+SADDLE = (0.0, 1.0)  # the saddle of Beale's function, with eigenvalues -27.75 and 27.75
 RHO = 0.05
 
 
@@ -190,13 +190,13 @@ def k19(means: Means) -> Entry:
 
 
 def network_starts(n: int) -> np.ndarray:
-    """As published: w_1 uniform in [-0.1, 0.1], w_2 in [0, 1]."""
+    """Returns the starts as published, w_1 uniform in [-0.1, 0.1] and w_2 in [0, 1]."""
     rng = np.random.default_rng(0)
     return np.stack([rng.uniform(-0.1, 0.1, n), rng.uniform(0, 1, n)], 1)
 
 
 def network_loss(rho: Any, normalize: bool, batch: int, means: Means) -> np.ndarray:
-    """Mean final loss of the toy network for each radius, 10 000 updates of lr 0.01."""
+    """Returns the mean loss of the toy network for each radius after 10 000 updates with lr 0.01."""
     starts = network_starts(max(100, int(1000 * means.size)))
     w = simulate(
         toy_network(batch_size=batch),
@@ -226,7 +226,7 @@ def k20(means: Means) -> Entry:
 
 
 def k22(means: Means) -> Entry:
-    net, labels = toy_network(batch_size=1), np.array([[0.0], [1.0]])  # bits: labels -1 and 2, equally likely
+    net, labels = toy_network(batch_size=1), np.array([[0.0], [1.0]])  # random bits, which stand for the labels -1 and 2
 
     def fisher(w: np.ndarray) -> np.ndarray:
         g = net.gradient(np.stack([w, w]), labels)
