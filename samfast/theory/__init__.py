@@ -1,8 +1,8 @@
-r"""Closed forms of SAM and heavy-ball diffusion: one function per statement, beside what it approximates.
+r"""Closed forms of SAM and heavy-ball diffusion: each published statement, and the exact result that it approximates.
 
-Conventions: per eigen-direction with eigenvalue :math:`\lambda` of the Hessian; one update advances time by
-``lr``; curvature :math:`\kappa` and diffusion D come from ``curvature`` and ``diffusion_coefficient``.
-Arguments broadcast, results are float64, a value outside its domain raises ValueError.
+Unless its docstring says otherwise, a function is for one eigen-direction of the Hessian, with eigenvalue :math:`\lambda`.
+One update advances time by ``lr``.  The curvature :math:`\kappa` and the diffusion D come from ``curvature`` and
+``diffusion_coefficient``.  Arguments broadcast and results are float64; a value outside its domain raises ValueError.
 
 =============  ===============================================================================================
 topic          contents

@@ -13,14 +13,14 @@ from ..checks import real_array, shown
 Array = npt.NDArray[np.float64]
 ArrayLike = npt.ArrayLike
 
-# every branch of a formula is evaluated and one selected; inf is an answer, nan in a branch not taken is not
+# np.where evaluates all branches of a formula, and those not taken may overflow or give nan; inf may be the right answer
 quiet = np.errstate(all="ignore")
 
 MAX_STEPS = 2**53  # beyond this float64 no longer separates n from n + 1
 
 
 class Rule(NamedTuple):
-    """When a value is allowed, and what to say when it is not."""
+    """A condition on the values of an argument; the error message gives the remedy and the example."""
 
     allowed: Callable[[Array], npt.NDArray[np.bool_]]
     remedy: str
@@ -76,7 +76,10 @@ RULES = {
 
 
 def checked(name: str, value: ArrayLike, rule: str | None = None) -> Array:
-    """Return ``value`` as float64, or raise a ValueError with the argument, its value and the remedy."""
+    """Return ``value`` as float64, or raise a ValueError with the argument, its value and the remedy.
+
+    ``rule`` is the key of RULES that applies, where it is not ``name``.
+    """
     use = RULES[rule or name]
     try:
         array = real_array(name, value, use.example)

@@ -1,5 +1,6 @@
 r"""Sums over the powers of two matrices A and B by binary doubling, without subtracting large numbers.
 
+A and B are the maps of one step of X and Y, :math:`Q_X` and :math:`Q_Y` the covariances of one step's noise.
 With :math:`P_m=A^m-B^m` the sums :math:`S_m=\sum_{k<m}B^kQ_YB^{kT}` and
 :math:`D_m=\sum_{k<m}(A^kQ_XA^{kT}-B^kQ_YB^{kT})` double by
 
@@ -16,11 +17,11 @@ import numpy as np
 
 from ._domain import Array, quiet
 
-Powers = Callable[[float], tuple[Array, Array]]  # k -> A^k, B^k
+Powers = Callable[[float], tuple[Array, Array]]  # maps k to (A^k, B^k)
 
 
 def matrix(rows: list[list[Array]]) -> Array:
-    """A matrix of arrays as an array of matrices."""
+    """Return the matrix with these rows of arrays as one array of matrices, shape (..., rows, columns)."""
     flat = np.broadcast_arrays(*(x for row in rows for x in row))
     return np.stack(flat, -1).reshape(*flat[0].shape, len(rows), len(rows[0]))
 
@@ -31,7 +32,7 @@ def _turned(m: Array) -> Array:
 
 @quiet
 def difference(steps: Array, powers: Powers, apart: Array, second: Array, gap: Array) -> Array:
-    """Return D_n from P_1, S_1 and D_1, elementwise in n."""
+    """Return D_n for n = ``steps``, elementwise, from P_1 = ``apart``, S_1 = ``second`` and D_1 = ``gap``."""
     n, total, total_second = steps.astype(np.int64), np.zeros_like(gap), np.zeros_like(gap)
     length, top = 1, int(np.max(n, initial=0))
     while length <= top:
@@ -50,7 +51,7 @@ def difference(steps: Array, powers: Powers, apart: Array, second: Array, gap: A
 
 @quiet
 def covariance(steps: Array, powers: Powers, block: Array) -> Array:
-    """Return the sum of A^k Q B^kT over k < n, elementwise in n."""
+    """Return the sum of A^k Q B^kT over k < n, elementwise in n = ``steps``; Q is ``block``."""
     n, total = steps.astype(np.int64), np.zeros_like(block)
     length, top = 1, int(np.max(n, initial=0))
     while length <= top:

@@ -1,17 +1,18 @@
 r"""Exact first and second moments of a two-dimensional linear recursion :math:`z^+=Az+\text{noise}`.
 
-The heavy ball and both Euler-Maruyama schemes of the momentum SDE are, in units (w, velocity times step),
+The heavy ball and both Euler-Maruyama schemes of the momentum SDE are, in the coordinates (w, velocity times dt),
 
 * symplectic (heavy ball): :math:`A=[[1-a,\,1-f],[-a,\,1-f]]`, noise (1, 1);
 * explicit: :math:`A=[[1,\,1],[-a,\,1-f]]`, noise (0, 1),
 
-with friction f and stiffness a per step.  Both have :math:`1-z` among the roots of
-:math:`\delta^2-p\delta+a=0` (p = f + a or f).  Powers of A are taken from closed forms at every level of the
-binary doubling: squaring A would lose one unit in the last place per step.
+with friction f and stiffness a per step.  If z is an eigenvalue of A, then :math:`1-z` is a root of
+:math:`\delta^2-p\delta+a=0` with p = f + a (symplectic) or p = f (explicit).
+Powers of A are taken from closed forms at every level of the binary doubling, because squaring A
+would lose one unit in the last place per step.
 
 Where A has a negative trace, positions change their sign in every step.  Then :math:`u_n=(-1)^nw_n` obeys a recursion of
 the same kind with a positive trace: symplectic with stiffness :math:`4-2f-a` and friction f, explicit with
-:math:`4-2f+a` and :math:`4-f`.  Everything is computed for u, and the velocity carried back by :func:`_turned_back`: the
+:math:`4-2f+a` and :math:`4-f`.  Everything is computed for u, and :func:`_turned_back` converts the result to w: the
 powers of A itself have entries of alternating sign that cancel like the square of the number of steps.
 """
 
@@ -31,21 +32,21 @@ Matrix = tuple[Array, Array, Array, Array]
 
 
 class Recursion(NamedTuple):
-    """What fixes the powers of a 2x2 matrix of positive trace accurately, and the direction of its unit noise."""
+    """Numbers that give the powers of a 2x2 matrix of positive trace accurately; z1 and z2 are its eigenvalues."""
 
-    half: Array  # (m11 - m22)/2; the entries themselves would lose it to rounding near 1
+    half: Array  # (m11 - m22)/2; both entries are near 1, and their difference would lose digits
     m12: Array
     m21: Array
-    p: Array  # sum of the two values 1 - z
-    a: Array  # product of the two values 1 - z
+    p: Array  # (1 - z1) + (1 - z2)
+    a: Array  # (1 - z1)(1 - z2)
     disc: Array  # (z1 - z2)^2
     det_minus_1: Array
-    noise_w: float
+    noise_w: float  # one step adds (noise_w, 1) times the noise; 1 if symplectic, 0 if explicit
     mirrored: Flags  # whether this is the recursion of (-1)^n w
 
 
 def recursion(friction: Array, stiffness: Array, *, symplectic: bool) -> Recursion:
-    """Return the recursion of one step with friction f = 1 - g and stiffness a, both dimensionless."""
+    """Return the recursion of one step with friction f = 1 - g and stiffness a, both dimensionless, for w or for (-1)^n w."""
     f, a = np.broadcast_arrays(friction, stiffness)
     if not symplectic:
         mirrored = f > 2
@@ -55,7 +56,7 @@ def recursion(friction: Array, stiffness: Array, *, symplectic: bool) -> Recursi
     mirrored = f + a > 2
     a = np.where(mirrored, (4 - a) - 2 * f, a)
     g = 1 - f
-    # (1+g-a)^2 - 4g in factors: the expanded square loses the near-critical digits
+    # (1+g-a)^2 - 4g is formed as a product, because the difference loses its digits near critical damping
     root = np.sqrt(np.maximum(g, 0.0))
     factored = (a - (f / (1 + root)) ** 2) * (a - (1 + root) ** 2)
     disc = np.where(g >= 0, factored, (1 + g - a) ** 2 - 4 * g)
@@ -68,7 +69,7 @@ def _parity(k: Array) -> Array:
 
 @quiet
 def _turned_back(r: Recursion, steps: Array, position: Array, velocity: Array) -> tuple[Array, Array]:
-    """Return (w, dt v) for (u, its velocity) after ``steps``, where the recursion is mirrored; its own inverse at 0."""
+    """Return (w, dt v) after ``steps`` steps from u and its velocity; for 0 steps this map is its own inverse."""
     side = 1.0 if r.noise_w else -1.0
     sign = _parity(steps)
     turned = side * (2 * position - velocity) if r.noise_w else side * (2 * position + velocity)
@@ -89,7 +90,7 @@ def _log_det(r: Recursion) -> Array:
 
 @quiet
 def _log_root(r: Recursion) -> tuple[Array, Array]:
-    """Return ln of the larger root and the distance of both, where they are real."""
+    """Return the logarithm of the larger root and the distance between the roots, where they are real."""
     s = np.sqrt(np.maximum(r.disc, 0.0))
     slow = np.where(r.p > 0, 2 * r.a / (r.p + s), (r.p - s) / 2)
     z1 = (2 - r.p + s) / 2
@@ -98,7 +99,10 @@ def _log_root(r: Recursion) -> tuple[Array, Array]:
 
 @quiet
 def _resolved(r: Recursion, k: Array, growth: Array | float = 0.0) -> tuple[Array, Array, Array]:
-    """Return U_k and the diagonal of A^k = c_k + U_k (A - tr A/2), for whole k >= 0, all divided by exp(k growth)."""
+    """Return U_k and the two diagonal entries of A^k for whole k >= 0, all divided by exp(k growth).
+
+    A^k = c_k + U_k (A - tr A/2), with U_k = (z1^k - z2^k)/(z1 - z2) for the roots z1 and z2.
+    """
     off = r.m12 * r.m21
     log_det, det_sign = _log_det(r), np.where(1 + r.det_minus_1 < 0, -1.0, 1.0)
     log_z1, s = _log_root(r)
@@ -108,7 +112,7 @@ def _resolved(r: Recursion, k: Array, growth: Array | float = 0.0) -> tuple[Arra
     no_z2 = 1 + r.det_minus_1 == 0
     z2k = np.where(det_sign < 0, _parity(k), 1.0) * np.exp(k * (log_det - log_z1 - growth))
     z2k = np.where(k == 0, 1.0, np.where(no_z2 | (z1 == 0), 0.0, z2k))
-    # (s/2 + half)(s/2 - half) = off: divide by the factor that adds instead of subtracting
+    # s/2 + half and s/2 - half have the product off; the one that cancels is off divided by the other one
     added = s / 2 + np.abs(r.half)
     other = np.where(added > 0, off / np.where(added > 0, added, 1.0), 0.0)
     plus, minus = np.where(r.half >= 0, added, other), np.where(r.half >= 0, other, added)
@@ -126,14 +130,14 @@ def _resolved(r: Recursion, k: Array, growth: Array | float = 0.0) -> tuple[Arra
 
 @quiet
 def power(r: Recursion, k: Array, growth: Array | float = 0.0) -> Matrix:
-    """Return the four entries of A^k/exp(k growth) for whole k >= 0, elementwise; of u where the recursion is mirrored."""
+    """Return the four entries of A^k/exp(k growth) for whole k >= 0, elementwise; where mirrored, A is the map of u."""
     u, m11, m22 = _resolved(r, k, growth)
     return m11, r.m12 * u, r.m21 * u, m22
 
 
 @quiet
 def power_of_map(r: Recursion, k: Array) -> Matrix:
-    """Return the four entries of A^k of w itself, mirrored or not."""
+    """Return the four entries of A^k, where A is the map of (w, dt v) whether the recursion is mirrored or not."""
     m11, m12, m21, m22 = power(r, k)
     twice, sign = 2 * (1.0 if r.noise_w else -1.0) * m12, _parity(k)
     turned = (m11 + twice, -m12, 2 * (1.0 if r.noise_w else -1.0) * (m11 - m22) + 4 * m12 - m21, m22 - twice)
@@ -143,7 +147,7 @@ def power_of_map(r: Recursion, k: Array) -> Matrix:
 
 @quiet
 def noiseless(r: Recursion, steps: Array, position: Array, velocity: Array) -> tuple[Array, Array]:
-    """Return the position and dt v after ``steps`` without noise."""
+    """Return the position and dt v after ``steps`` steps without noise, from ``position`` and dt v = ``velocity``."""
     x, v = _turned_back(r, np.zeros_like(steps), position, velocity)
     m11, m12, m21, m22 = power(r, steps)
     x, v = (np.where(x == 0, 0.0, p * x) + np.where(v == 0, 0.0, q * v) for p, q in ((m11, m12), (m21, m22)))
@@ -152,7 +156,7 @@ def noiseless(r: Recursion, steps: Array, position: Array, velocity: Array) -> t
 
 @quiet
 def transport(m: Matrix, xx: Array, xv: Array, vv: Array) -> Triple:
-    """Return the entries of M S M^T."""
+    """Return the entries (xx, xv, vv) of M S M^T for a symmetric S with the entries xx, xv and vv."""
     m11, m12, m21, m22 = m
     return (
         m11 * m11 * xx + 2 * (m11 * m12 * xv) + m12 * m12 * vv,
@@ -163,7 +167,7 @@ def transport(m: Matrix, xx: Array, xv: Array, vv: Array) -> Triple:
 
 @quiet
 def kicked(r: Recursion, steps: Array, growth: Array | float = 0.0) -> tuple[Array, Array]:
-    """Return (u, its velocity)/exp(steps growth), ``steps`` after a unit of noise."""
+    """Return u and its velocity ``steps`` steps after one unit of noise, divided by exp(steps growth)."""
     m11, m12, m21, m22 = power(r, steps, growth)
     return r.noise_w * m11 + m12, r.noise_w * m21 + m22
 
@@ -175,7 +179,10 @@ def _select(where: Flags, a: Triple, b: Triple, otherwise: Triple) -> Triple:
 
 @quiet
 def _mirror_covariance(r: Recursion, steps: Array, growth: Array | float) -> Triple:
-    """Return (xx, xv, vv)/exp(2 steps growth) of u, the sum of A^k Q (A^k)^T over k < n by binary doubling, O(log n)."""
+    """Return the covariance (xx, xv, vv) of u and its velocity after n = ``steps`` steps, divided by exp(2 n growth).
+
+    It is the sum of A^k Q (A^k)^T over k < n, formed by binary doubling in O(log n).
+    """
     n = np.broadcast_arrays(steps, *r[:7])[0]
     bits = n.astype(np.int64)
     total: Triple = (np.zeros(n.shape), np.zeros(n.shape), np.zeros(n.shape))
@@ -185,15 +192,15 @@ def _mirror_covariance(r: Recursion, steps: Array, growth: Array | float) -> Tri
     while length <= top:
         moved = power(r, np.full(n.shape, float(length)), growth)
         take = (bits & length) != 0
-        # a block stands before the steps already taken, or before the other half of itself
+        # the block is the sum of the first ``length`` terms; the n mod length terms taken so far move behind it
         earlier = np.exp(-2 * growth * np.mod(n, length))
         total = _select(take, _scaled(earlier, block), transport(moved, *total), total)
         grown = transport(moved, *block)
-        # an element whose n is used up stops growing, lest it overflow into a nan
+        # the block of an element whose n is used up stops growing, because it could overflow and give nan
         alive = bits >= 2 * length
         block = _select(alive, _scaled(np.exp(-2 * growth * length), block), grown, block)
         length *= 2
-    # Var x grows by U_n^2 in the next (explicit) or last (symplectic) step: xv from that hardly cancels
+    # Var x gains U_n^2 in the next step (explicit) or the last one (symplectic); xv formed from this hardly cancels
     kick = _resolved(r, n, growth)[0]
     return total[0], (kick * kick + (2 * r.noise_w - 1) * total[2]) / 2, total[2]
 
@@ -206,17 +213,17 @@ def _scaled(scale: Array | float, values: Triple) -> Triple:
 
 @quiet
 def covariance(r: Recursion, steps: Array) -> Triple:
-    """Return (xx, xv, vv) of (w, dt v) after unit noise in each of n steps."""
+    """Return the covariance (xx, xv, vv) of (w, dt v) after n = ``steps`` steps with unit noise in each."""
     return turned_covariance(r, *_mirror_covariance(r, steps, 0.0))
 
 
 @quiet
 def turned_covariance(r: Recursion, xx: Array, xv: Array, vv: Array) -> Triple:
-    """Return the second moments of (w, dt v) for those of u; where they overflow, with the sign of the covariance."""
+    """Return the second moments of (w, dt v) from those of u and its velocity; on overflow inf, or -inf for the covariance."""
     side = 1.0 if r.noise_w else -1.0
     other = 2 * side * xx - xv
     third = 4 * xx - 4 * side * xv + vv
-    # overflow: variances are sums of squares, and a path that grows moves away (u) or back and forth (w)
+    # nan means overflow: variances are inf, and the covariance has the sign it has on a growing path (w alternates, u does not)
     xx, vv, third = (np.where(np.isnan(v), np.inf, v) for v in (xx, vv, third))
     xv, other = (np.where(np.isnan(v), sign * np.inf, v) for v, sign in ((xv, 1.0), (other, side)))
     return xx, np.where(r.mirrored, other, xv), np.where(r.mirrored, third, vv)
@@ -224,6 +231,6 @@ def turned_covariance(r: Recursion, xx: Array, xv: Array, vv: Array) -> Triple:
 
 @quiet
 def log_position_variance(r: Recursion, steps: Array) -> Array:
-    """Return ln of the variance of w for unit noise, however large; -inf for none."""
+    """Return the logarithm of the variance of w for unit noise, finite also where that overflows; -inf where it is 0."""
     growth = log_growth(r)
     return np.log(_mirror_covariance(r, steps, growth)[0]) + 2 * steps * growth

@@ -1,7 +1,9 @@
 r"""Normalised SAM on a convex quadratic as gradient descent: the objective J, its bounds, and Lemma 11.
 
 With alternating signs, :math:`u_t=(-1)^tw_t` is gradient descent of step :math:`\eta\rho` on
-:math:`J(u)=\frac12u^\top Cu-\|\Lambda u\|`, :math:`C=(2I-\eta\Lambda)/(\eta\rho)`.  J has units of length, u of length.
+:math:`J(u)=\frac12u^\top Cu-\|\Lambda u\|`, :math:`C=(2I-\eta\Lambda)/(\eta\rho)`.  A point u has shape (..., dim) and the
+eigenvalues dim entries on their last axis.  The unit of u is length, that of J is eigenvalue times length.  All functions
+raise ValueError for eigenvalues <= 0, rho <= 0 or :math:`\eta\lambda_1\ge2` (1/2 for :func:`overshoot_bound`).
 Source: Bartlett, Long, Bousquet, "The Dynamics of Sharpness-Aware Minimization", section 4.
 """
 
@@ -18,7 +20,7 @@ VERSIONS = ("corrected", "as_printed", "bracket")
 def _parts(
     u: ArrayLike, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return (u, eigenvalues, lr, rho, C, norm of Lambda u), the last four with an axis for the coordinates."""
+    """Return (u, eigenvalues, lr, rho, C, norm of Lambda u); the last four have one more axis, for the coordinates."""
     x = checked("u", u, "start")
     e, eta, _ = positive_spectrum(eigenvalues, lr, 2.0)
     r = np.asarray(checked("rho", rho, "rho_positive"))[..., None]
@@ -28,13 +30,13 @@ def _parts(
 
 
 def bouncing_objective(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
-    r"""Return :math:`J(u)=\frac12u^\top Cu-\|\Lambda u\|` of Proposition 8."""
+    r"""Return :math:`J(u)=\frac12u^\top Cu-\|\Lambda u\|` (Bartlett, Long, Bousquet, Proposition 8), shape (...)."""
     x, _, _, _, c, length = _parts(u, eigenvalues, lr, rho)
     return scalar((c * x * x).sum(-1) / 2 - length[..., 0])
 
 
 def bouncing_gradient(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
-    r"""Return :math:`\nabla J=Cu-\Lambda^2u/\|\Lambda u\|` (Proposition 8); 0 at the kink u = 0.
+    r"""Return :math:`\nabla J=Cu-\Lambda^2u/\|\Lambda u\|` (ibid., Proposition 8), shape (..., dim); 0 at the kink u = 0.
 
     :math:`u-\eta\rho\nabla J(u)` is minus one step of :func:`normalized_sam_step` from u.
     """
@@ -47,7 +49,8 @@ def bouncing_gradient(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rh
 def bouncing_hessian(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return :math:`\nabla^2J=C-\Lambda(I-\hat v\hat v^\top)\Lambda/\|\Lambda u\|`, :math:`v=\Lambda u\ne0`.
 
-    For :math:`0<\eta\lambda_1<2`.  Bartlett, Long, Bousquet, Lemma 10; nan at u = 0, where J has a kink.
+    The shape is (..., dim, dim), for :math:`0<\eta\lambda_1<2`.  At u = 0, where J has a kink, it is nan.  Source: Bartlett,
+    Long, Bousquet, Lemma 10.
     """
     x, e, _, _, c, length = _parts(u, eigenvalues, lr, rho)
     v = e * x / length
@@ -59,7 +62,8 @@ def bouncing_descent_bound(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLik
     r"""Return the upper bound of Lemma 10 on :math:`J(u^+)-J(u)` for one step from u.
 
     :math:`-\frac1{2\rho}\sum_iu_i^2(1-\beta_i/\|\Lambda u\|)^2(2-\eta\lambda_i)^2\lambda_i
-    =-\frac{\eta^2\rho}2\sum_i\lambda_i(\nabla J)_i^2`, also across the kink at 0, :math:`-\|\Lambda u\|` being concave.
+    =-\frac{\eta^2\rho}2\sum_i\lambda_i(\nabla J)_i^2`.  It holds also for a step across the kink at 0, because
+    :math:`-\|\Lambda u\|` is concave.
     """
     _, e, eta, r, _, _ = _parts(u, eigenvalues, lr, rho)
     g = bouncing_gradient(u, eigenvalues=eigenvalues, lr=lr, rho=rho)
@@ -92,10 +96,12 @@ def bouncing_stationary(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike
 
 
 def escape_curvature_bound(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, version: str = "corrected") -> Array:
-    r"""Return the bound of Remark 9 on the most negative eigenvalue of :math:`\nabla^2J` off the minimum.
+    r"""Return an upper bound on the lowest eigenvalue of :math:`\nabla^2J` at a stationary point that is no minimum.
 
-    :math:`\lambda_1^2(1/\beta_1-1/\beta_2)`; ``as_printed`` lacks the factor :math:`\lambda_1^2`.  Needs two different
-    largest eigenvalues.
+    It is :math:`\lambda_1^2(1/\beta_1-1/\beta_2)`, negative if the two largest eigenvalues differ; ``as_printed`` lacks the
+    factor :math:`\lambda_1^2`.  Source: Bartlett, Long, Bousquet, Remark 9.
+
+    Raises ValueError for fewer than two eigenvalues or an unknown version.
     """
     kind = chosen("version", version, VERSIONS[:2])
     values = -2 * bouncing_stationary(eigenvalues, lr=lr, rho=rho)[1]
@@ -111,9 +117,10 @@ def overshoot_bound(
 ) -> Array:
     r"""Return Lemma 11's bound on the number of steps with :math:`\|v_t\|\ge(1+\varepsilon)\beta_1`, once :math:`\|v\|\le b`.
 
-    corrected: :math:`4\beta_1/(\eta\varepsilon^2\lambda_1\beta_d)`; ``as_printed`` has 3 for 4, which does not follow
-    from the proof; ``bracket``, sharper: :math:`\frac2{\eta\varepsilon^2\lambda_1\beta_1}
-    [\max(0,\frac{b^2}{2\beta_d}-b)+\frac{\beta_1}2]`.
+    Here :math:`v=\Lambda w` and :math:`\varepsilon` is ``relative_error``; :math:`\beta` and b are from
+    :func:`bounce_constants`.  ``corrected`` is :math:`4\beta_1/(\eta\varepsilon^2\lambda_1\beta_d)`; ``as_printed`` has 3 for
+    4, which does not follow from the proof.  ``bracket`` is sharper,
+    :math:`\frac2{\eta\varepsilon^2\lambda_1\beta_1}[\max(0,\frac{b^2}{2\beta_d}-b)+\frac{\beta_1}2]`.
     """
     kind = chosen("version", version, VERSIONS)
     e, eta, top = positive_spectrum(eigenvalues, lr, 0.5)

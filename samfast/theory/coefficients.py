@@ -24,8 +24,8 @@ def _model(eigenvalue: ArrayLike, rho: ArrayLike, drift: str) -> tuple[Array, Ar
 def curvature(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain") -> Array:
     r"""Return the linear drift coefficient :math:`\kappa` of :math:`\dot w=-\kappa w`.
 
-    ``plain``: :math:`\lambda(1+\rho\lambda)` (Kim et al., Stability Analysis of SAM, eq. 16 and Theorem 1);
-    ``chain``: :math:`\lambda(1+\rho\lambda)^2` (ibid., proof of Theorem 2); ``sgd``: :math:`\lambda`.
+    It is :math:`\lambda(1+\rho\lambda)` for ``plain`` (Kim et al., Stability Analysis of SAM, eq. 16 and Theorem 1),
+    :math:`\lambda(1+\rho\lambda)^2` for ``chain`` (ibid., proof of Theorem 2) and :math:`\lambda` for ``sgd``.
     Units: eigenvalue in length\ :sup:`-2`, constant radius rho in length\ :sup:`2`.
 
     Raises ValueError for a non-finite eigenvalue, rho < 0 or an unknown drift.
@@ -38,9 +38,9 @@ def curvature(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plai
 
 
 def curvature_shift(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain") -> Array:
-    r"""Return :math:`\kappa-\lambda` without subtraction.
+    r"""Return :math:`\kappa-\lambda` without the rounding of a subtraction.
 
-    :math:`\rho\lambda^2` (plain), :math:`\rho\lambda^2(2+\rho\lambda)` (chain), 0 (sgd).
+    It is :math:`\rho\lambda^2` (plain), :math:`\rho\lambda^2(2+\rho\lambda)` (chain) or 0 (sgd).
     Its sign is the sign of SGD's lead over SAM (see ``corollary1_exact``).
     """
     value, radius, kind = _model(eigenvalue, rho, drift)
@@ -60,9 +60,9 @@ def noise_factor(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "p
     chain                     (1+r)\ ^2    :math:`(1+r)^4`        :math:`(1+r)^2(1+r^2)`
     ========================  ===========  =====================  ============================================
 
-    with :math:`r=\rho\lambda`: an exact ascent gradient, the same minibatch in ascent and descent (the usual
-    code), or two independent minibatches.  ``unit`` is 1 for every drift, the assumption of Kim et al.
-    (Stability Analysis of SAM, eq. 11 and 23).  ``sgd`` has no ascent step, so 1 for every noise.
+    Here :math:`r=\rho\lambda`.  The ascent gradient is exact, or from the same minibatch as the descent (the usual
+    code), or from an independent minibatch.  ``unit`` is 1 for every drift, the assumption of Kim et al.
+    (Stability Analysis of SAM, eq. 11 and 23).  ``sgd`` has no ascent step; its factor is 1 for every noise.
     """
     value, radius, kind = _model(eigenvalue, rho, drift)
     which = chosen("noise", noise, NOISES)
@@ -74,7 +74,7 @@ def noise_factor(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "p
 
 
 def noise_deficit(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit") -> Array:
-    r"""Return :math:`1-s^2` without subtraction from 1 (see :func:`noise_factor`), 0 for unit noise."""
+    r"""Return :math:`1-s^2` (see :func:`noise_factor`) without the rounding of a subtraction; 0 for unit noise."""
     value, radius, kind = _model(eigenvalue, rho, drift)
     which = chosen("noise", noise, NOISES)
     if kind == "sgd" or which == "unit":

@@ -1,4 +1,4 @@
-r"""Corollary 1: by how much SGD outruns SAM, :math:`\Delta_{SGD}-\Delta_{SAM}`, printed and exact."""
+r"""Corollary 1: the MSD of SGD less that of SAM, :math:`\Delta_{SGD}-\Delta_{SAM}`, as printed and exact."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
 from .stability import BOUNDARY
 
-TERMS = 100  # of the expansion: the factorial in the denominator must be a number of float64
+TERMS = 100  # greatest number of terms of the expansion; more would need factorials beyond float64
 
 
 class Pair(NamedTuple):
-    """SGD beside SAM: time, diffusion of SGD, both curvatures, their difference and 1 - s^2."""
+    """The numbers of SGD and SAM at one setting: time, diffusion of SGD, curvatures of both, their difference and 1 - s^2."""
 
     time: Array
     diffusion: Array
@@ -36,7 +36,7 @@ def sgd_and_sam(
     drift: str,
     noise: str = "unit",
 ) -> Pair:
-    """Return the pair at one setting; every field has the shape of all arguments together."""
+    """Return the numbers of SGD and SAM, every field with the broadcast shape of all arguments."""
     d = coefficients.diffusion_coefficient(eigenvalue, lr=lr, batch_size=batch_size)
     k = coefficients.curvature(eigenvalue, rho=rho, drift=drift)
     shift = coefficients.curvature_shift(eigenvalue, rho=rho, drift=drift)
@@ -46,10 +46,10 @@ def sgd_and_sam(
 
 
 def corollary1(time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
-    r"""Return the printed :math:`2\eta t^2|\lambda|^3\rho/B`.
+    r"""Return Corollary 1 as printed, :math:`2\eta t^2|\lambda|^3\rho/B`.
 
-    Kim et al., Stability Analysis of SAM, Corollary 1, eq. 13: the limit :math:`\rho\to0,\ t\to0` of
-    :func:`corollary1_exact` for ``drift="chain"``, and twice that limit for ``"plain"``.
+    This is the leading term of :func:`corollary1_exact` for :math:`\rho\to0,\ t\to0` and ``drift="chain"``, and twice the
+    leading term for ``"plain"``.  Source: Kim et al., Stability Analysis of SAM, Corollary 1, eq. 13.
     """
     t, e, eta = checked("time", time), checked("eigenvalue", eigenvalue), checked("lr", lr)
     r, b = checked("rho", rho), checked("batch_size", batch_size)
@@ -72,8 +72,9 @@ def corollary1_exact(
     :math:`2Dt(1-s^2)\varphi_1(-2\kappa t)+4Dt^2(\kappa-\lambda)\,\delta\varphi_1(-2\lambda t,-2\kappa t)`.
     With unit noise its sign is that of :math:`\kappa-\lambda` for every t > 0: positive for plain, reversed
     for chain where :math:`\rho\lambda<-2`.  With the same minibatch in both steps the first term is of
-    first order in t and dominates at short times.  For positive eigenvalues and other noise the same number is
-    rearranged where that cancels less.  Checked to 20 eps (1 + condition) for every drift and noise.  Derived in this library.
+    first order in t and dominates at short times.  For positive eigenvalues and noise other than unit the terms are
+    rearranged where this reduces their cancellation.  Checked to 20 eps (1 + condition) for every drift and noise.
+    Derived in this library.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift, noise)
     drifted = 4 * q.diffusion * q.time**2 * q.shift * delta_phi1(-2 * q.sgd * q.time, -2 * q.sam * q.time)
@@ -81,15 +82,15 @@ def corollary1_exact(
     damped = 2 * q.diffusion * q.time * q.deficit * phi1(-2 * q.sam * q.time)
     damped = np.where(q.deficit == 0, 0.0, damped)
     levelled = _levelled(q, checked("rho", rho) * q.sgd, drift, noise)
-    # one number twice; at positive eigenvalues the two forms cancel in different places
+    # the two forms are equal but cancel in different places at positive eigenvalues; the one with smaller terms is taken
     smaller = np.abs(levelled[0]) + np.abs(levelled[1]) < np.abs(drifted) + np.abs(damped)
     return scalar(np.where((q.sgd > 0) & (q.deficit != 0) & smaller, levelled[0] + levelled[1], drifted + damped))
 
 
 def _levelled(q: Pair, r: Array, drift: str, noise: str) -> tuple[Array, Array]:
-    r"""Return the two terms of the difference arranged by what remains of it at late times.
+    r"""Return two terms that sum to the difference; for positive curvatures only the first remains at late times.
 
-    :math:`2Dt\,[(1-\frac{s^2\lambda}\kappa)\frac\kappa\lambda\varphi_1(-2\kappa t)
+    They are :math:`2Dt\,[(1-\frac{s^2\lambda}\kappa)\frac\kappa\lambda\varphi_1(-2\kappa t)
     -e^{-2\lambda t}\frac{\kappa-\lambda}\lambda\varphi_1(-2(\kappa-\lambda)t)]`; r is :math:`\rho\lambda`.
     """
     steeper = {"plain": r, "chain": r * (2 + r), "sgd": 0 * r}[drift]  # (kappa - lambda)/lambda
@@ -126,7 +127,7 @@ def log_corollary1_exact(
 def corollary1_sign(eigenvalue: ArrayLike, *, rho: ArrayLike, drift: str = "chain") -> Array:
     r"""Return the sign (-1, 0, 1) of the exact unit-noise difference, the same for every t > 0.
 
-    It is the sign of :math:`\kappa-\lambda`; for ``chain`` 0 at :math:`\rho|\lambda|=2` (within 4 eps).
+    It is the sign of :math:`\kappa-\lambda`; for ``chain`` it is 0 at :math:`\rho\lambda=-2` (within 4 eps).
     """
     e, r = np.broadcast_arrays(checked("eigenvalue", eigenvalue), checked("rho", rho))
     sign = np.sign(coefficients.curvature_shift(e, rho=r, drift=drift))
@@ -144,9 +145,9 @@ def corollary1_bounds(
     batch_size: ArrayLike = 1,
     drift: str = "chain",
 ) -> tuple[Array, Array]:
-    r"""Return rigorous (low, high) for unit noise.
+    r"""Return rigorous bounds (low, high) of :func:`corollary1_exact` for unit noise.
 
-    :math:`4Dt^2(\kappa-\lambda)\psi(z)` at :math:`z=-2\kappa t` and :math:`z=-2\lambda t`, in order of size.
+    They are :math:`4Dt^2(\kappa-\lambda)\psi(z)` at :math:`z=-2\kappa t` and :math:`z=-2\lambda t`, in order of size.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     scale = 4 * q.diffusion * q.time**2 * q.shift
@@ -166,8 +167,8 @@ def corollary1_expansion(
 ) -> Array:
     r"""Return the short-time expansion :math:`2Dt^2(\kappa-\lambda)-\frac43Dt^3(\kappa^2-\lambda^2)+\dots`.
 
-    ``terms`` terms of :math:`2Dt\sum_{k\ge1}(-2t)^k(\lambda^k-\kappa^k)/(k+1)!`, each difference of powers
-    formed as :math:`(\kappa-\lambda)\sum_j\kappa^j\lambda^{k-1-j}`.  Unit noise.
+    These are the first ``terms`` terms of :math:`2Dt\sum_{k\ge1}(-2t)^k(\lambda^k-\kappa^k)/(k+1)!` for unit noise, each
+    difference of powers formed as :math:`(\kappa-\lambda)\sum_j\kappa^j\lambda^{k-1-j}`.
     """
     terms = integer("terms", terms, 1, 3, most=TERMS)
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
@@ -193,8 +194,8 @@ def corollary1_remainder(
 ) -> Array:
     r"""Return exact minus printed, :func:`corollary1_exact` - :func:`corollary1`, without subtracting them.
 
-    chain: :math:`4Dt^2\rho\lambda^2[\frac12\rho\lambda+(2+\rho\lambda)(\delta\varphi_1-\frac12)]`; plain:
-    :math:`4Dt^2\rho\lambda^2[-\frac12+(\delta\varphi_1-\frac12)]`; plus the noise term of the exact form.
+    It is :math:`4Dt^2\rho\lambda^2[\frac12\rho\lambda+(2+\rho\lambda)(\delta\varphi_1-\frac12)]` for chain and
+    :math:`4Dt^2\rho\lambda^2[-\frac12+(\delta\varphi_1-\frac12)]` for plain, plus the noise term of the exact form.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift, noise)
     r = checked("rho", rho) * q.sgd
@@ -213,8 +214,8 @@ def corollary1_remainder_leading(
 ) -> Array:
     r"""Return the leading chain remainder, :math:`\frac{\eta}{B}t^2\rho\lambda^3|\lambda|(\rho-\frac83t)`.
 
-    A remainder of order :math:`\eta t^3\lambda^4/B` alone omits the first term (Kim et al., slides of
-    Stability Analysis of SAM); it holds only for :math:`\rho^2\lesssim t`.
+    The slides of Kim et al., Stability Analysis of SAM, give a remainder of order :math:`\eta t^3\lambda^4/B`; this
+    omits the first term and holds only for :math:`\rho^2\lesssim t`.
     """
     t, e, eta = checked("time", time), checked("eigenvalue", eigenvalue), checked("lr", lr)
     r, b = checked("rho", rho), checked("batch_size", batch_size)

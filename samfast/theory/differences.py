@@ -1,4 +1,4 @@
-r"""Two recursions on one noise: the difference of their variances without subtraction, and their covariance.
+r"""Two processes driven by one noise: their covariance, and the difference of their variances without subtraction.
 
 X has curvature :math:`\kappa` and diffusion D, Y has :math:`\kappa+` ``shift`` and :math:`D(1-` ``deficit`` :math:`)`;
 :func:`curvature_shift` and :func:`noise_deficit` give both for SGD (X) and SAM (Y).  Derived in this library.
@@ -17,7 +17,7 @@ from .discrete import em_mean
 from .heavy_ball import SCHEMES
 from .momentum_sde import NODES, WEIGHTS, propagator
 
-TERMS = 12  # of the series in |s| <= 5/4: the next is below 1e-20 of the first
+TERMS = 12  # number of terms of the series for |s| <= 5/4; the first one left out is below 1e-20 of the leading one
 
 
 @quiet
@@ -32,7 +32,7 @@ def em_difference(
 ) -> Array:
     r"""Return :math:`\mathrm{Var}X_n-\mathrm{Var}Y_n` of :math:`w^+=(1-\kappa\,dt)w+\sqrt{2D\,dt}\,\xi`.
 
-    The two variances are those of :func:`em_variance`.  nan where they exceed float64.
+    The two variances are those of :func:`em_variance`.  The result is nan where they exceed float64.
     """
     n, k, shifted, d, less, h = np.broadcast_arrays(
         checked("steps", steps),
@@ -53,10 +53,10 @@ def em_difference(
 
 
 def _heavy(curvatures: tuple[Array, Array], friction: Array, push: Array, scheme: str) -> tuple[Powers, Array, Array, Array]:
-    """Return the powers of both maps, the direction e of the noise, its product e e^T, and the sign of both positions.
+    """Return the powers of both maps, the direction e of the noise, its product e e^T, and a sign.
 
-    Where both positions change their sign in every step, the maps are those of (-1)^n w and its velocity, whose
-    stiffnesses differ by the opposite of those of w: the sign is -1 there.
+    Where both positions change their sign in every step (see :mod:`._linear`), the maps are those of (-1)^n w and its
+    velocity.  The difference of their stiffnesses is there minus that for w, so that the sign is -1, and 1 elsewhere.
     """
     symplectic = chosen("scheme", scheme, SCHEMES) == "symplectic"
     both = [recursion(friction, push * k, symplectic=symplectic) for k in curvatures]
@@ -90,7 +90,7 @@ def momentum_em_difference(
     r"""Return :math:`\mathrm{Var}X_n-\mathrm{Var}Y_n` of positions with momentum.
 
     The two variances are those of :func:`momentum_em_moments`; ``symplectic`` at dt = lr is the heavy ball.
-    nan where they exceed float64.
+    The result is nan where they exceed float64.
     """
     n, k, shifted, d, less, eta, g, tau, h = np.broadcast_arrays(
         checked("steps", steps),
@@ -127,7 +127,8 @@ def momentum_em_crn_covariance(
 ) -> Array:
     r"""Return :math:`\mathrm{Cov}(X_n,Y_n)` of positions with momentum on one noise, from 0.
 
-    :math:`q\,e^T\sum_{k<n}A^kNB^{kT}e` with A and B of :func:`momentum_em_moments`; without momentum see
+    It is :math:`q\,e^T\sum_{k<n}A^kNB^{kT}e`.  A and B are the maps of one step of :func:`momentum_em_moments` with the two
+    curvatures, qN is the covariance of one step's noise, and e picks the position.  Without momentum see
     :func:`em_crn_covariance`.
     """
     n, k, other, d, eta, g, tau, h = np.broadcast_arrays(
@@ -146,7 +147,10 @@ def momentum_em_crn_covariance(
 
 
 def _divided(x: Array, y: Array, odd: int) -> Array:
-    r"""Return the divided difference of :math:`\sum_ks^k/(2k+odd)!`, i.e. of cosh or sinh(r)/r at s = r^2, |s| <= 5/4."""
+    r"""Return the divided difference of :math:`\sum_ks^k/(2k+odd)!` at x and y, both at most 5/4 in modulus.
+
+    With s = r^2 the series is cosh(r) for odd = 0 and sinh(r)/r for odd = 1.
+    """
     total, complete, last = np.zeros(x.shape), np.ones(x.shape), np.ones(x.shape)
     for k in range(1, TERMS):
         total = total + complete / math.factorial(2 * k + odd)
@@ -157,7 +161,10 @@ def _divided(x: Array, y: Array, odd: int) -> Array:
 
 @quiet
 def _propagators(alpha: Array, beta: Array, more: Array) -> tuple[Array, Array, Array, Array]:
-    """Return G and G' of Y (beta + more) at unit time, and those of X (beta) less those of Y; small arguments."""
+    """Return G and G' of Y at unit time, then those of X less those of Y, for small arguments.
+
+    The stiffness is beta for X and beta + more for Y; the friction alpha is the same.
+    """
     decay, x, y = np.exp(-alpha / 2), alpha * alpha / 4 - beta, alpha * alpha / 4 - beta - more
     even, green = more * _divided(x, y, 0) * decay, more * _divided(x, y, 1) * decay
     _, g, slope = propagator(alpha, beta + more)
@@ -178,9 +185,9 @@ def momentum_sde_difference(
 ) -> Array:
     r"""Return :math:`\mathrm{Var}X(t)-\mathrm{Var}Y(t)` of the momentum SDE, started at rest.
 
-    The two variances are those of :func:`momentum_sde_moments`.  :math:`q\int_0^h(G_X-G_Y)(G_X+G_Y)` by quadrature on
-    a short base h = t/2^m, the differences of the propagators from their series, then doubling.  nan where the variances
-    exceed float64.
+    The two variances are those of :func:`momentum_sde_moments`.  On a short time h = t/2^m their difference is
+    :math:`q\int_0^h(G_X-G_Y)(G_X+G_Y)` for deficit 0, by quadrature with :math:`G_X-G_Y` from its series; doubling h m times
+    leads to t.  The result is nan where the variances exceed float64.
     """
     t, k, shifted, d, less, eta, g, tau = np.broadcast_arrays(
         checked("time", time),

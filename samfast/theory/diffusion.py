@@ -1,7 +1,7 @@
 r"""Diffusion from a saddle without momentum: the SDE :math:`dw=-\kappa w\,dt+\sqrt{2D}\,dW` and Theorem 2.
 
 Time advances by lr per update.  ``curvature`` is :math:`\kappa` and ``diffusion`` is D of :mod:`.coefficients`;
-the saddle is at 0 and everything is per eigen-direction.
+the saddle is at 0, and each function is for one eigen-direction.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .special import log_phi1, phi1
 def sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`\sigma^2(t)=2Dt\,\varphi_1(-2\kappa t)` for a start in one point.
 
-    :math:`2Dt` at :math:`\kappa=0`, :math:`D/\kappa` for :math:`t\to\infty` and :math:`\kappa>0`; inf where
-    it exceeds float64 (see :func:`log_sde_variance`).  Textbook Ornstein-Uhlenbeck process.
+    It is :math:`2Dt` at :math:`\kappa=0` and tends to :math:`D/\kappa` for :math:`t\to\infty` if :math:`\kappa>0`.  It is
+    inf where it exceeds float64 (see :func:`log_sde_variance`).  Source: the textbook Ornstein-Uhlenbeck process.
     """
     t, k, d = checked("time", time), checked("curvature", curvature), checked("diffusion", diffusion)
     z = -2 * k * t
@@ -28,14 +28,14 @@ def sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike)
 
 @quiet
 def log_sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
-    r"""Return :math:`\ln\sigma^2(t)`, finite also where :func:`sde_variance` overflows; -inf at t D = 0."""
+    r"""Return :math:`\ln\sigma^2(t)`, finite also where :func:`sde_variance` overflows; -inf where it is 0."""
     t, k, d = checked("time", time), checked("curvature", curvature), checked("diffusion", diffusion)
     return scalar(np.log(2 * d * t) + log_phi1(-2 * k * t))
 
 
 @quiet
 def sde_mean(time: ArrayLike, *, curvature: ArrayLike, start: ArrayLike) -> Array:
-    r"""Return the mean :math:`w_0e^{-\kappa t}`."""
+    r"""Return the mean :math:`w_0e^{-\kappa t}` for a start at :math:`w_0`."""
     t, k, w0 = checked("time", time), checked("curvature", curvature), checked("start", start)
     return scalar(np.where(w0 == 0, 0.0, w0 * np.exp(-k * t)))
 
@@ -57,10 +57,10 @@ def stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
 
 @quiet
 def exact_step(dt: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> tuple[Array, Array]:
-    r"""Return (decay, scale) of the exact sampler, w(t+h) = decay w + scale xi.
+    r"""Return (decay, scale) of the exact sampler, w(t+h) = decay w(t) + scale xi, with a standard normal xi.
 
-    :math:`e^{-\kappa h}` and :math:`\sqrt{2hD\varphi_1(-2\kappa h)}`: no
-    discretisation error at any step h = ``dt``.
+    They are :math:`e^{-\kappa h}` and :math:`\sqrt{2hD\varphi_1(-2\kappa h)}`.  The sampler has no discretisation error,
+    however large the step h = ``dt``.
     """
     h, k = checked("dt", dt), checked("curvature", curvature)
     return scalar(np.exp(-k * h)), scalar(np.sqrt(sde_variance(h, curvature=k, diffusion=diffusion)))
@@ -80,8 +80,8 @@ def theorem2(
 
     Kim et al., Stability Analysis of SAM, Theorem 2, eq. 12: :math:`\kappa=\lambda(1+\rho\lambda)^2` and
     :math:`D=\eta|\lambda|/(2B)`, which are the defaults (``drift="chain"``, ``noise="unit"``).  SAM as it is
-    run has ``drift="plain"``; the other noises are in :func:`noise_factor`.  Exact for the SDE, including
-    :math:`\lambda=0` (0) and :math:`\rho=-1/\lambda` (:math:`2Dt`).  Units: length\ :sup:`2`.
+    run has ``drift="plain"``; the other noises are in :func:`noise_factor`.  The value is exact for the SDE, also at
+    :math:`\lambda=0`, where it is 0, and at :math:`\rho=-1/\lambda`, where it is :math:`2Dt`.  Units: length\ :sup:`2`.
 
     Raises ValueError for time < 0, lr <= 0, rho < 0, batch_size < 1 or an unknown drift or noise.
     """

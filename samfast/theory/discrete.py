@@ -12,7 +12,7 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import sde_variance
 from .special import delta_phi1, geometric_sum, phi1
 
-SMALL, TERMS = 0.3, 18  # of y = x/(2 - x): below it, this many terms of the series of atanh(y)/y - 1 reach eps
+SMALL, TERMS = 0.3, 18  # for |y| < SMALL, y = x/(2 - x), this many terms of the series of atanh(y)/y - 1 reach eps
 
 
 def _ratio(dt: ArrayLike, curvature: ArrayLike) -> tuple[Array, Array]:
@@ -22,19 +22,19 @@ def _ratio(dt: ArrayLike, curvature: ArrayLike) -> tuple[Array, Array]:
 
 @quiet
 def _log_abs_factor(x: Array) -> Array:
-    """ln|1-x|: 1-x itself would lose x below eps, and x-2 is exact where |1-x| is close to 1 again."""
+    """Return ln|1-x|, accurate also for x below eps, which 1-x would lose, and near x = 2, where x-2 is exact."""
     return np.where(x < 1, np.log1p(-x), np.log1p(x - 2))
 
 
 def em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return the exact variance after n steps, :math:`2D\,dt\,E_n(u)`, :math:`u=x(x-2),\ x=\kappa\,dt`.
 
-    With dt = lr this is the variance of the algorithm itself.  :math:`E_n` is ``geometric_sum``; O(1) for
-    any n.  Special points: x = 1 gives :math:`2D\,dt`, x = 2 gives :math:`2D\,dt\,n`, x > 2 grows.
+    With dt = lr this is the variance of the algorithm itself.  :math:`E_n` is ``geometric_sum``; its cost does not depend
+    on n.  The variance is :math:`2D\,dt` at x = 1 and :math:`2D\,dt\,n` at x = 2; for x > 2 it grows exponentially.
     """
     n, d = checked("steps", steps), checked("diffusion", diffusion)
     h, x = _ratio(dt, curvature)
-    # u >= -1 in exact arithmetic; rounding just below would flip the sign of (1+u)^n
+    # u >= -1 in exact arithmetic, and a rounded u just below -1 would flip the sign of (1+u)^n
     total = geometric_sum(n, np.maximum(x * (x - 2), -1.0))
     return scalar(np.where(d == 0, 0.0, 2 * d * h * np.where(d == 0, 1.0, total)))
 
@@ -53,7 +53,7 @@ def log_em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayL
 
 @quiet
 def em_mean(steps: ArrayLike, *, curvature: ArrayLike, dt: ArrayLike, start: ArrayLike) -> Array:
-    r"""Return the mean after n steps, :math:`w_0(1-\kappa\,dt)^n`, for n to 2**53."""
+    r"""Return the mean after n steps, :math:`w_0(1-\kappa\,dt)^n`, for n up to 2**53."""
     n, w0 = checked("steps", steps), checked("start", start)
     _, x = _ratio(dt, curvature)
     size = np.where(n == 0, 1.0, np.exp(n * _log_abs_factor(x)))
@@ -72,7 +72,7 @@ def em_msd(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: 
 
 @quiet
 def em_stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
-    r"""Return :math:`2D/(\kappa(2-\kappa\,dt))`, the limit of :func:`em_variance`; inf unless 0 < x < 2."""
+    r"""Return :math:`2D/(\kappa(2-\kappa\,dt))`, the limit of :func:`em_variance`; inf unless :math:`0<\kappa\,dt<2`."""
     d = checked("diffusion", diffusion)
     h, x = _ratio(dt, curvature)
     return scalar(np.where((x > 0) & (x < 2), 2 * d * h / (x * (2 - x)), np.where(d > 0, np.inf, 0.0)))
@@ -80,7 +80,7 @@ def em_stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike, dt: Ar
 
 @quiet
 def _atanh_ratio_excess(y: Array) -> Array:
-    """atanh(y)/y - 1 by its series, for abs(y) below SMALL."""
+    """Return atanh(y)/y - 1 from its series, for abs(y) below SMALL."""
     total = np.zeros_like(y)
     for k in range(TERMS, 0, -1):
         total = y * y * (total + 1 / (2 * k + 1))
@@ -89,7 +89,7 @@ def _atanh_ratio_excess(y: Array) -> Array:
 
 @quiet
 def _embedding_excess(x: Array) -> tuple[Array, Array]:
-    """kappa'/kappa - 1 and D'/D - 1 of :func:`ou_embedding`, from y = x/(2-x), as -log1p(-x) = 2 atanh(y)."""
+    """Return kappa'/kappa - 1 and D'/D - 1 of :func:`ou_embedding`, for small x from -log1p(-x) = 2 atanh(x/(2-x))."""
     y = x / (2 - x)
     near = np.abs(y) < SMALL
     r = _atanh_ratio_excess(np.where(near, y, 0.0))
@@ -98,7 +98,7 @@ def _embedding_excess(x: Array) -> tuple[Array, Array]:
 
 
 def _log_ratio(x: Array) -> Array:
-    """-ln(1 - x)/x, 1 at 0."""
+    """Return -ln(1 - x)/x, which is 1 at x = 0."""
     return np.asarray(np.where(x == 0, 1.0, np.log1p(-x) / np.where(x == 0, 1.0, -x)))
 
 
@@ -123,7 +123,8 @@ def ou_embedding(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -
 def em_bias(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return the exact bias :math:`\mathrm{Var}_n-\sigma^2(n\,dt)` of Euler-Maruyama.
 
-    For :math:`\kappa\,dt<1` it is formed from the embedding's small excesses, not by subtraction.
+    For :math:`\kappa\,dt<1` it is formed from the small :math:`\kappa'-\kappa` and :math:`D'-D` of :func:`ou_embedding`,
+    because the two variances would cancel.
     """
     n, d = checked("steps", steps), checked("diffusion", diffusion)
     h, x = _ratio(dt, curvature)

@@ -1,8 +1,8 @@
 r"""Leaving an interval :math:`(-L,L)`: mean exit times, survival and crossing times of the diffusion.
 
 The SDE is :math:`dw=-\kappa w\,dt+\sqrt{2D}\,dW`.  The curvature may have any sign:
-escape (< 0), free diffusion (0), trapped (> 0).  All in units of time (lr per
-update).  Derived in this library; the ingredients are textbook.
+escape (< 0), free diffusion (0), trapped (> 0).  Time advances by lr per update.
+Derived in this library; the ingredients are textbook.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import sde_variance
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
-FAR = 7.0  # beyond: asymptotic series of the integral of Dawson's function (25 terms, error below 1e-19)
-SHALLOW = 1.5  # below: quadrature of exp(x^2) erf(x); above: through Dawson's function
+FAR = 7.0  # beyond it the integral of Dawson's function is an asymptotic series (25 terms, error below 1e-19)
+SHALLOW = 1.5  # below it exp(x^2) erf(x) is integrated by quadrature, above it through Dawson's function
 ASYMPTOTIC = [math.prod(range(1, 2 * k, 2)) / (2 ** (k + 1) * 2 * k) for k in range(1, 26)]
 ROOT_PI = math.sqrt(math.pi)
 BROAD = 40.0  # kappa L^2/2D beyond which the slowest rate is 1/T to rounding
@@ -56,7 +56,7 @@ def _growth_integral(low: Array, high: Array) -> Array:
     top = np.where(near, high, 1.0)[..., None]
     # (x-top)(x+top): the difference of squares would lose digits for large x
     summed = width * ((np.exp((x - top) * (x + top)) * erf(x)) @ WEIGHTS) / 2
-    # erf = 1 - erfc; Legendre weights near the end of a steep interval are not accurate enough
+    # erf is split into 1 - erfc, because a Legendre rule is not accurate enough near the end of a steep interval
     ends = np.minimum(low, FAR)
     gap = np.minimum(high, FAR) - ends
     tail = gap * (erfcx(ends[..., None] + gap[..., None] * (1 + NODES) / 2) @ WEIGHTS) / 2
@@ -65,19 +65,19 @@ def _growth_integral(low: Array, high: Array) -> Array:
 
 
 def _exit_parts(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike) -> tuple[Array, Array]:
-    """Return (e, f) of the mean exit time exp(e) f; e is 0 unless the path is trapped."""
+    """Return (e, f) such that the mean exit time is exp(e) f; e is 0 unless the path is trapped."""
     size, k = checked("limit", limit), checked("curvature", curvature)
     d, w0 = checked("diffusion", diffusion, "diffusion_positive"), np.abs(checked("start", start))
     size, k, d, w0 = np.broadcast_arrays(size, k, d, w0)
     inside = np.minimum(w0, size)
     scale = np.sqrt(np.abs(k) / (2 * d))
     high, low = scale * size, scale * inside
-    # below this X the exponentials differ from 1 by less than eps and T is (L^2-x^2)/2D
+    # below this, exp(high^2) differs from 1 by less than eps, and T is (L^2-x^2)/2D
     flat = high < 1e-8
     free = (size - inside) * (size + inside) / (2 * d)
     down, up = dawson_integral(low, high), _growth_integral(low, high)
     with_sign = np.where(k < 0, down, up) * 2 / np.where(flat, 1.0, np.abs(k))
-    # not high * high, whose rounded root would cost the exponential twice its exponent in eps
+    # high * high would carry the rounding of its root, twice, and the exponential multiplies that by the exponent
     exponent = np.where((k > 0) & ~flat, k * size * size / (2 * d), 0.0)
     return exponent, np.where(flat, free, with_sign)
 
@@ -88,8 +88,8 @@ def mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLi
 
     :math:`T=F(L)-F(|x_0|)`, :math:`F(y)=\frac{y^2}{2D}\,{}_2F_2(1,1;\frac32,2;\frac{\kappa y^2}{2D})`,
     evaluated as an integral of Dawson's function (:math:`\kappa<0`) or of :math:`e^{x^2}\mathrm{erf}\,x`
-    (:math:`\kappa>0`, growing like :math:`e^{\kappa L^2/2D}`); :math:`L^2/2D` at :math:`\kappa=0`; 0 for a
-    start outside.  inf where it overflows, see :func:`log_mean_exit_time`.
+    (:math:`\kappa>0`, growing like :math:`e^{\kappa L^2/2D}`).  At :math:`\kappa=0` it is :math:`(L^2-x_0^2)/2D`.  It is 0
+    for a start outside and inf where it overflows, see :func:`log_mean_exit_time`.
 
     Raises ValueError for limit <= 0 or diffusion <= 0.
     """
@@ -108,8 +108,9 @@ def log_mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: Arr
 def mean_exit_time_asymptotic(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the leading exit time from the saddle for :math:`X=L\sqrt{|\kappa|/2D}\gg1`.
 
-    Escape: :math:`\frac1{2|\kappa|}[\ln(4X^2)+\gamma_E]`, logarithmic in the batch size.  Trapped:
-    :math:`\sqrt\pi e^{X^2}/(2\kappa X)`, exponential in it.  :math:`L^2/2D` at :math:`\kappa=0`.
+    It is :math:`\frac1{2|\kappa|}[\ln(4X^2)+\gamma_E]` for :math:`\kappa<0`, logarithmic in the batch size,
+    :math:`\sqrt\pi e^{X^2}/(2\kappa X)` for :math:`\kappa>0`, exponential in the batch size, and :math:`L^2/2D` at
+    :math:`\kappa=0`.
     """
     size, k = checked("limit", limit), checked("curvature", curvature)
     d = checked("diffusion", diffusion, "diffusion_positive")
@@ -122,8 +123,8 @@ def mean_exit_time_asymptotic(limit: ArrayLike, *, curvature: ArrayLike, diffusi
 def _slowest(z: Array) -> Array:
     r"""Return :math:`\Lambda=\mu L^2/D` for z = kappa L^2/2D from 0 to BROAD, the first root of a series.
 
-    :math:`u(1)=0` for :math:`u''-2zsu'+\Lambda u=0`.  As a function of Lambda it is convex and falling below
-    its first root, so that Newton's steps from 0 climb to it monotonically.
+    The series is u(1) for the even solution of :math:`u''-2zsu'+\Lambda u=0`, :math:`u(0)=1`.  As a function of Lambda
+    it is convex and falling below its first root, so that Newton's steps from 0 climb to it monotonically.
     """
     value = np.zeros_like(z)
     for _ in range(12):
@@ -139,7 +140,7 @@ def _slowest(z: Array) -> Array:
 
 
 def _trapped(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> tuple[Array, Array]:
-    r"""Return the curvature and :math:`\ln\mu` for its modulus."""
+    r"""Return (curvature, :math:`\ln\mu` at the modulus of the curvature), both with the broadcast shape."""
     size, k = checked("limit", limit), checked("curvature", curvature)
     d = checked("diffusion", diffusion, "diffusion_positive")
     size, k, d = np.broadcast_arrays(size, k, d)
@@ -150,7 +151,7 @@ def _trapped(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> tu
 
 @quiet
 def log_survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
-    r"""Return :math:`\ln\mu`, finite where :func:`survival_rate` underflows in a deep trap."""
+    r"""Return the logarithm of :func:`survival_rate`, finite also where that underflows in a deep trap."""
     k, trapped = _trapped(limit, curvature, diffusion)
     return scalar(np.where(k < 0, np.log(np.abs(k) + np.exp(trapped)), trapped))
 
@@ -159,8 +160,8 @@ def log_survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: Arra
 def survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the rate :math:`\mu` at which :math:`e^{-\mu t}`, the probability to be still inside, decays.
 
-    The smallest root of :math:`{}_1F_1(-\mu/2\kappa;\frac12;\kappa L^2/2D)=0`; :math:`\pi^2D/4L^2` at
-    :math:`\kappa=0`, :math:`|\kappa|` for :math:`\kappa<0,\ L\to\infty`.  Uses
+    It is the smallest root of :math:`{}_1F_1(-\mu/2\kappa;\frac12;\kappa L^2/2D)=0`.  It is :math:`\pi^2D/4L^2` at
+    :math:`\kappa=0` and tends to :math:`|\kappa|` for :math:`\kappa<0,\ L\to\infty`.  Negative curvatures are computed by
     :math:`\mu(-\kappa)=\kappa+\mu(\kappa)`, which follows from Kummer's transformation.
     """
     k, trapped = _trapped(limit, curvature, diffusion)
@@ -169,9 +170,9 @@ def survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLik
 
 @quiet
 def crossing_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
-    r"""Return the time of :math:`\sigma^2(t)=L^2`: :math:`\frac{L^2}{2D}\frac{\ln(1-x)}{-x}`.
+    r"""Return the time at which :math:`\sigma^2(t)=L^2`, :math:`\frac{L^2}{2D}\frac{\ln(1-x)}{-x}`.
 
-    Here :math:`x=\kappa L^2/D`; inf for :math:`x\ge1`: the stationary variance stays below :math:`L^2`.
+    Here :math:`x=\kappa L^2/D`.  The time is inf for :math:`x\ge1`, where the variance never exceeds :math:`D/\kappa\le L^2`.
     """
     size, k = checked("limit", limit), checked("curvature", curvature)
     d = checked("diffusion", diffusion, "diffusion_positive")
@@ -182,7 +183,7 @@ def crossing_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLik
 
 @quiet
 def exceedance_probability(limit: ArrayLike, *, time: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
-    r"""Return :math:`P(|w(t)|>L)=\mathrm{erfc}(L/(\sqrt2\sigma(t)))` from the saddle."""
+    r"""Return :math:`P(|w(t)|>L)=\mathrm{erfc}(L/(\sqrt2\sigma(t)))` for a start at the saddle."""
     size = checked("limit", limit)
     variance = sde_variance(time, curvature=curvature, diffusion=diffusion)
     return scalar(erfc(size / np.sqrt(2 * variance)))

@@ -1,6 +1,7 @@
 r"""Statistics of a mean squared displacement estimated from independent Gaussian paths.
 
-N zero-mean paths: :math:`N\hat M/\sigma^2\sim\chi^2_N`.  Derived in this library from textbook statistics.
+For N paths of mean zero and variance :math:`\sigma^2` the estimate :math:`\hat M` obeys
+:math:`N\hat M/\sigma^2\sim\chi^2_N`.  Derived in this library from textbook statistics.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def paths_for_msd(*, relative_error: ArrayLike, z: ArrayLike = 1.96, dof_per_pat
     One per cent at 1.96 standard deviations needs 76 832 paths.
     """
     need = 2 * (checked("z", z) / checked("relative_error", relative_error)) ** 2
-    # 1e-12: 2(2.1/0.3)^2 is a whole number that rounding lifts above itself
+    # 1e-12 takes back what rounding adds to a whole number, such as 2(2.1/0.3)^2
     return scalar(np.ceil(need / checked("dof_per_path", dof_per_path) * (1 - 1e-12)))
 
 
@@ -65,10 +66,10 @@ def squared_displacement_variance(*, variance: ArrayLike, mean: ArrayLike = 0.0)
 
 
 def antithetic_gain(*, variance: ArrayLike, mean: ArrayLike = 0.0) -> Array:
-    r"""Return the variance of two independent paths' mean :math:`w^2` over that of an antithetic pair.
+    r"""Return the ratio of the variances of the mean of :math:`w^2`, two independent paths over an antithetic pair.
 
-    :math:`\frac12+\mu^2/\sigma^2`: one half from the saddle, so do not use antithetic pairs for the MSD
-    there; above 1 iff :math:`2\mu^2>\sigma^2`.
+    It is :math:`\frac12+\mu^2/\sigma^2`, above 1 iff :math:`2\mu^2>\sigma^2`.  For a start at the saddle it is one half, so
+    antithetic pairs should not be used for the MSD there.
     """
     v, mu = checked("variance", variance, "diffusion_positive"), checked("mean", mean)
     return scalar(0.5 + mu * mu / v)

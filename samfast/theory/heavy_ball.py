@@ -1,6 +1,6 @@
 r"""Exact moments with momentum in discrete time: the heavy-ball algorithm and Euler-Maruyama at any step.
 
-Algorithm: :math:`m_n=\gamma m_{n-1}+(1-\tau)g_n,\ w_{n+1}=w_n-\eta m_n,\ m_{-1}=0`, with
+The algorithm is :math:`m_n=\gamma m_{n-1}+(1-\tau)g_n,\ w_{n+1}=w_n-\eta m_n,\ m_{-1}=0`, with
 :math:`g_n=\kappa w_n+\xi_n`.  Derived in this library.
 """
 
@@ -44,7 +44,7 @@ def _finish(mean: Array, mean_v: Array, cov: tuple[Array, Array, Array], unit: A
 
 @quiet
 def _times(scale: Array, values: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-    """scale * values with 0 * inf = 0: no noise gives no variance, however unstable the map."""
+    """Return scale * values with 0 * inf = 0, because no noise gives no variance, however unstable the map."""
     xx, xv, vv = (np.where(scale == 0, 0.0, scale * v) for v in values)
     return xx, xv, vv
 
@@ -57,7 +57,7 @@ def _scheme(
     dt: ArrayLike | None,
     scheme: str,
 ) -> tuple[Recursion, Array, Array]:
-    """Return the recursion of one step, dt, and the variance of its noise per 2 D dt."""
+    """Return the recursion of one step, dt, and the noise variance of one step divided by 2 D dt."""
     k, eta, tau = checked("curvature", curvature), checked("lr", lr), checked("dampening", dampening)
     h = eta if dt is None else checked("dt", dt)
     ratio = h / eta
@@ -82,11 +82,11 @@ def momentum_em_moments(
 ) -> Moments:
     r"""Return the exact moments of Euler-Maruyama for the momentum SDE after n steps of ``dt`` (default lr).
 
-    ``explicit``: :math:`x^+=x+v\,dt,\ v^+=v-(av+bx)dt+\sqrt{q\,dt}\,\xi`; ``symplectic`` moves x with the new
+    ``explicit`` is :math:`x^+=x+v\,dt,\ v^+=v-(av+bx)dt+\sqrt{q\,dt}\,\xi`; ``symplectic`` moves x with the new
     v.  Here :math:`a=(1-\gamma)/\eta,\ b=\kappa(1-\tau)/\eta,\ q=2D(1-\tau)^2/\eta^2`.  The symplectic scheme
     at dt = lr is the heavy-ball algorithm (v = -m); the explicit one lags it by one position update.
-    Any dt, any sign of curvature, n to 2**53 by doubling.  Checked to 60 eps (1 + condition), also where positions
-    change their sign in every step.  Variances beyond float64 are inf, see :func:`log_momentum_em_variance`.
+    Any dt > 0, any sign of the curvature and any n up to 2**53 are allowed.  Checked to 60 eps (1 + condition), also where
+    positions change their sign in every step.  Variances beyond float64 are inf, see :func:`log_momentum_em_variance`.
     """
     n, d = checked("steps", steps), checked("diffusion", diffusion)
     r, h, strength = _scheme(curvature, lr, momentum, dampening, dt, scheme)
@@ -108,7 +108,7 @@ def log_momentum_em_variance(
 ) -> Array:
     r"""Return the logarithm of the position variance of :func:`momentum_em_moments`, finite also where that overflows.
 
-    -inf where the variance is 0.  Checked to 1e-14 for up to :math:`10^9` steps of an escape.
+    It is -inf where the variance is 0.  Checked to 1e-14 for up to :math:`10^9` steps of an escape.
     """
     n, d = checked("steps", steps), checked("diffusion", diffusion)
     r, h, strength = _scheme(curvature, lr, momentum, dampening, dt, scheme)
@@ -130,10 +130,11 @@ def heavy_ball_moments(
 
     ``mean_velocity``, ``cov`` and ``var_velocity`` refer to the momentum buffer m (the velocity is -m).
     ``gradient_variance`` is the variance of one update's gradient noise, :math:`s^2|\lambda|/B`, i.e.
-    :math:`2D/\eta`.  Var w is :math:`\eta^2(1-\tau)^2C\sum_{k<n}h_k^2` with
+    :math:`C=2D/\eta`.  Var w is :math:`\eta^2(1-\tau)^2C\sum_{k<n}h_k^2` with
+    :math:`h_0=1` and
     :math:`h_{k+1}=(1+\gamma-a)h_k-\gamma h_{k-1}`, :math:`a=\eta(1-\tau)\kappa`.
 
-    ``dampen_first=False``: the first buffer is :math:`m_0=g_0` without dampening, as PyTorch's SGD does.
+    With ``dampen_first=False`` the first buffer is :math:`m_0=g_0` without dampening, as in PyTorch's SGD.
 
     Checked to 40 eps (1 + condition), also at the upper end of the window, :math:`a\to2(1+\gamma)`, where the position
     changes its sign in every update.  Variances beyond float64 are inf, see :func:`log_heavy_ball_variance`.
@@ -166,7 +167,7 @@ def log_heavy_ball_variance(
 ) -> Array:
     r"""Return the logarithm of the position variance of :func:`heavy_ball_moments`, finite also where that overflows.
 
-    -inf where the variance is 0.  Checked to 1e-14 for up to :math:`10^9` updates of an escape.
+    It is -inf where the variance is 0.  Checked to 1e-14 for up to :math:`10^9` updates of an escape.
     """
     n, k = checked("steps", steps), checked("curvature", curvature)
     c = checked("gradient_variance", gradient_variance)
@@ -190,10 +191,11 @@ def heavy_ball_stationary(
     dampening: ArrayLike = 0.0,
     gradient_variance: ArrayLike,
 ) -> Moments:
-    r"""Return the stationary moments of :math:`(w_n,m_{n-1})`; inf unless :math:`0<a<2(1+\gamma)`.
+    r"""Return the stationary moments of :math:`(w_n,m_{n-1})`; the variances are inf unless :math:`0<a<2(1+\gamma)`.
 
+    With :math:`a=\eta(1-\tau)\kappa` and C = ``gradient_variance`` they are
     :math:`\mathrm{Var}\,w=\frac{(1+\gamma)\eta^2(1-\tau)^2C}{(1-\gamma)a(2(1+\gamma)-a)}`,
-    :math:`\mathrm{Var}\,m=\frac{2(1-\tau)^2C}{(1-\gamma)(2(1+\gamma)-a)}`, covariance
+    :math:`\mathrm{Var}\,m=\frac{2(1-\tau)^2C}{(1-\gamma)(2(1+\gamma)-a)}` and the covariance
     :math:`-\frac12\eta\mathrm{Var}\,m`.
     """
     k, eta, tau = checked("curvature", curvature), checked("lr", lr), checked("dampening", dampening)
@@ -223,7 +225,7 @@ def momentum_em_stationary(
 ) -> Moments:
     r"""Return the stationary moments of :func:`momentum_em_moments`; inf where the scheme is unstable.
 
-    In units of (x, v dt) and one step's noise, with friction f and stiffness a per step:
+    In the coordinates (x, v dt), for unit noise in each step, with friction f and stiffness a per step, the covariance is
     symplectic :math:`\Sigma_{vv}=2/(f(4-2f-a))`, :math:`\Sigma_{xx}=(2-f)\Sigma_{vv}/(2a)`,
     :math:`\Sigma_{xv}=\Sigma_{vv}/2`; explicit :math:`\Sigma_{vv}=2/((f-a)(4-2f+a))`,
     :math:`\Sigma_{xx}=(2-f+a)\Sigma_{vv}/(2a)`, :math:`\Sigma_{xv}=-\Sigma_{vv}/2`.

@@ -10,7 +10,7 @@ from .stability import symmetric_eigen
 
 
 def total_variance(variances: ArrayLike) -> Array:
-    r"""Return :math:`\sum_j\sigma_j^2` over the last axis, the total MSD from the saddle."""
+    r"""Return the total MSD from the saddle, :math:`\sum_j\sigma_j^2` over the last axis of ``variances``."""
     return scalar(checked("variances", variances).sum(axis=-1))
 
 
@@ -38,7 +38,7 @@ def theorem2_total(
     drift: str = "chain",
     noise: str = "unit",
 ) -> Array:
-    r"""Return the total MSD :math:`\sum_j\sigma_j^2(t)`; the directions are the last axis of ``eigenvalues``.
+    r"""Return the total MSD :math:`\sum_j\sigma_j^2(t)` of :func:`theorem2`, over the last axis of ``eigenvalues``.
 
     ``time``, ``lr``, ``rho`` and ``batch_size`` broadcast against the axes before the last.
     """
@@ -68,11 +68,11 @@ def theorem2_covariance(
     drift: str = "chain",
     noise: str = "unit",
 ) -> Array:
-    r"""Return the covariance matrix at ``time`` from the saddle, shape (..., dim, dim).
+    r"""Return the covariance matrix of the position at ``time`` for a start at the saddle, shape (..., dim, dim).
 
     time, lr, rho and batch_size broadcast against the axes of ``hessian`` before the last two.
-    Kim et al., Stability Analysis of SAM, eq. 22, with the exponent's :math:`\sigma^{-2}` where it prints
-    :math:`\sigma^2`.
+    Kim et al., Stability Analysis of SAM, eq. 22, whose exponent prints :math:`\sigma^2` where
+    :math:`\sigma^{-2}` is right.
     """
     values, vectors = symmetric_eigen(hessian)
     t, eta, radius, b = (

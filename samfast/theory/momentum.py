@@ -10,8 +10,8 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import log_sde_variance
 from .momentum_sde import overdamped, overdamped_variance
 
-USEFUL, CLOSE = 0.15, 0.01  # relative errors: a theorem within the first is called valid, here and in studies
-# edges of the region where Theorem 3 is useful, and how much tighter that is where it is close; from a scan of its errors
+USEFUL, CLOSE = 0.15, 0.01  # relative errors; here and in studies a theorem is called valid where it errs by less than USEFUL
+# edges of the region where Theorem 3 errs by less than USEFUL, from a scan; for CLOSE all are TIGHTER times tighter
 ENOUGH_UPDATES, MOST_INERTIA, MOST_ESCAPE, TIGHTER = 41.0, 0.05, 0.0245, 15.0
 
 

@@ -16,15 +16,15 @@ from .diffusion import sde_variance
 from .heavy_ball import Moments
 from .special import phi1
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)  # exact to rounding for |at|, |b|t^2 <= 1
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)  # this rule is exact to rounding for |a|t, |b|t^2 <= 1
 
 
 @quiet
 def _rates(alpha: Array, beta: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the discriminant, the root of its modulus, and the slow and the fast rate where they are real."""
+    """Return the discriminant, the root of its modulus, and the slow and the fast rate (exponents) where they are real."""
     disc = alpha * alpha / 4 - beta
     w = np.sqrt(np.abs(disc))
-    # the slow rate by division: -alpha/2 + w would cancel in the overdamped regime
+    # the slow rate is formed by division, because -alpha/2 + w would cancel in the overdamped regime
     fast = -(alpha / 2 + w)
     return disc, w, np.where(fast < 0, beta / np.where(fast < 0, fast, 1.0), 0.0), fast
 
@@ -33,7 +33,8 @@ def _rates(alpha: Array, beta: Array) -> tuple[Array, Array, Array, Array]:
 def propagator(alpha: Array, beta: Array, growth: Array | float = 0.0) -> tuple[Array, Array, Array]:
     r"""Return :math:`(\dot G+\alpha G, G, \dot G)e^{-growth}` at unit time for :math:`\ddot G=-\alpha\dot G-\beta G`.
 
-    G(0) = 0 and G'(0) = 1.  The matrix exponential is [[first, G], [-beta G, third]].  growth: 0, or the slow rate.
+    Here G(0) = 0 and G'(0) = 1.  The matrix exponential is [[first, G], [-beta G, third]], with the first and the third
+    returned value.  ``growth`` is 0 or the slow rate.
     """
     disc, w, slow, fast = _rates(alpha, beta)
     g_real, gone = np.exp(slow - growth) * phi1(-2 * w), np.exp(fast - growth)
@@ -46,7 +47,9 @@ def propagator(alpha: Array, beta: Array, growth: Array | float = 0.0) -> tuple[
 
 @quiet
 def _unit_covariance(alpha: Array, beta: Array, growth: Array | float = 0.0) -> tuple[Array, Array, Array]:
-    r"""Return :math:`\int_0^1g^2,\ g(1)^2/2,\ \int_0^1\dot g^2`, by exp(2 growth): quadrature on a short base, then doubling.
+    r"""Return :math:`\int_0^1g^2,\ g(1)^2/2,\ \int_0^1\dot g^2`, all divided by exp(2 growth), for g = G of :func:`propagator`.
+
+    The integrals are found by quadrature on a short time, which is then doubled until it is 1.
 
     The propagator comes from its closed form at every level; squaring it would lose 2^m units in the last
     place.  The textbook bracket for the first integral cancels completely for small alpha and beta.
@@ -87,8 +90,9 @@ def momentum_sde_moments(
     r"""Return the exact (mean, mean_velocity, var, cov, var_velocity) at ``time`` from (start, velocity).
 
     :math:`\Sigma_{xx}=q\int_0^tG^2,\ \Sigma_{xv}=qG^2/2,\ \Sigma_{vv}=q\int_0^t\dot G^2` with
-    :math:`G=e^{-at/2}\sinh(\omega t)/\omega,\ \omega^2=a^2/4-b`.  Over-, under- and critically damped, any
-    sign of curvature, :math:`\gamma=0` (still inertial: the friction is 1/lr) up to :math:`\gamma=1`.
+    :math:`G=e^{-at/2}\sinh(\omega t)/\omega,\ \omega^2=a^2/4-b`.  This holds over-, under- and critically
+    damped, for any sign of the curvature, and for :math:`\gamma` from 0, where the motion is still inertial with friction
+    1/lr, to 1.
 
     Raises ValueError for time < 0, lr <= 0, momentum outside [0, 1] or dampening outside [0, 1).
     """
@@ -123,8 +127,8 @@ def log_momentum_sde_variance(
 ) -> Array:
     r"""Return the logarithm of the position variance of :func:`momentum_sde_moments`, finite also where that overflows.
 
-    -inf where the variance is 0.  The fastest growth is taken out of every level of the doubling.  Checked to 1e-14 for
-    times of up to :math:`10^9` updates of an escape.
+    It is -inf where the variance is 0.  The exponential growth is divided out at every level of the doubling.  Checked to
+    1e-14 for times of up to :math:`10^9` updates of an escape.
     """
     t, k, d = checked("time", time), checked("curvature", curvature), checked("diffusion", diffusion)
     eta, g, tau = checked("lr", lr), checked("momentum", momentum), checked("dampening", dampening)
@@ -148,7 +152,7 @@ def momentum_sde_stationary(
 ) -> Moments:
     r"""Return the stationary moments :math:`\Sigma_{xx}=D/(\varphi M\kappa),\ \Sigma_{vv}=D/(\varphi M^2)`.
 
-    The covariance is 0; the position variance is inf where :math:`\kappa\le0`.
+    The means and the covariance are 0; the position variance is inf where :math:`\kappa\le0`.
     """
     k, d = checked("curvature", curvature), checked("diffusion", diffusion)
     eta, tau = checked("lr", lr), checked("dampening", dampening)
@@ -171,8 +175,8 @@ def momentum_sde_msd(
 ) -> Array:
     r"""Return the MSD of the momentum SDE from the saddle, at rest or with a thermal velocity.
 
-    ``rest``: :math:`\Sigma_{xx}(t)`; ``thermal``: :math:`\Sigma_{xx}(t)+G(t)^2D/(\varphi M^2)`, the
-    assumption behind Theorem 3 (Kim et al.).
+    It is :math:`\Sigma_{xx}(t)` for ``rest`` and :math:`\Sigma_{xx}(t)+G(t)^2D/(\varphi M^2)` for ``thermal``, the
+    assumption behind Theorem 3 (Kim et al., Stability Analysis of SAM).
     """
     kind = chosen("initial", initial, ("rest", "thermal"))
     moved = momentum_sde_moments(time, curvature=curvature, diffusion=diffusion, lr=lr, momentum=momentum, dampening=dampening)
@@ -189,7 +193,7 @@ def overdamped(
 ) -> tuple[Array, Array]:
     r"""Return the overdamped pair :math:`(\kappa/(\varphi M), D/(\varphi M)^2)`.
 
-    With :math:`\varphi M=(1-\gamma)/(1-\tau)`.  It replaces (curvature, diffusion) in the
+    Here :math:`\varphi M=(1-\gamma)/(1-\tau)`.  The pair replaces (curvature, diffusion) in the
     momentum-free formulas when inertia is negligible.
     """
     g, tau = checked("momentum", momentum, "momentum_below_1"), checked("dampening", dampening)

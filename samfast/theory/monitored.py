@@ -1,4 +1,4 @@
-r"""Exit of the discretely monitored chain, which leaves later than the SDE: Nystrom's method.
+r"""Mean exit time of a chain that is monitored only at its steps, and so leaves later than the SDE.
 
 A simulated path is looked at only after each step, so its exit time must be compared with this value.
 Derived in this library.
@@ -17,28 +17,28 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .escape import mean_exit_time
 
 BARRIER_SHIFT = 0.5825971579390106702  # -zeta(1/2)/sqrt(2 pi): mean overshoot of a Gaussian walk, in step deviations
-FEW = 128  # nodes up to which one rule serves; NumPy finds the nodes of rules of many hundred to 1e-9 only
-PANEL = 16  # nodes of a panel of two step deviations, beyond float64
-REACH = 9.0  # step deviations beyond which a density is below eps
-NODES = 2**12  # of one rule that may be asked for: NumPy needs a minute to find so many
-MOST = 2**25  # entries of a banded matrix
+FEW = 128  # up to this many nodes one rule serves the interval; NumPy finds the nodes of much larger rules to 1e-9 only
+PANEL = 16  # nodes of a panel two step deviations wide; its error is below float64
+REACH = 9.0  # at this many step deviations a density is negligible
+NODES = 2**12  # most that a caller may ask for; NumPy needs a minute to find this many
+MOST = 2**25  # entries that a banded matrix may have
 
 
 def _nodes(limit: float, step: float, nodes: int | None) -> int:
     if nodes is None:
-        # 64 nodes resolve a step of 0.14 L beyond float64; the kernel's width sets the need
+        # the width of the kernel decides; 64 nodes resolve a step of 0.14 L to float64
         return max(64, math.ceil(min(9 * limit / step, 1e18)))
     return integer("nodes", nodes, 2, 64, most=NODES)
 
 
 @lru_cache(maxsize=8)
 def _legendre(nodes: int) -> tuple[Array, Array]:
-    """Nodes and weights, kept because finding many of them costs more than the linear solve."""
+    """Return nodes and weights, cached because finding many of them costs more than the linear solve."""
     return np.polynomial.legendre.leggauss(nodes)
 
 
 def _density(at: Array, to: Array, weights: Array, decay: float, step: float) -> Array:
-    """Probabilities to go from x = ``at`` to the nodes y and -y; T is even, so half of the nodes do."""
+    """Return the chance to go from x = ``at`` to the node y or -y; T is even, so that the nodes y >= 0 are enough."""
     near, far = (to - decay * at) / step, (to + decay * at) / step
     both = np.exp(-near * near / 2) + np.exp(-far * far / 2)
     return np.asarray(both * weights / (step * math.sqrt(2 * math.pi)))
@@ -79,7 +79,7 @@ def _mean_steps(moves: Array, leaves: Array, lower: int, upper: int) -> Array:
 
 
 def _solved(y: Array, w: Array, limit: float, decay: float, step: float) -> Array:
-    """Return T at the nodes y; one step reaches only a band of them."""
+    """Return T at the nodes y; the matrix is banded, because one step reaches only nodes nearby."""
     n, middle = y.size, abs(decay) * y
     here = np.arange(n)
     lower = int(max(0, np.max(here - np.searchsorted(y, middle - REACH * step))))
@@ -96,7 +96,7 @@ def _solved(y: Array, w: Array, limit: float, decay: float, step: float) -> Arra
 
 
 def _exit_steps(limit: float, decay: float, step: float, start: float, nodes: int | None) -> float:
-    """Solve T(x) = 1 + int p(x, y) T(y) dy on Gauss-Legendre nodes, of the whole interval or of many panels."""
+    """Return T(start) in T(x) = 1 + int p(x, y) T(y) dy, from one Gauss-Legendre rule on the interval or one on each panel."""
     count = _nodes(limit, step, nodes)
     if nodes is not None or count <= FEW:
         x, weights = _legendre(count)
@@ -125,9 +125,9 @@ def em_exit_time(
     r"""Return dt times the mean number of steps after which :math:`|w_n|\ge L` for the first time.
 
     :math:`T(x)=1+\int_{-L}^Lp(x,y)T(y)\,dy` for :math:`w^+=(1-\kappa\,dt)w+\sqrt{2D\,dt}\,\xi`, by Nystrom's
-    method (on ``nodes``, or as many as the step's width needs).  0 for a start outside.  The system is solved without a
-    subtraction, so that the depth of a trap costs no digits; checked against 40 digits to 2e-13 for mean times up to
-    1e14 steps.  Elementwise, one solve per element.
+    method, on ``nodes`` nodes or as many as the width of a step needs.  It is 0 for a start outside.  The system
+    is solved without a subtraction, so that the depth of a trap costs no digits.  Checked against 40 digits to 2e-13 for
+    mean times up to 1e14 steps.  Every element of the result takes a solve of its own.
 
     Raises ValueError for limit, diffusion or dt <= 0, or a step narrower than about limit/25 000.
     """
@@ -150,7 +150,7 @@ def em_exit_time(
 def em_exit_time_estimate(
     limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike, start: ArrayLike = 0.0
 ) -> Array:
-    r"""Return the SDE's exit time from the wider :math:`L+0.5826\sqrt{2D\,dt}`; for small dt only."""
+    r"""Return an estimate of :func:`em_exit_time` for small dt, the SDE's exit time from :math:`L+0.5826\sqrt{2D\,dt}`."""
     size, d = checked("limit", limit), checked("diffusion", diffusion, "diffusion_positive")
     wider = size + BARRIER_SHIFT * np.sqrt(2 * d * checked("dt", dt))
     return mean_exit_time(wider, curvature=curvature, diffusion=d, start=start)

@@ -1,7 +1,7 @@
 r"""Normalised SAM in one dimension: capture by a saddle, escape from it, stationary spread at a minimum.
 
-Perturbation :math:`\rho\nabla\ell/\|\nabla\ell\|`; drift :math:`-\lambda w-\rho|\lambda|\,\mathrm{sgn}\,w`.
-Units: rho in length.  Derived in this library.
+The perturbation is :math:`\rho\nabla\ell/\|\nabla\ell\|` and the drift :math:`-\lambda w-\rho|\lambda|\,\mathrm{sgn}\,w`.
+The unit of rho is length.  Derived in this library.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .escape import dawson_integral
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
-SERIES_SWITCH = 1.0  # c above which the backward recursion replaces the closed form, which cancels as c^4
-DEPTH = 300  # terms of the recursion: at c = 1 its error is below eps, 120 terms leave 3e-12
+SERIES_SWITCH = 1.0  # above this c the backward recursion replaces the closed form, which cancels as c^4
+DEPTH = 300  # terms of the recursion; its error is below eps at c = 1, where 120 terms would leave 3e-12
 
 
 def _saddle(eigenvalue: ArrayLike) -> Array:
@@ -39,7 +39,7 @@ def capture_steps(start: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho
     r"""Return the number of updates until :math:`|w|\le a\rho`, the band a captured path never leaves.
 
     :math:`\lceil\ln[(1-a)\rho/(\rho-|w_0|)]/\ln(1+a)\rceil` with :math:`a=\eta|\lambda|<1` for
-    :math:`w^+=(1+a)w-a\rho\,\mathrm{sgn}\,w`; inf for :math:`|w_0|\ge\rho`, which is not captured.  In the
+    :math:`w^+=(1+a)w-a\rho\,\mathrm{sgn}\,w`; inf for :math:`|w_0|\ge\rho`, as such a start is not captured.  In the
     band the motion is chaotic, with Lyapunov exponent :math:`\ln(1+a)`; it does not converge to the saddle.
 
     Raises ValueError for eigenvalue >= 0, lr |eigenvalue| >= 1 or rho <= 0.
@@ -54,8 +54,8 @@ def capture_steps(start: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho
 def captured_band(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (half width, Lyapunov exponent) of the band about a saddle in which a captured path moves for ever.
 
-    :math:`a\rho` and :math:`\ln(1+a)>0` per update, :math:`a=\eta|\lambda|<1`: the motion is chaotic and does not
-    converge to the saddle.  Captured are exactly the starts :math:`|w_0|<\rho`.
+    They are :math:`a\rho` and, per update, :math:`\ln(1+a)>0` with :math:`a=\eta|\lambda|<1`.  The motion is chaotic and
+    does not converge to the saddle.  The captured starts are exactly those with :math:`|w_0|<\rho`.
 
     Raises ValueError for eigenvalue >= 0, lr |eigenvalue| >= 1 or rho <= 0.
     """
@@ -65,13 +65,13 @@ def captured_band(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> tu
 
 @quiet
 def capture_time(start: ArrayLike, *, eigenvalue: ArrayLike, rho: ArrayLike) -> Array:
-    r"""Return the time of the flow to the saddle, :math:`\ln[\rho/(\rho-|w_0|)]/|\lambda|`; inf if never."""
+    r"""Return the time that the flow takes to the saddle, :math:`\ln[\rho/(\rho-|w_0|)]/|\lambda|`; inf if never."""
     m, r, w0 = _saddle(eigenvalue), checked("rho", rho, "rho_positive"), np.abs(checked("start", start))
     return scalar(np.where(w0 >= r, np.inf, -np.log1p(-np.minimum(w0 / r, 1.0)) / m))
 
 
 def _exit_small(width: Array, radius: Array) -> Array:
-    r"""Double quadrature of the positive integrand, where the closed form would cancel (narrow intervals)."""
+    r"""Return the double integral by quadrature for narrow intervals, where the closed form would cancel."""
     half = (1 + NODES) / 2
     y = width[..., None] * half
     s = y[..., None] * half
@@ -83,12 +83,12 @@ def _exit_small(width: Array, radius: Array) -> Array:
 def _exit_parts(
     limit: ArrayLike, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike
 ) -> tuple[Array, Array]:
-    """Return (e, f) of the exit time exp(e) f, e the height of the barrier that has to be climbed."""
+    """Return (e, f) such that the exit time is exp(e) f; e is the height of the barrier, or 0 in a narrow interval."""
     m, r = _saddle(eigenvalue), checked("rho", rho)
     beta = checked("batch_size", batch_size) / checked("lr", lr)
     root = np.sqrt(beta)
     width, c, m = np.broadcast_arrays(root * checked("limit", limit), root * r, m)
-    inside = width < c  # the interval ends before the barrier's foot: erf would cancel against erf
+    inside = width < c  # the interval ends before the top of the barrier at rho, and a difference of erf would cancel
     gap = np.abs(width - c)
     size, r = checked("limit", limit), checked("rho", rho)
     barrier = beta * np.where(inside, size * (2 * r - size), r * r)
@@ -117,9 +117,9 @@ def normalized_exit_time(
 ) -> Array:
     r"""Return the mean exit time from (-L, L), begun at the saddle, for unit noise.
 
-    Potential :math:`|\lambda|(\rho|w|-w^2/2)`, :math:`D=\eta|\lambda|/2B`, :math:`\beta=B/\eta`:
+    With the potential :math:`|\lambda|(\rho|w|-w^2/2)`, :math:`D=\eta|\lambda|/2B` and :math:`\beta=B/\eta` it is
     :math:`T=\frac1{D\sqrt\beta}\int_0^L[Daw(\sqrt\beta(y-\rho))+e^{\beta\rho^2-\beta(y-\rho)^2}Daw(\sqrt\beta\rho)]dy`.
-    For a high barrier and :math:`L>2\rho` about :func:`normalized_kramers_time`.
+    For a high barrier and :math:`L>2\rho` it is close to :func:`normalized_kramers_time`.
 
     Raises ValueError for limit <= 0, eigenvalue >= 0, lr <= 0, rho < 0 or batch_size < 1.
     """
@@ -138,8 +138,8 @@ def normalized_kramers_time(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayL
 def _square_mean(c: Array) -> Array:
     r"""Return the mean of :math:`y^2` under :math:`e^{-y^2-2cy},\ y>0`.
 
-    Closed form :math:`\frac12+c^2-c/(\sqrt\pi\,\mathrm{erfcx}\,c)` where it does not cancel; above, the
-    ratio of repeated integrals of erfc by the stable backward recursion :math:`r_{n-1}=1/(2c+2nr_n)`.
+    It is the closed form :math:`\frac12+c^2-c/(\sqrt\pi\,\mathrm{erfcx}\,c)` up to SERIES_SWITCH.  Above, where this
+    cancels, ratios of repeated integrals of erfc come from the stable backward recursion :math:`r_{n-1}=1/(2c+2nr_n)`.
     """
     closed = 0.5 + c * c - c / (math.sqrt(math.pi) * erfcx(c))
     x = np.maximum(c, SERIES_SWITCH)
@@ -152,10 +152,10 @@ def _square_mean(c: Array) -> Array:
 
 @quiet
 def normalized_stationary_variance(*, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
-    r"""Return :math:`\frac{\eta}{B}[\frac12+c^2-\frac{c}{\sqrt\pi\,\mathrm{erfcx}\,c}]`.
+    r"""Return the stationary variance at a minimum, :math:`\frac{\eta}{B}[\frac12+c^2-\frac{c}{\sqrt\pi\,\mathrm{erfcx}\,c}]`.
 
-    With :math:`c=\rho\sqrt{B/\eta}`, at a minimum (:math:`\lambda>0`, on which it does
-    not depend) with unit noise, in continuous time.  Checked to 1e-14 for every c.
+    Here :math:`c=\rho\sqrt{B/\eta}`.  It holds for unit noise in continuous time and does not depend on the eigenvalue
+    :math:`\lambda>0`.  Checked to 1e-14 for every c.
     """
     noise = checked("lr", lr) / checked("batch_size", batch_size)
     return scalar(noise * _square_mean(checked("rho", rho) / np.sqrt(noise)))

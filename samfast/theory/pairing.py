@@ -1,7 +1,8 @@
 r"""Common random numbers: SGD (X) and SAM (Y) driven by the same noise, with unit noise factor.
 
-The paired estimator resolves Corollary 1 with about 7/3 z^2 paths where independent streams may need
-:math:`10^{11}`; it is the only one to use for it.  Derived in this library.
+The paired estimator resolves Corollary 1 at z standard deviations with about :math:`\frac73z^2` pairs of paths, where
+independent noise may need :math:`10^{11}`.  Below, c is Cov(X, Y), :math:`d=\sigma_X^2-\sigma_Y^2` and
+:math:`g=\sigma_X^2\sigma_Y^2-c^2`.  Derived in this library.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from .corollary import Pair, sgd_and_sam
 from .diffusion import log_sde_variance, sde_variance
 from .special import geometric_sum, phi1, scaled_delta_chc, scaled_delta_phi1
 
-LARGE = 1e150  # variances whose squares come near the end of float64
+LARGE = 1e150  # above this variance its square may overflow float64
 
 
 @quiet
 def crn_covariance(time: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike) -> Array:
-    r"""Return :math:`\mathrm{Cov}(X,Y)=2Dt\,\varphi_1(-(\kappa_1+\kappa_2)t)`, two SDEs of one noise."""
+    r"""Return :math:`\mathrm{Cov}(X,Y)=2Dt\,\varphi_1(-(\kappa_1+\kappa_2)t)` of two SDEs with one noise, from 0."""
     mean = (checked("curvature", curvature) + checked("other_curvature", other_curvature, "curvature")) / 2
     return sde_variance(time, curvature=mean, diffusion=diffusion)
 
@@ -28,14 +29,17 @@ def crn_covariance(time: ArrayLike, *, curvature: ArrayLike, other_curvature: Ar
 def em_crn_covariance(
     steps: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike
 ) -> Array:
-    r"""Return the same for the discrete recursion, :math:`2D\,dt\,E_n(q_1q_2-1)`, :math:`q=1-\kappa\,dt`."""
+    r"""Return :math:`\mathrm{Cov}(X_n,Y_n)` of two recursions of :func:`em_variance` with one noise, from 0.
+
+    It is :math:`2D\,dt\,E_n(q_1q_2-1)` with :math:`q=1-\kappa\,dt` and :math:`E_n` of :func:`geometric_sum`.
+    """
     n, d, h = checked("steps", steps), checked("diffusion", diffusion), checked("dt", dt)
     x, y = checked("curvature", curvature) * h, checked("other_curvature", other_curvature, "curvature") * h
     return scalar(2 * d * h * geometric_sum(n, x * y - x - y))
 
 
 def _overlap(q: Pair) -> Array:
-    r"""Return :math:`g/d^2`, g = sigma_X^2 sigma_Y^2 - c^2 and d = sigma_X^2 - sigma_Y^2; 1/12 for t -> 0.
+    r"""Return :math:`g/d^2`, which tends to 1/12 for :math:`t\to0`.
 
     Both grow like exponentials; their ratio is formed from scaled factors and the exponent that remains.
     """
@@ -66,8 +70,9 @@ def paired_difference_variance(
 ) -> Array:
     r"""Return :math:`\mathrm{Var}(X^2-Y^2)` of one pair of paths.
 
-    Same noise: :math:`2(\sigma_X^4+\sigma_Y^4-2c^2)=2d^2+4g`; independent streams
-    (``paired=False``): :math:`2(\sigma_X^4+\sigma_Y^4)`.
+    For the same noise it is :math:`2(\sigma_X^4+\sigma_Y^4-2c^2)=2d^2+4g`, with :math:`c=\mathrm{Cov}(X,Y)`,
+    :math:`d=\sigma_X^2-\sigma_Y^2` and :math:`g=\sigma_X^2\sigma_Y^2-c^2`.  For independent noise (``paired=False``) it is
+    :math:`2(\sigma_X^4+\sigma_Y^4)`.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     if flag("paired", paired):
@@ -87,20 +92,21 @@ def paths_to_resolve(
     z: ArrayLike = 3.0,
     paired: bool = True,
 ) -> Array:
-    r"""Return the (real) number of paths :math:`z^2\mathrm{Var}/d^2` that resolves Corollary 1 at z sd.
+    r"""Return how many pairs (a real number) resolve Corollary 1 at z standard deviations, :math:`z^2\mathrm{Var}/d^2`.
 
-    Paired: :math:`z^2(2+4g/d^2)`, tending to :math:`\frac73z^2` for :math:`t,\rho\to0`.  Independent of lr
-    and batch size.  inf where SGD and SAM have the same variance (t = 0, rho = 0, eigenvalue 0).
+    Var is :func:`paired_difference_variance` and d the difference of the variances.  With paired noise the number is
+    :math:`z^2(2+4g/d^2)`, which tends to :math:`\frac73z^2` for :math:`t,\rho\to0`.  It does not depend on lr and batch
+    size.  It is inf where SGD and SAM have the same variance (t = 0, rho = 0 or eigenvalue 0).
     """
     q = sgd_and_sam(time, eigenvalue, 1.0, rho, 1, drift)
     level = checked("z", z) ** 2
     nothing = (q.shift == 0) | (q.time == 0)
     if flag("paired", paired):
         return scalar(np.where(nothing, np.inf, level * (2 + 4 * _overlap(q))))
-    # 2(sX^4 + sY^4)/d^2 with every factor scaled by the larger exponential
+    # 2(sigma_X^4 + sigma_Y^4)/d^2, with every factor scaled by the larger exponential
     x, y = -2 * q.sgd * q.time, -2 * q.sam * q.time
     top = np.maximum(np.maximum(x, y), 0.0)
-    # exp(-v) phi1(v) = phi1(-v)
+    # for v > 0 by exp(-v) phi1(v) = phi1(-v)
     each = [np.exp(np.maximum(v, 0.0) - top) * phi1(-np.abs(v)) / scaled_delta_phi1(x, y) for v in (x, y)]
     relative = (each[0] ** 2 + each[1] ** 2) / (2 * (q.shift * q.time) ** 2)
     return scalar(np.where(nothing, np.inf, level * relative))
@@ -118,18 +124,19 @@ def control_variate(
 ) -> tuple[Array, Array]:
     r"""Return (beta, residual variance) of :math:`Y^2-\beta(X^2-\sigma_X^2)` as an estimator of SAM's MSD.
 
-    :math:`\beta=c^2/\sigma_X^4`; residual :math:`2\sigma_Y^4(1-r^4)`, :math:`r=c/(\sigma_X\sigma_Y)`, with
-    :math:`1-r^2=g/(\sigma_X^2\sigma_Y^2)` so that it does not cancel.  At rho = 0 SAM is SGD, and (1, 0) is returned.
+    They are :math:`\beta=c^2/\sigma_X^4` and :math:`2\sigma_Y^4(1-r^4)` with :math:`c=\mathrm{Cov}(X,Y)` and
+    :math:`r=c/(\sigma_X\sigma_Y)`; with :math:`g=\sigma_X^2\sigma_Y^2-c^2`, :math:`1-r^2` is formed as
+    :math:`g/(\sigma_X^2\sigma_Y^2)`, which does not cancel.  At rho = 0 SAM is SGD, and (1, 0) is returned.
     """
     q = sgd_and_sam(time, eigenvalue, lr, rho, batch_size, drift)
     x, y, half = -2 * q.sgd * q.time, -2 * q.sam * q.time, q.shift * q.time
     middle = -(q.sgd + q.sam) * q.time
-    # every phi1 as exp(max(v, 0)) phi1(-|v|): the exponents cancel in r, and to -half or less in c/sigma_X^2
+    # every phi1(v) is taken as exp(max(v, 0)) phi1(-|v|), since the exponents cancel in r, and to -half or less in c/sigma_X^2
     both = np.where((middle > 0) & (x > 0), -half, np.maximum(middle, 0.0) - np.maximum(x, 0.0))
     share = np.exp(both) * phi1(-np.abs(middle)) / phi1(-np.abs(x))
     lost = 2 * half**2 * scaled_delta_chc(middle, half) / (phi1(-np.abs(x)) * phi1(-np.abs(y)))
     about = {"curvature": q.sam, "diffusion": q.diffusion}
     sam = sde_variance(q.time, **about)
-    # beyond: the square of SAM's variance may overflow where the residual does not
+    # for variances above LARGE, whose square may overflow where the residual does not
     root = np.exp(log_sde_variance(q.time, **about) + np.log(2 * lost * (2 - lost)) / 2)
     return scalar(share * share), scalar(np.where(sam < LARGE, 2 * sam * sam * lost * (2 - lost), root * root))

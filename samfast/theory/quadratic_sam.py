@@ -1,7 +1,8 @@
 r"""Normalised SAM on a quadratic: constants, two-cycle and its local rates, capture by a saddle.
 
 :math:`w^+=(I-\eta\Lambda-\eta\rho\Lambda^2/\|\Lambda w\|)w` with :math:`\Lambda=\mathrm{diag}(\lambda_1,\dots,\lambda_d)`.
-Eigenvalues stand on the last axis, in any order; :math:`\lambda_1` is the largest.  Units: rho in length.
+The eigenvalues are the last axis, in any order; :math:`\lambda_1` is the largest, :math:`\lambda_d` the smallest.  The unit
+of rho is length.
 Source: Bartlett, Long, Bousquet, "The Dynamics of Sharpness-Aware Minimization", sections 3 and 4.
 """
 
@@ -16,7 +17,7 @@ from .stability import multipliers
 
 
 class BounceConstants(NamedTuple):
-    r"""The constants of Lemma 5; gamma, beta and alpha have one entry per eigenvalue."""
+    r"""The constants of :func:`bounce_constants`; gamma, beta and alpha have one entry per eigenvalue, absorbing has none."""
 
     gamma: Array
     beta: Array
@@ -37,15 +38,17 @@ def positive_spectrum(eigenvalues: ArrayLike, lr: ArrayLike, limit: float) -> tu
 
 
 def bounce_constants(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike) -> BounceConstants:
-    r"""Return the constants of Lemma 5, about :math:`v=\Lambda w`.
+    r"""Return the constants of Bartlett, Long, Bousquet, Lemma 5, on the size of :math:`v=\Lambda w`.
 
-    :math:`\gamma_i=\eta\rho\lambda_i^2/(1-\eta\lambda_i)`, :math:`\beta_i=\eta\rho\lambda_i^2/(2-\eta\lambda_i)`,
+    They are :math:`\gamma_i=\eta\rho\lambda_i^2/(1-\eta\lambda_i)`, :math:`\beta_i=\eta\rho\lambda_i^2/(2-\eta\lambda_i)`,
     :math:`\alpha_i=[(1-\eta\lambda_1)\gamma_1+(1-\eta\lambda_i)\gamma_i]/(2-\eta\lambda_1-\eta\lambda_i)`,
-    absorbing :math:`b=\eta\rho\lambda_1^2`, for :math:`0<\eta\lambda_1<1/2`:
+    and the absorbing radius :math:`b=\eta\rho\lambda_1^2`, for :math:`0<\eta\lambda_1<1/2`.
 
-    :math:`|v_i|` decreases iff :math:`\|v\|>\beta_i` (:math:`v_i\ne0`); :math:`|v_1|/|v_i|` grows iff
-    :math:`\|v\|<\alpha_i`; :math:`\|v\|\le b` is never left; :math:`\|v\|\ge b` shrinks by
-    :math:`1-\eta\lambda_d` at least.  Bartlett, Long, Bousquet, Lemma 5 (which also admits v = 0, wrongly).
+    In one step :math:`|v_i|` decreases iff :math:`\|v\|>\beta_i` (:math:`v_i\ne0`); :math:`|v_1|/|v_i|` grows iff
+    :math:`\|v\|<\alpha_i`; the ball :math:`\|v\|\le b` is never left; where :math:`\|v\|\ge b`, the norm is multiplied by
+    :math:`1-\eta\lambda_d` at most.  The lemma also admits v = 0, wrongly.
+
+    Raises ValueError for eigenvalues <= 0, lr * eigenvalue >= 1/2 or rho <= 0.
     """
     e, eta, top = positive_spectrum(eigenvalues, lr, 0.5)
     r = np.asarray(checked("rho", rho, "rho_positive"))[..., None]
@@ -55,7 +58,9 @@ def bounce_constants(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike) -
 
 
 def normalized_sam_step(w: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
-    r"""Return :math:`w-\eta\Lambda(w+\rho\Lambda w/\|\Lambda w\|)`, eigenvalues of any sign; w where the gradient is 0.
+    r"""Return :math:`w-\eta\Lambda(w+\rho\Lambda w/\|\Lambda w\|)`, shape (..., dim); w where the gradient is 0.
+
+    The eigenvalues may have any sign.
 
     Bartlett, Long, Bousquet, section 3 (where the norm of w is printed for that of :math:`\Lambda w`).
     """
@@ -91,8 +96,8 @@ def two_cycle_amplitude(
     r"""Return the amplitude of the two-cycle :math:`\pm A e_1` along the largest eigenvalue's direction.
 
     :math:`A=\eta'\rho\lambda_1/(2(1+\gamma)-\eta'\lambda_1)` with :math:`\eta'=\eta(1-\tau)`; without momentum
-    :math:`\beta_1/\lambda_1=\eta\rho\lambda_1/(2-\eta\lambda_1)`: Bartlett, Long, Bousquet, Theorems 1 and 2.  With
-    heavy ball derived in this library.
+    :math:`\beta_1/\lambda_1=\eta\rho\lambda_1/(2-\eta\lambda_1)`.  Source: Bartlett, Long, Bousquet, Theorems 1 and 2;
+    with heavy ball it is derived in this library.
 
     Raises ValueError for eigenvalue <= 0 or :math:`\eta'\lambda_1\ge2(1+\gamma)`.
     """
@@ -104,9 +109,10 @@ def two_cycle_amplitude(
 def two_cycle_loss(
     eigenvalue: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
-    r"""Return the loss on the two-cycle, :math:`\lambda_1A^2/2=\eta^2\rho^2\lambda_1^3/(2(2-\eta\lambda_1)^2)`.
+    r"""Return the loss on the two-cycle, :math:`\lambda_1A^2/2` with A = :func:`two_cycle_amplitude`.
 
-    Bartlett, Long, Bousquet, Theorem 1; with heavy ball by :func:`two_cycle_amplitude`.
+    Without momentum this is :math:`\eta^2\rho^2\lambda_1^3/(2(2-\eta\lambda_1)^2)`.  Source: Bartlett, Long, Bousquet,
+    Theorem 1.
     """
     size = two_cycle_amplitude(eigenvalue, lr=lr, rho=rho, momentum=momentum, dampening=dampening)
     return scalar(checked("eigenvalue", eigenvalue) * size * size / 2)
@@ -117,8 +123,8 @@ def two_cycle_curvatures(
 ) -> Array:
     r"""Return the curvature of one SAM step, linearised at the two-cycle, in each direction.
 
-    :math:`\kappa_1=\lambda_1` and :math:`\kappa_j=\lambda_j+\rho\lambda_j^2/(\lambda_1A)`: SAM with the constant
-    radius :math:`\rho/\beta_1`, which does not depend on rho.  Derived in this library.
+    These are :math:`\kappa_1=\lambda_1` and :math:`\kappa_j=\lambda_j+\rho\lambda_j^2/(\lambda_1A)`.  For j > 1 this is the
+    curvature of SAM with the constant radius :math:`\rho/(\lambda_1A)`, which does not depend on rho.  Derived in this library.
     """
     e = directions("eigenvalues", eigenvalues)
     step, gain = _effective(lr, momentum, dampening)
@@ -131,12 +137,12 @@ def two_cycle_curvatures(
 def two_cycle_multipliers(
     eigenvalues: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
-    r"""Return by what one step multiplies a small deviation from the two-cycle, in each direction.
+    r"""Return the factor by which one step multiplies a small deviation from the two-cycle, in each direction.
 
-    Without momentum :math:`1-\eta\lambda_1` and :math:`1-\eta\lambda_j-(2-\eta\lambda_1)\lambda_j^2/\lambda_1^2`,
-    of modulus below 1 for all :math:`0<\lambda_j<\lambda_1,\ \eta\lambda_1<2` (the printed condition
-    :math:`\eta\lambda_1<1/2` is sufficient only), 1 for :math:`\lambda_j=0`.  With heavy ball the larger root, as in
-    :func:`multipliers`.  Derived in this library.
+    Without momentum it is :math:`1-\eta\lambda_1` along the largest eigenvalue's direction and
+    :math:`1-\eta\lambda_j-(2-\eta\lambda_1)\lambda_j^2/\lambda_1^2` along the others.  Its modulus is below 1 for all
+    :math:`0<\lambda_j<\lambda_1,\ \eta\lambda_1<2` (the printed condition :math:`\eta\lambda_1<1/2` is sufficient only) and
+    1 for :math:`\lambda_j=0`.  With heavy ball it is the larger root of :func:`multipliers`.  Derived in this library.
     """
     kappa = two_cycle_curvatures(eigenvalues, lr=lr, momentum=momentum, dampening=dampening)
     eta, g, tau = (
@@ -149,11 +155,11 @@ def two_cycle_multipliers(
 
 @quiet
 def two_cycle_capture(eigenvalue: ArrayLike, *, lr: ArrayLike) -> tuple[Array, Array]:
-    r"""Return the open interval of m for which the two-cycle attracts beside an eigenvalue -m of a saddle.
+    r"""Return the open interval (low, high) of m for which the two-cycle attracts along an eigenvalue -m of a saddle.
 
-    :math:`\eta\lambda_1^2/(2-\eta\lambda_1)<m<\frac12[\eta c+\sqrt{\eta^2c^2+8c}]`,
-    :math:`c=\lambda_1^2/(2-\eta\lambda_1)`, for the largest eigenvalue :math:`\lambda_1>0` and any rho: slightly
-    negative directions escape, strongly negative ones are captured, still stronger ones escape again.  The lower
+    It is :math:`\eta\lambda_1^2/(2-\eta\lambda_1)<m<\frac12[\eta c+\sqrt{\eta^2c^2+8c}]`,
+    :math:`c=\lambda_1^2/(2-\eta\lambda_1)`, for the largest eigenvalue :math:`\lambda_1>0` and any rho.  So
+    slightly negative directions escape, more negative ones are captured, and still more negative ones escape again.  The lower
     end is Theorem 1 of Kim et al. with the effective constant radius of :func:`two_cycle_curvatures`.
     Derived in this library.
     """

@@ -13,9 +13,9 @@ import numpy as np
 from ..checks import real_array
 from ._domain import Array, ArrayLike, quiet, scalar
 
-SERIES_TERMS = 18  # 1/(k+2)! falls below float64 resolution for |z| < 1
-SPLIT_EXP = 700.0  # beyond this exp(z) is taken as exp(z/2)**2 around a division: only the value overflows
-CHC_SWITCH = 4.0  # below: positive series of delta_chc; above: its closed form, which hardly cancels there
+SERIES_TERMS = 18  # number of terms of the series for |z| < 1; the first coefficient left out, 1/20!, is below eps
+SPLIT_EXP = 700.0  # above it exp(z) is split into exp(z/2)**2, lest it overflow before the value does
+CHC_SWITCH = 4.0  # below it delta_chc is a series of positive terms, above it a closed form that hardly cancels there
 CHC_TERMS = 24
 
 
@@ -53,7 +53,7 @@ def phi2(z: ArrayLike) -> Array:
 
 @quiet
 def psi(z: ArrayLike) -> Array:
-    r"""Return :math:`\psi(z) = \varphi_1'(z) = ((z-1)e^z+1)/z^2`, positive and increasing, 1/2 at 0."""
+    r"""Return :math:`\psi(z) = \varphi_1'(z) = ((z-1)e^z+1)/z^2`, which is positive, increasing and 1/2 at 0."""
     (x,) = _as_float(z=z)
     near = np.where(np.abs(x) < 1, x, 0.0)
     series = _horner(near, [(k + 1) / math.factorial(k + 2) for k in range(SERIES_TERMS)])
@@ -76,7 +76,7 @@ def log_phi1(z: ArrayLike) -> Array:
 def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     r"""Return :math:`e^{-\max(x,y,0)}\,\delta\varphi_1(x,y)`, which neither overflows nor cancels.
 
-    Uses :math:`e^{-z}\varphi_2(z)=\psi(-z)` and :math:`e^{-z}\psi(z)=\varphi_2(-z)`; all terms have one sign.
+    It uses :math:`e^{-z}\varphi_2(z)=\psi(-z)` and :math:`e^{-z}\psi(z)=\varphi_2(-z)`; all terms have one sign.
     """
     a, b = _as_float(x=x, y=y)
     big, small = np.where(np.abs(a) >= np.abs(b), a, b), np.where(np.abs(a) >= np.abs(b), b, a)
@@ -92,7 +92,7 @@ def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
 
 @quiet
 def delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
-    r"""Return the divided difference :math:`(\varphi_1(x)-\varphi_1(y))/(x-y) > 0`, psi(x) at y = x."""
+    r"""Return the divided difference :math:`(\varphi_1(x)-\varphi_1(y))/(x-y) > 0`, which is psi(x) at y = x."""
     top = np.maximum(np.maximum(*_as_float(x=x, y=y)), 0.0)
     return scalar(np.exp(top / 2) * (np.exp(top / 2) * scaled_delta_phi1(x, y)))
 
@@ -115,7 +115,7 @@ def delta_phi1_excess(x: ArrayLike, y: ArrayLike) -> Array:
 
 @quiet
 def chc(s: ArrayLike) -> Array:
-    r"""Return :math:`(\cosh\sqrt s-1)/s`, entire in s: :math:`\frac12(\sinh(r)/r)^2`, :math:`r=\sqrt s/2`."""
+    r"""Return :math:`(\cosh\sqrt s-1)/s=\frac12(\sinh(r)/r)^2` with :math:`r=\sqrt s/2`, an entire function of s."""
     (x,) = _as_float(s=s)
     r = np.sqrt(np.abs(x)) / 2
     ratio = np.where(x > 0, np.sinh(r), np.sin(r)) / r
@@ -160,7 +160,7 @@ def geometric_sum(steps: ArrayLike, u: ArrayLike) -> Array:
     checked for being whole.
     """
     n, x = _as_float(steps=steps, u=u)
-    # 1 + x is exact near x = -2
+    # log1p is not defined for x < -1, but there 1 + x is exact near x = -2
     log_abs = np.where(x > -1, np.log1p(x), np.log(np.abs(1 + x)))
     odd_negative = (x < -1) & (np.mod(n, 2) == 1)
     grown = np.where(odd_negative, -np.exp(n * log_abs) - 1, np.expm1(n * log_abs)) / x

@@ -11,7 +11,7 @@ from . import coefficients
 from ._domain import Array, ArrayLike, checked, chosen, directions, quiet, scalar
 
 VERDICTS = ("attractor", "neutral", "unstable")
-BOUNDARY = 4 * float(np.finfo(np.float64).eps)  # rho = 1/|lambda| in float64 is this close to the boundary
+BOUNDARY = 4 * float(np.finfo(np.float64).eps)  # the rounded rho = 1/|lambda| is within this distance of the boundary
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class Stability:
 
 @quiet
 def multipliers(curvature: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0) -> Array:
-    r"""Return the roots of :math:`z^2-(1+\gamma-a)z+\gamma`, :math:`a=\eta(1-\tau)\kappa`, in a last axis.
+    r"""Return the roots of :math:`z^2-(1+\gamma-a)z+\gamma`, :math:`a=\eta(1-\tau)\kappa`, on one more axis, the last.
 
-    Two complex numbers, larger modulus first.  At :math:`\gamma=0` they are :math:`1-\eta\kappa` and 0.
+    These are the factors by which one heavy-ball update multiplies a deviation, as two complex numbers, the larger modulus
+    first.  At :math:`\gamma=0` they are :math:`1-a` and 0.
     The slow root is formed as :math:`1-2a/(p+s)`, :math:`p=1-\gamma+a,\ s=\sqrt{p^2-4a}`.
     Derived in this library.
     """
@@ -85,8 +86,8 @@ def rho_window(
 ) -> tuple[Array, Array]:
     r"""Return the open interval (low, high) of radii for which a direction attracts, (nan, nan) if none.
 
-    plain: :math:`-1/\lambda<\rho<2(1+\gamma)/(\eta(1-\tau)\lambda^2)-1/\lambda`; ``lr=None`` is the flow,
-    with no upper end.  A lower end below 0 is returned as it is (``rho=0`` then attracts).
+    For ``plain`` it is :math:`-1/\lambda<\rho<2(1+\gamma)/(\eta(1-\tau)\lambda^2)-1/\lambda`; ``lr=None`` is the flow,
+    with no upper end.  A lower end below 0 is returned as it is; then ``rho=0`` attracts.
     Kim et al., Stability Analysis of SAM, Theorem 1, with strict inequality; upper ends derived in this
     library.  For ``chain`` a negative eigenvalue never attracts.
     """
@@ -111,7 +112,7 @@ def rho_window(
 
 @quiet
 def _sides(e: Array, rho: Array, drift: str, step: Array | None, gain: Array) -> Array:
-    """Return signed dimensionless distances into the window: positive attracts, 0 is the edge."""
+    """Return signed dimensionless distances from the edge of the window; where positive, the direction attracts."""
     factor = np.ones_like(e) if drift == "sgd" else 1 + rho * e
     lower = np.sign(e) * (np.abs(factor) if drift == "chain" else factor)
     if step is None:
@@ -130,11 +131,12 @@ def theorem1(
 ) -> Stability:
     r"""Decide whether a critical point with these Hessian eigenvalues is an attractor of SAM.
 
-    Flow (``lr=None``): iff :math:`\lambda_j(1+\rho\lambda_j)>0` for all j, that is :math:`\rho>1/|\lambda_j|`
-    for every negative one.  Algorithm: iff :math:`0<a_j<2(1+\gamma)`, :math:`a_j=\eta(1-\tau)\kappa_j`;
-    momentum moves only the upper end.  Kim et al., Stability Analysis of SAM, Theorem 1, eq. 10, which
+    The point attracts the flow (``lr=None``) iff :math:`\kappa_j>0` for all j; for ``plain`` this is
+    :math:`\lambda_j(1+\rho\lambda_j)>0`, that is :math:`\rho>1/|\lambda_j|` for every negative eigenvalue.  It attracts the
+    algorithm iff :math:`0<a_j<2(1+\gamma)` for all j, :math:`a_j=\eta(1-\tau)\kappa_j`; momentum moves only the upper end.
+    Source: Kim et al., Stability Analysis of SAM, Theorem 1, eq. 10, which
     prints :math:`\ge`: on the boundary the linearisation decides nothing and the verdict is ``"neutral"``.
-    Otherwise ``"attractor"`` or ``"unstable"``.
+    Otherwise it is ``"attractor"`` or ``"unstable"``.
 
     The eigenvalues of one point are the last axis of ``eigenvalues``; rho, lr, momentum and dampening broadcast against
     the axes before it.
@@ -161,7 +163,7 @@ def theorem1(
     none = np.isnan(bottom) | np.isnan(top) | (top <= bottom)
     window = (scalar(np.where(none, np.nan, bottom)), scalar(np.where(none, np.nan, top)))
     side = _sides(e, r, kind, step, 1 + g)
-    kinds = np.where(np.abs(side) <= BOUNDARY, 1, np.where(side > 0, 0, 2))  # places in VERDICTS: the last one decides
+    kinds = np.where(np.abs(side) <= BOUNDARY, 1, np.where(side > 0, 0, 2))  # indices into VERDICTS; the largest decides
     each, total = np.array(VERDICTS)[kinds], np.array(VERDICTS)[kinds.max(-1)]
     if eta is not None and not g.any():
         roots = roots[..., 0].real
@@ -173,7 +175,7 @@ def theorem1(
 
 
 def _model(given: dict[str, Array]) -> str:
-    """Name the flow, or the algorithm by its numbers; of an array its ends."""
+    """Return "flow", or the numbers of the algorithm as text, with the least and the greatest value of an array."""
     if "lr" not in given:
         return "flow"
     names = ["lr", *(k for k in ("momentum", "dampening") if given["momentum"].any() and (k == "momentum" or given[k].any()))]

@@ -10,14 +10,14 @@ import numpy as np
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from .quadratic_sam import two_cycle_amplitude
 
-HUGE = 1e150  # radius whose square float64 still holds
+HUGE = 1e150  # greatest radius; its square is still a finite float64
 
 
 def wide_minima_drift(eigenvalue: ArrayLike, *, gradient: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the drift per step, :math:`-\frac{2\eta\rho^2}{(2-\eta\lambda_1)^2}\nabla\lambda_{max}`.
 
-    eigenvalue: the largest one at the minimum; gradient: that of the largest eigenvalue, shape (..., dim),
-    :math:`(\nabla\lambda_{max})_i=\partial_iD^2\ell(e_1,e_1)`.  Equal to the printed
+    ``eigenvalue`` is the largest one at the minimum.  ``gradient``, shape (..., dim) like the result, is that of the largest
+    eigenvalue, :math:`(\nabla\lambda_{max})_i=\partial_iD^2\ell(e_1,e_1)`.  The drift equals the printed
     :math:`-\frac{\eta\rho^2}2(1+\frac{\eta\lambda_1}{2-\eta\lambda_1})^2\nabla\lambda_{max}`.
     Bartlett, Long, Bousquet, Theorem 21.
     """
@@ -31,10 +31,12 @@ def wide_minima_remainder(
 ) -> Array:
     r"""Return a bound on the remainder R of a step from :math:`w_z+s\frac{\beta_1}{\lambda_1}e_1`, s = 1 or -1.
 
-    :math:`\Delta w=-2s\frac{\beta_1}{\lambda_1}e_1` + :func:`wide_minima_drift` + R.  lipschitz: B, a Lipschitz constant
-    of both :math:`D^2\ell` and :math:`D^3\ell` (the theorem names :math:`D^3\ell` only, which is not enough).
+    The step is :math:`\Delta w=-2s\frac{\beta_1}{\lambda_1}e_1` + :func:`wide_minima_drift` + R.  ``lipschitz`` is B, a
+    Lipschitz constant of both :math:`D^2\ell` and :math:`D^3\ell` (the theorem names :math:`D^3\ell` only, which is not
+    enough).
 
-    theorem: :math:`\eta\rho^2[(1+\eta\lambda_1)^3\rho/6+2(2\lambda_1+B\rho)\eta]B` for :math:`B\eta\rho\le1`; sharp:
+    Version ``theorem`` is :math:`\eta\rho^2[(1+\eta\lambda_1)^3\rho/6+2(2\lambda_1+B\rho)\eta]B` for :math:`B\eta\rho\le1`.
+    Version ``sharp`` is
     :math:`\eta B(\beta_1/\lambda_1+\rho)^3/6+2B\eta\beta_1\rho(\lambda_1+B\beta_1/\lambda_1+B\rho)/(2\lambda_1^2-B\beta_1)`
     for :math:`B\beta_1<2\lambda_1^2`.  Bartlett, Long, Bousquet, Theorem 21; sharp derived in this library.
     """
@@ -58,10 +60,10 @@ def wide_minima_remainder(
 
 @quiet
 def ravine_multiplier(*, lr: ArrayLike, rho: ArrayLike) -> Array:
-    r"""Return by what one step multiplies a small y on the ravine's two-cycle (a, 0), (-a, 0).
+    r"""Return the factor by which one step multiplies a small y on the ravine's two-cycle (a, 0), (-a, 0).
 
-    :math:`1-\eta[1+\rho(1-a^2)/(2a)][1-(a+\rho)^2]`, :math:`a=\eta\rho/(1-\eta)`, for
-    :math:`\ell=x^2/(1+y^2/2)+y^2/2`: above 1, so that SAM leaves the sharpest part, iff :math:`\rho>1-\eta`.
+    It is :math:`1-\eta[1+\rho(1-a^2)/(2a)][1-(a+\rho)^2]`, :math:`a=\eta\rho/(1-\eta)`, for
+    :math:`\ell=x^2/(1+y^2/2)+y^2/2`.  It is above 1, so that SAM leaves the sharpest part, iff :math:`\rho>1-\eta`.
     Derived in this library.
 
     Raises ValueError for lr >= 1 or rho <= 0.
@@ -75,7 +77,8 @@ def ravine_two_cycle(*, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (x, y) >= 0 of the two-cycle (x, y), (-x, y) of normalised SAM on the ravine that drift ends at.
 
     :math:`x=\eta`, and y such that the perturbed point p obeys :math:`p_x=1+p_y^2/2`, where the gradient has no y
-    component; (a, 0) for :math:`\rho\le1-\eta`.  Elementwise, one root of one equation each.  Derived in this library.
+    component.  For :math:`\rho\le1-\eta` it is (a, 0), :math:`a=\eta\rho/(1-\eta)`.  Every element of the result takes a root
+    search of its own.  Derived in this library.
 
     Raises ValueError for lr >= 1 or rho <= 0.
     """
