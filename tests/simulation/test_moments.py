@@ -222,7 +222,7 @@ def test_noise_of_dt_instead_of_its_root_is_found():
 def test_the_wrong_sign_of_rho_is_found():
     mean, var = diffusion_moments()
     rule = diffusion_rule()
-    wrong = replace(rule, params={**rule.params, "rho": -RHO[:, 0]})  # Rule.replace would refuse it
+    wrong = replace(rule, params={**rule.params, "rho": -RHO[:, 0]}, bounded=rule.bounded - {"rho"})
     found = scores(simulate(wrong, loss=FLAT), mean, var)
     last = np.s_[..., 1, -1]  # SAM at the last time
     assert min(np.abs(found[k][last]).min() for k in ("mean", "variance")) > 6
