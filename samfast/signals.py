@@ -54,12 +54,22 @@ def interrupts_kept() -> Iterator[None]:
     There the exception is raised at the end of this context. Most of a compilation is spent in LLVM, and Python sees a signal
     at the next callback.
     """
-    with _kept(signal.SIGINT), _kept(signal.SIGTERM):
+    with _kept(signal.SIGINT, _in_llvm), _kept(signal.SIGTERM, _in_llvm):
         yield
 
 
 @contextmanager
-def _kept(number: int) -> Iterator[None]:
+def interrupts_after_imports() -> Iterator[None]:
+    """Ctrl-C and SIGTERM are raised at the end of this context, which is for imports only.
+
+    Inside an import CPython may turn them into another error, or drop them.
+    """
+    with _kept(signal.SIGINT, lambda frame: True), _kept(signal.SIGTERM, lambda frame: True):
+        yield
+
+
+@contextmanager
+def _kept(number: int, later: Callable[[FrameType | None], bool]) -> Iterator[None]:
     usual: Any = signal.getsignal(number)
     if not _main_thread() or not callable(usual):
         yield
@@ -68,7 +78,7 @@ def _kept(number: int) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         came.append((number, frame))
-        if not _in_llvm(frame):
+        if not later(frame):
             usual(number, frame)
 
     with _handled(number, handle):

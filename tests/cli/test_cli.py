@@ -262,7 +262,9 @@ def test_a_signal_stops_a_long_run(tmp_path, name, status):
         finally:
             signal.signal(signal.SIGINT, old)
             run.kill()
-    assert run.returncode == status and one_line(err).startswith("samfast: interrupted")
+    # where Ctrl-C comes inside an import, Python ends by the signal itself, which a shell shows as 130 too
+    assert run.returncode in (status, -signal.SIGINT if name == "SIGINT" else status)
+    assert one_line(err).startswith("samfast: interrupted")
     if "paths were finished" in err:
         assert sf.Study.load(tmp_path / "samfast-msd").dataset.attrs["status"] == "interrupted"
     else:  # it was still compiling
