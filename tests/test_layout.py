@@ -51,3 +51,11 @@ def test_the_face_is_what_is_public():
     seen = {(f"{node.module}.{a.name}" if node.module else a.name) for node in found for a in node.names}
     assert seen == {f"{module}.{name}" for name, module in sf._PUBLIC.items()} | set(sf._MODULES.values())
     assert all(a.name == a.asname for node in found for a in node.names)
+
+
+def test_the_face_of_theory_is_what_it_loads():
+    """The same of samfast/theory/__init__.pyi."""
+    tree = ast.parse((ROOT / "theory" / "__init__.pyi").read_text(encoding="utf-8"))
+    found = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+    seen = {a.name: node.module for node in found for a in node.names}
+    assert seen == sf.theory._HOME and list(seen) == list(dict.fromkeys(a.asname for n in found for a in n.names))
