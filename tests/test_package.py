@@ -95,7 +95,7 @@ sf.msd(paths=10)
 
 def test_the_paths_of_a_study_do_not_wait_for_scipy(tmp_path):
     """Nor for a table or a picture. LLVM is there, since the program is named after the processor that it is compiled for."""
-    loaded = python(STUDY, tmp_path, ROOT)
+    loaded = python(STUDY, tmp_path, ROOT, SAMFAST_COMPILER="llvm")
     assert "samfast.study.displacement" in loaded and [m for m in HEAVY if m in loaded] == ["llvmlite"]
 
 
