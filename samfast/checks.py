@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import keyword
 import operator
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+UNFIT = ("broadcast", "shape mismatch", "mismatch in its core dimension", "do not fit together")  # NumPy's words, and unfit's
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -74,6 +79,41 @@ def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
     except (TypeError, ValueError, OverflowError):
         pass
     raise TypeError(wrong)
+
+
+def unfit(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The message where arguments of these shapes do not broadcast."""
+    listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items() if shape)
+    return f"the shapes do not fit together: {listed}; give numbers, arrays of one shape, or a grid such as (3, 1) and (4,)"
+
+
+def fitting(name: str, array: Any, shape: tuple[int, ...], of: str = "") -> Any:
+    """The array as it is; ValueError with its name if it does not broadcast to this shape, which is that of `of`."""
+    given = tuple(array.shape)
+    if len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)):
+        whole = f"{shape}, that of {of}" if of else f"{shape}"
+        raise ValueError(f"{name} has shape {given}: give one number, or an array that broadcasts to {whole}")
+    return array
+
+
+def shapes_named(function: Function) -> Function:
+    """The function, with an error that names the arguments and their shapes where NumPy finds that they do not fit.
+
+    A function that calls others of this kind reports its own arguments instead of theirs.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except ValueError as error:
+            if not any(words in str(error) for words in UNFIT):
+                raise
+            given = inspect.signature(function).bind(*args, **named).arguments
+            arrays = {name: np.shape(value) for name, value in given.items() if not isinstance(value, str)}
+            raise ValueError(unfit(arrays)) from None
+
+    return cast(Function, call)
 
 
 def integer(name: str, value: Any, low: int, example: Any = None, *, most: int | None = None) -> int:

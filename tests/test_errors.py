@@ -122,6 +122,27 @@ bad(
     r"y has shape \(\): loss .* needs its sample, shape \(\.\.\., 1\)",
     lambda: sf.loss(2, samples=1)(lambda w, p, y: w[0] * y[0]).value([1.0, 2.0]),
 )
+swept = sf.loss(2, a=[1.0, 2.0, 3.0])(lambda w, p: p.a * w[0] + w[1])
+tilted = sf.loss(2, a=sf.vector([1.0, 2.0]))(lambda w, p: sf.dot(p.a, w))
+for name, pattern, call in [
+    ("sweep-at-a-point", r"a has shape \(3,\): .* broadcasts to \(\), that of the points w", lambda: swept.value([1.0, 2.0])),
+    (
+        "sweep-at-two",
+        r"a has shape \(3,\): .* broadcasts to \(2,\), that of the points w",
+        lambda: swept.hessian(np.ones((2, 2))),
+    ),
+    (
+        "vectors-and-points",
+        r"a has shape \(3, 2\): .* broadcasts to \(4, 2\), that of w",
+        lambda: tilted.gradient(np.ones((4, 2)), a=np.ones((3, 2))),
+    ),
+    (
+        "samples-and-points",
+        r"y has shape \(3, 1\): .* broadcasts to \(4, 1\), that of the points w",
+        lambda: sf.losses.toy_network(batch_size=1).value(np.ones((4, 2)), y=np.ones((3, 1))),
+    ),
+]:
+    bad("loss", name, ValueError, pattern, call)
 
 
 @cases("loss")
@@ -316,7 +337,7 @@ simulated("reserved-count", ValueError, r"parameter name 'step_count' is samfast
 simulated(
     "sweep",
     ValueError,
-    r"sweep do not broadcast: lr \(2,\), rho \(3,\); give sequences of one length, or shapes",
+    r"sweep: the shapes do not fit together: lr \(2,\), rho \(3,\); give numbers, arrays of one shape, or a grid",
     rule=sf.sam(lr=[0.1, 0.2], rho=[0.1, 0.2, 0.3]),
 )
 simulated(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, choice, identifier, instance, integer, names_of, real_array, text
+from ..checks import check, choice, fitting, identifier, instance, integer, names_of, real_array, text
 from . import critical_points as finder
 from .parameters import Box, Numbers, Parameters, PerCoordinate, PerPath, SampleKind, Sweep, parameter, unmarked, which_array
 
@@ -151,11 +151,17 @@ class Loss:
         x = _points(w, self.dim)
         env = {s.args[0]: x[..., i] for i, s in enumerate(symbols)}
         values = self.replace(**params).params if params else self.params
+        points = x.shape[:-1]
         for k, symbol in names.items():
-            v = real_array(k, values[k])
-            env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)} if k in self.vectors else {symbol.args[0]: v})
-        env.update({s.args[0]: real_array("y", y)[..., i] for i, s in enumerate(samples)})
-        return [np.broadcast_to(v, x.shape[:-1]) for v in T.evaluate(outs, env)]
+            if k in self.vectors:
+                v = fitting(k, real_array(k, values[k]), x.shape, "w")
+                env.update({s.args[0]: v[..., i] for i, s in enumerate(symbol)})
+            else:
+                env[symbol.args[0]] = fitting(k, real_array(k, values[k]), points, "the points w")
+        if samples:
+            drawn = fitting("y", real_array("y", y), (*points, self.samples), "the points w, and its sample numbers")
+            env.update({s.args[0]: drawn[..., i] for i, s in enumerate(samples)})
+        return [np.broadcast_to(v, points) for v in T.evaluate(outs, env)]
 
     def value(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> Any:
         """l(w) for w of shape (..., dim), as an array of shape (...).

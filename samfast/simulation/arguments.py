@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from .. import arrays
-from ..checks import check, choice, identifier, integer, real_array, shown
+from ..checks import check, choice, identifier, integer, real_array, shown, unfit
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
@@ -173,10 +173,6 @@ def sweep(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     try:
         shape = np.broadcast_shapes(*shapes.values())
     except ValueError:
-        described = ", ".join(f"{k} {s}" for k, s in shapes.items() if s)
-        raise ValueError(
-            f"the parameters of the sweep do not broadcast: {described}; give sequences of one length, or "
-            "shapes such as (3, 1) and (4,) for a grid"
-        ) from None
+        raise ValueError(f"the parameters of the sweep: {unfit(shapes)}") from None
     check(0 not in shape, "a parameter is an empty sequence: give at least one value")
     return tuple(shape)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check, integer
+from ..checks import check, integer, real_array, shapes_named
 from .blocks import Array, host, namespace, numeric, quiet
 from .distribution import Histogram, ordered
 
 EXPECTED = 5.0  # least expected paths of a bin for which the chi-square law holds, Cochran, Ann. Math. Statist. 23, 315 (1952)
 
 
+@shapes_named
 @quiet
 def z_score(estimate: Any, std_error: Any, exact: Any) -> Array:
     """Return (estimate - exact)/std_error, which is standard normal if the closed form `exact` holds.
@@ -65,7 +66,8 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
     from scipy.special import chdtrc
 
     counts, outside = host(histogram.counts), host(histogram.outside)
-    below = np.asarray(cdf(histogram.edges), float)
+    below = real_array("cdf", cdf(histogram.edges), "scipy.stats.norm.cdf")
+    check(below.shape == histogram.edges.shape, f"cdf: it returned shape {below.shape}: give one probability for each edge")
     check(bool((np.diff(below) >= 0).all() and (below >= 0).all() and (below <= 1).all()), "cdf: it must ascend from 0 to 1")
     share = np.diff(np.concatenate([[0.0], below, [1.0]]))
     seen = np.concatenate([outside[..., :1], counts, outside[..., 1:]], -1)
@@ -97,6 +99,7 @@ def ks(values: Any, cdf: Callable[[Array], Array], *, axis: int = -1) -> Goodnes
     x, count = ordered(values, axis, xp)
     n, i = count[..., None], xp.arange(x.shape[-1])
     known = cdf(x)
+    check(np.shape(known) == tuple(x.shape), f"cdf: it returned shape {np.shape(known)}: give one probability for each value")
     gap = xp.maximum((i + 1) / n - known, known - i / n)
 
     def tail(statistic: np.ndarray) -> np.ndarray:

@@ -41,13 +41,6 @@ def numeric(name: str, values: Any, xp: Any) -> Array:
     return real_array(name, values, [0.1, 0.2])
 
 
-def fitting(name: str, x: Array, shape: tuple[int, ...]) -> Array:
-    """The array x as it is; ValueError with its name if it does not broadcast to this shape."""
-    fits = x.ndim <= len(shape) and all(n in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False))
-    check(fits, f"{name} has shape {tuple(x.shape)}: give one number, or an array that broadcasts to {shape}")
-    return x
-
-
 def paths_first(name: str, values: Any, axis: int, xp: Any) -> Array:
     """A view of the array with its paths on the first axis; ValueError if there is no such axis or no path along it."""
     x = numeric(name, values, xp)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import check, numbers
-from .blocks import Array, fits, fitting, namespace, numeric, paths_first, quiet
+from ..checks import check, fitting, numbers
+from .blocks import Array, fits, namespace, numeric, paths_first, quiet
 
 COPIES = 8  # float64 copies of the times that sorting by two keys and two running sums hold at a time
 

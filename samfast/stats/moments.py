@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import tree
-from ..checks import check, integer
-from .blocks import Array, blocks, fitting, host, merge, namespace, numeric, paths_first, quiet, same_shape, summed
+from ..checks import check, fitting, integer
+from .blocks import Array, blocks, host, merge, namespace, numeric, paths_first, quiet, same_shape, summed
 
 MOST = 16  # the highest power; sums of higher ones hold no correct digit in float64
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from .quadratic_sam import bounce_constants, positive_spectrum
 
@@ -29,12 +30,14 @@ def _parts(
     return x, e, eta, r, (2 - eta * e) / (eta * r), np.linalg.norm(e * x, axis=-1, keepdims=True)
 
 
+@shapes_named
 def bouncing_objective(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return :math:`J(u)=\frac12u^\top Cu-\|\Lambda u\|` (Bartlett, Long, Bousquet, Proposition 8), shape (...)."""
     x, _, _, _, c, length = _parts(u, eigenvalues, lr, rho)
     return scalar((c * x * x).sum(-1) / 2 - length[..., 0])
 
 
+@shapes_named
 def bouncing_gradient(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return :math:`\nabla J=Cu-\Lambda^2u/\|\Lambda u\|` (ibid., Proposition 8), shape (..., dim); 0 at the kink u = 0.
 
@@ -45,6 +48,7 @@ def bouncing_gradient(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rh
     return np.asarray(c * x - pull)
 
 
+@shapes_named
 @quiet
 def bouncing_hessian(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return :math:`\nabla^2J=C-\Lambda(I-\hat v\hat v^\top)\Lambda/\|\Lambda u\|`, :math:`v=\Lambda u\ne0`.
@@ -58,6 +62,7 @@ def bouncing_hessian(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho
     return np.asarray(np.eye(e.shape[-1]) * c[..., None, :] - e[..., :, None] * across * e[..., None, :] / length[..., None])
 
 
+@shapes_named
 def bouncing_descent_bound(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the upper bound of Lemma 10 on :math:`J(u^+)-J(u)` for one step from u.
 
@@ -70,6 +75,7 @@ def bouncing_descent_bound(u: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLik
     return scalar((-eta * eta * r / 2 * e * g * g).sum(-1))
 
 
+@shapes_named
 def step_determinant(v: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the Jacobian determinant of one step in terms of :math:`v=\Lambda w\ne0`.
 
@@ -84,6 +90,7 @@ def step_determinant(v: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho
     return scalar(np.linalg.det(diagonal + h[..., :, None] * unit[..., :, None] * unit[..., None, :]))
 
 
+@shapes_named
 def bouncing_stationary(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (norms, values) of the stationary points of J, one for each eigenvalue.
 
@@ -95,6 +102,7 @@ def bouncing_stationary(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike
     return np.asarray(beta / e), np.asarray(-beta / 2)
 
 
+@shapes_named
 def escape_curvature_bound(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, version: str = "corrected") -> Array:
     r"""Return an upper bound on the lowest eigenvalue of :math:`\nabla^2J` at a stationary point that is no minimum.
 
@@ -112,6 +120,7 @@ def escape_curvature_bound(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayL
     return scalar(printed if kind == "as_printed" else checked("eigenvalues", eigenvalues).max(-1) ** 2 * printed)
 
 
+@shapes_named
 def overshoot_bound(
     relative_error: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike, version: str = "corrected"
 ) -> Array:

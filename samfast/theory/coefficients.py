@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, scalar
 
 DRIFTS = ("plain", "chain", "sgd")
@@ -21,6 +22,7 @@ def _model(eigenvalue: ArrayLike, rho: ArrayLike, drift: str) -> tuple[Array, Ar
     return value, radius, chosen("drift", drift, DRIFTS)
 
 
+@shapes_named
 def curvature(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain") -> Array:
     r"""Return the linear drift coefficient :math:`\kappa` of :math:`\dot w=-\kappa w`.
 
@@ -37,6 +39,7 @@ def curvature(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plai
     return scalar(value * factor if kind == "plain" else value * factor * factor)
 
 
+@shapes_named
 def curvature_shift(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain") -> Array:
     r"""Return :math:`\kappa-\lambda` without the rounding of a subtraction.
 
@@ -50,6 +53,7 @@ def curvature_shift(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str =
     return scalar(shift if kind == "plain" else shift * (2 + radius * value))
 
 
+@shapes_named
 def noise_factor(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit") -> Array:
     r"""Return :math:`s^2`, the variance of one update's gradient noise in units of :math:`|\lambda|/B`.
 
@@ -73,6 +77,7 @@ def noise_factor(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "p
     return scalar(descent if kind == "plain" else (1 + r) ** 2 * descent)
 
 
+@shapes_named
 def noise_deficit(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "plain", noise: str = "unit") -> Array:
     r"""Return :math:`1-s^2` (see :func:`noise_factor`) without the rounding of a subtraction; 0 for unit noise."""
     value, radius, kind = _model(eigenvalue, rho, drift)
@@ -87,6 +92,7 @@ def noise_deficit(eigenvalue: ArrayLike, *, rho: ArrayLike = 0.0, drift: str = "
     return scalar(chain[which])
 
 
+@shapes_named
 def diffusion_coefficient(
     eigenvalue: ArrayLike,
     *,

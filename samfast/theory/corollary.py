@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checks import integer
+from ..checks import integer, shapes_named
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import delta_phi1, delta_phi1_excess, phi1, psi, scaled_delta_phi1
@@ -45,6 +45,7 @@ def sgd_and_sam(
     return Pair(*np.broadcast_arrays(*values))
 
 
+@shapes_named
 def corollary1(time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
     r"""Return Corollary 1 as printed, :math:`2\eta t^2|\lambda|^3\rho/B`.
 
@@ -56,6 +57,7 @@ def corollary1(time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: Ar
     return scalar(2 * eta * t * t * np.abs(e) ** 3 * r / b)
 
 
+@shapes_named
 @quiet
 def corollary1_exact(
     time: ArrayLike,
@@ -104,6 +106,7 @@ def _levelled(q: Pair, r: Array, drift: str, noise: str) -> tuple[Array, Array]:
     return np.asarray(early), np.asarray(late)
 
 
+@shapes_named
 @quiet
 def log_corollary1_exact(
     time: ArrayLike,
@@ -124,6 +127,7 @@ def log_corollary1_exact(
     return scalar(np.log(4 * q.diffusion * q.time**2 * np.abs(q.shift)) + scaled)
 
 
+@shapes_named
 def corollary1_sign(eigenvalue: ArrayLike, *, rho: ArrayLike, drift: str = "chain") -> Array:
     r"""Return the sign (-1, 0, 1) of the exact unit-noise difference, the same for every t > 0.
 
@@ -135,6 +139,7 @@ def corollary1_sign(eigenvalue: ArrayLike, *, rho: ArrayLike, drift: str = "chai
     return scalar(np.where(edge, 0.0, sign))
 
 
+@shapes_named
 @quiet
 def corollary1_bounds(
     time: ArrayLike,
@@ -155,6 +160,7 @@ def corollary1_bounds(
     return scalar(np.minimum(*ends)), scalar(np.maximum(*ends))
 
 
+@shapes_named
 def corollary1_expansion(
     time: ArrayLike,
     *,
@@ -181,6 +187,7 @@ def corollary1_expansion(
     return scalar(4 * q.diffusion * q.time**2 * q.shift * total)
 
 
+@shapes_named
 @quiet
 def corollary1_remainder(
     time: ArrayLike,
@@ -209,6 +216,7 @@ def corollary1_remainder(
     return scalar(np.where(scale == 0, 0.0, scale * bracket) + damped)
 
 
+@shapes_named
 def corollary1_remainder_leading(
     time: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
 ) -> Array:

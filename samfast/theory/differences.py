@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from ._doubling import Powers, covariance, difference, matrix
 from ._linear import power, power_of_map, recursion
@@ -20,6 +21,7 @@ from .momentum_sde import NODES, WEIGHTS, propagator
 TERMS = 12  # number of terms of the series for |s| <= 5/4; the first one left out is below 1e-20 of the leading one
 
 
+@shapes_named
 @quiet
 def em_difference(
     steps: ArrayLike,
@@ -73,6 +75,7 @@ def _heavy(curvatures: tuple[Array, Array], friction: Array, push: Array, scheme
     return powers, kick, kick @ np.swapaxes(kick, -1, -2), np.where(alternate, -1.0, 1.0)
 
 
+@shapes_named
 @quiet
 def momentum_em_difference(
     steps: ArrayLike,
@@ -112,6 +115,7 @@ def momentum_em_difference(
     return scalar(scale * difference(n, powers, apart, unit * (1 - less), unit * less)[..., 0, 0])
 
 
+@shapes_named
 @quiet
 def momentum_em_crn_covariance(
     steps: ArrayLike,
@@ -171,6 +175,7 @@ def _propagators(alpha: Array, beta: Array, more: Array) -> tuple[Array, Array, 
     return g, slope, green, even - alpha / 2 * green
 
 
+@shapes_named
 @quiet
 def momentum_sde_difference(
     time: ArrayLike,

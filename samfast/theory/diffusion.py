@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .special import log_phi1, phi1
 
 
+@shapes_named
 @quiet
 def sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`\sigma^2(t)=2Dt\,\varphi_1(-2\kappa t)` for a start in one point.
@@ -26,6 +28,7 @@ def sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike)
     return scalar(np.where((z > 700) & (d > 0), large, 2 * d * t * np.where(z > 700, 1.0, phi1(z))))
 
 
+@shapes_named
 @quiet
 def log_sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`\ln\sigma^2(t)`, finite also where :func:`sde_variance` overflows; -inf where it is 0."""
@@ -33,6 +36,7 @@ def log_sde_variance(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayL
     return scalar(np.log(2 * d * t) + log_phi1(-2 * k * t))
 
 
+@shapes_named
 @quiet
 def sde_mean(time: ArrayLike, *, curvature: ArrayLike, start: ArrayLike) -> Array:
     r"""Return the mean :math:`w_0e^{-\kappa t}` for a start at :math:`w_0`."""
@@ -40,6 +44,7 @@ def sde_mean(time: ArrayLike, *, curvature: ArrayLike, start: ArrayLike) -> Arra
     return scalar(np.where(w0 == 0, 0.0, w0 * np.exp(-k * t)))
 
 
+@shapes_named
 @quiet
 def sde_msd(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0) -> Array:
     r"""Return :math:`\langle(w(t)-w_0)^2\rangle=w_0^2\,(e^{-\kappa t}-1)^2+\sigma^2(t)`."""
@@ -48,6 +53,7 @@ def sde_msd(time: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, star
     return scalar(moved + sde_variance(t, curvature=k, diffusion=diffusion))
 
 
+@shapes_named
 @quiet
 def stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`D/\kappa`, the limit of :func:`sde_variance`; inf where :math:`\kappa\le0`."""
@@ -55,6 +61,7 @@ def stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     return scalar(np.where(k > 0, d / k, np.where(d > 0, np.inf, 0.0)))
 
 
+@shapes_named
 @quiet
 def exact_step(dt: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> tuple[Array, Array]:
     r"""Return (decay, scale) of the exact sampler, w(t+h) = decay w(t) + scale xi, with a standard normal xi.
@@ -66,6 +73,7 @@ def exact_step(dt: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> 
     return scalar(np.exp(-k * h)), scalar(np.sqrt(sde_variance(h, curvature=k, diffusion=diffusion)))
 
 
+@shapes_named
 def theorem2(
     time: ArrayLike,
     *,
@@ -90,6 +98,7 @@ def theorem2(
     return sde_variance(time, curvature=k, diffusion=d)
 
 
+@shapes_named
 def log_theorem2(
     time: ArrayLike,
     *,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import sde_variance
 from .special import delta_phi1, geometric_sum, phi1
@@ -26,6 +27,7 @@ def _log_abs_factor(x: Array) -> Array:
     return np.where(x < 1, np.log1p(-x), np.log1p(x - 2))
 
 
+@shapes_named
 def em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return the exact variance after n steps, :math:`2D\,dt\,E_n(u)`, :math:`u=x(x-2),\ x=\kappa\,dt`.
 
@@ -39,6 +41,7 @@ def em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike,
     return scalar(np.where(d == 0, 0.0, 2 * d * h * np.where(d == 0, 1.0, total)))
 
 
+@shapes_named
 @quiet
 def log_em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     """Return the logarithm of :func:`em_variance`, finite also where that overflows; -inf where it is 0."""
@@ -51,6 +54,7 @@ def log_em_variance(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayL
     return scalar(np.log(2 * d * h) + log_sum)
 
 
+@shapes_named
 @quiet
 def em_mean(steps: ArrayLike, *, curvature: ArrayLike, dt: ArrayLike, start: ArrayLike) -> Array:
     r"""Return the mean after n steps, :math:`w_0(1-\kappa\,dt)^n`, for n up to 2**53."""
@@ -61,6 +65,7 @@ def em_mean(steps: ArrayLike, *, curvature: ArrayLike, dt: ArrayLike, start: Arr
     return scalar(np.where(w0 == 0, 0.0, w0 * (sign * size)))
 
 
+@shapes_named
 @quiet
 def em_msd(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike, start: ArrayLike = 0.0) -> Array:
     r"""Return :math:`\langle(w_n-w_0)^2\rangle=w_0^2\,(x\,E_n(-x))^2+\mathrm{Var}_n,\ x=\kappa\,dt`."""
@@ -70,6 +75,7 @@ def em_msd(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: 
     return scalar(moved + em_variance(n, curvature=curvature, diffusion=diffusion, dt=h))
 
 
+@shapes_named
 @quiet
 def em_stationary_variance(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return :math:`2D/(\kappa(2-\kappa\,dt))`, the limit of :func:`em_variance`; inf unless :math:`0<\kappa\,dt<2`."""
@@ -102,6 +108,7 @@ def _log_ratio(x: Array) -> Array:
     return np.asarray(np.where(x == 0, 1.0, np.log1p(-x) / np.where(x == 0, 1.0, -x)))
 
 
+@shapes_named
 def ou_embedding(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> tuple[Array, Array]:
     r"""Return :math:`(\kappa',D')` of the SDE that has exactly the law of the algorithm at times n dt.
 
@@ -119,6 +126,7 @@ def ou_embedding(*, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -
     return scalar(checked("curvature", curvature) * ratio), scalar(d * ratio * 2 / (2 - x))
 
 
+@shapes_named
 @quiet
 def em_bias(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return the exact bias :math:`\mathrm{Var}_n-\sigma^2(n\,dt)` of Euler-Maruyama.
@@ -137,6 +145,7 @@ def em_bias(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt:
     return scalar(np.where(x < 1, wider - steeper, direct))
 
 
+@shapes_named
 @quiet
 def em_bias_leading(steps: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike) -> Array:
     r"""Return the leading bias :math:`D\,dt[\frac12(1-e^{-2\kappa t})+\kappa te^{-2\kappa t}]`, t = n dt."""

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from scipy.special import dawsn, erf, erfc, erfcx
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import sde_variance
 
@@ -82,6 +83,7 @@ def _exit_parts(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike, st
     return exponent, np.where(flat, free, with_sign)
 
 
+@shapes_named
 @quiet
 def mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0) -> Array:
     r"""Return the mean first-exit time from (-L, L) of a path begun at ``start``, L = ``limit``.
@@ -97,6 +99,7 @@ def mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLi
     return scalar(np.where(factor == 0, 0.0, np.exp(exponent / 2) * (np.exp(exponent / 2) * factor)))
 
 
+@shapes_named
 @quiet
 def log_mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, start: ArrayLike = 0.0) -> Array:
     """Return the logarithm of :func:`mean_exit_time`, finite for deep traps; -inf for a start outside."""
@@ -104,6 +107,7 @@ def log_mean_exit_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: Arr
     return scalar(np.where(factor == 0, -np.inf, exponent + np.log(factor)))
 
 
+@shapes_named
 @quiet
 def mean_exit_time_asymptotic(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the leading exit time from the saddle for :math:`X=L\sqrt{|\kappa|/2D}\gg1`.
@@ -149,6 +153,7 @@ def _trapped(limit: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> tu
     return k, np.where(z < BROAD, shallow, -log_mean_exit_time(size, curvature=np.abs(k), diffusion=d))
 
 
+@shapes_named
 @quiet
 def log_survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the logarithm of :func:`survival_rate`, finite also where that underflows in a deep trap."""
@@ -156,6 +161,7 @@ def log_survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: Arra
     return scalar(np.where(k < 0, np.log(np.abs(k) + np.exp(trapped)), trapped))
 
 
+@shapes_named
 @quiet
 def survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the rate :math:`\mu` at which :math:`e^{-\mu t}`, the probability to be still inside, decays.
@@ -168,6 +174,7 @@ def survival_rate(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLik
     return scalar(np.where(k < 0, np.abs(k), 0.0) + np.exp(trapped))
 
 
+@shapes_named
 @quiet
 def crossing_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return the time at which :math:`\sigma^2(t)=L^2`, :math:`\frac{L^2}{2D}\frac{\ln(1-x)}{-x}`.
@@ -181,6 +188,7 @@ def crossing_time(limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLik
     return scalar(np.where(x >= 1, np.inf, size * size / (2 * d) * ratio))
 
 
+@shapes_named
 @quiet
 def exceedance_probability(limit: ArrayLike, *, time: ArrayLike, curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`P(|w(t)|>L)=\mathrm{erfc}(L/(\sqrt2\sigma(t)))` for a start at the saddle."""

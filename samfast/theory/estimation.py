@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammainccinv, gammaincinv
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, directions, quiet, scalar
 
 
+@shapes_named
 @quiet
 def msd_interval(
     msd: ArrayLike, *, paths: ArrayLike, confidence: ArrayLike = 0.95, dof_per_path: ArrayLike = 1.0
@@ -30,11 +32,13 @@ def msd_interval(
     return scalar(np.where(m == 0, 0.0, low)), scalar(np.where(m == 0, 0.0, high))
 
 
+@shapes_named
 def msd_relative_sd(*, paths: ArrayLike, dof_per_path: ArrayLike = 1.0) -> Array:
     r"""Return the relative standard deviation :math:`\sqrt{2/\nu}` of an estimated MSD."""
     return scalar(np.sqrt(2 / (checked("paths", paths) * checked("dof_per_path", dof_per_path))))
 
 
+@shapes_named
 def satterthwaite_dof(variances: ArrayLike) -> Array:
     r"""Return the degrees of freedom per path of a sum of squares, :math:`(\sum\sigma_j^2)^2/\sum\sigma_j^4`.
 
@@ -49,6 +53,7 @@ def satterthwaite_dof(variances: ArrayLike) -> Array:
     return scalar(share.sum(axis=-1) ** 2 / (share * share).sum(axis=-1))
 
 
+@shapes_named
 def paths_for_msd(*, relative_error: ArrayLike, z: ArrayLike = 1.96, dof_per_path: ArrayLike = 1.0) -> Array:
     r"""Return the number of paths :math:`\lceil2(z/\varepsilon)^2/\mathrm{dof}\rceil` for a relative error.
 
@@ -59,12 +64,14 @@ def paths_for_msd(*, relative_error: ArrayLike, z: ArrayLike = 1.96, dof_per_pat
     return scalar(np.ceil(need / checked("dof_per_path", dof_per_path) * (1 - 1e-12)))
 
 
+@shapes_named
 def squared_displacement_variance(*, variance: ArrayLike, mean: ArrayLike = 0.0) -> Array:
     r"""Return :math:`\mathrm{Var}(w^2)=2\sigma^4+4\mu^2\sigma^2` of a Gaussian w."""
     v, mu = checked("variance", variance), checked("mean", mean)
     return scalar(2 * v * v + 4 * mu * mu * v)
 
 
+@shapes_named
 def antithetic_gain(*, variance: ArrayLike, mean: ArrayLike = 0.0) -> Array:
     r"""Return the ratio of the variances of the mean of :math:`w^2`, two independent paths over an antithetic pair.
 

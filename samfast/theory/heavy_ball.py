@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checks import flag
+from ..checks import flag, shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from ._linear import (
     Recursion,
@@ -67,6 +67,7 @@ def _scheme(
     return r, h, np.asarray(((1 - tau) * ratio) ** 2)
 
 
+@shapes_named
 def momentum_em_moments(
     steps: ArrayLike,
     *,
@@ -94,6 +95,7 @@ def momentum_em_moments(
     return _finish(*moved, _times(2 * d * h * strength, covariance(r, n)), h)
 
 
+@shapes_named
 @quiet
 def log_momentum_em_variance(
     steps: ArrayLike,
@@ -115,6 +117,7 @@ def log_momentum_em_variance(
     return scalar(np.log(2 * d * h * strength) + log_position_variance(r, n))
 
 
+@shapes_named
 def heavy_ball_moments(
     steps: ArrayLike,
     *,
@@ -154,6 +157,7 @@ def heavy_ball_moments(
     return _finish(*noiseless(r, later, w0 + moved, moved), (xx, xv, vv), -eta)
 
 
+@shapes_named
 @quiet
 def log_heavy_ball_variance(
     steps: ArrayLike,
@@ -182,6 +186,7 @@ def log_heavy_ball_variance(
     return scalar(np.where(n > 0, both, -np.inf))
 
 
+@shapes_named
 @quiet
 def heavy_ball_stationary(
     *,
@@ -212,6 +217,7 @@ def heavy_ball_stationary(
     return Moments(*(scalar(np.array(x)) for x in np.broadcast_arrays(zero, zero, *fields)))
 
 
+@shapes_named
 @quiet
 def momentum_em_stationary(
     *,

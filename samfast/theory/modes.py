@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, scalar
 from .diffusion import theorem2
 from .stability import symmetric_eigen
 
 
+@shapes_named
 def total_variance(variances: ArrayLike) -> Array:
     r"""Return the total MSD from the saddle, :math:`\sum_j\sigma_j^2` over the last axis of ``variances``."""
     return scalar(checked("variances", variances).sum(axis=-1))
 
 
+@shapes_named
 def covariance_matrix(variances: ArrayLike, *, eigenvectors: ArrayLike) -> Array:
     r"""Return :math:`Q\,\mathrm{diag}(\sigma_j^2)\,Q^T`, shape (..., dim, dim), for eigenvectors in columns.
 
@@ -28,6 +31,7 @@ def covariance_matrix(variances: ArrayLike, *, eigenvectors: ArrayLike) -> Array
     return np.asarray((q * v[..., None, :]) @ turned)
 
 
+@shapes_named
 def theorem2_total(
     time: ArrayLike,
     *,
@@ -58,6 +62,7 @@ def theorem2_total(
     return total_variance(each)
 
 
+@shapes_named
 def theorem2_covariance(
     time: ArrayLike,
     *,

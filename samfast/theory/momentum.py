@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checks import flag
+from ..checks import flag, shapes_named
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .diffusion import log_sde_variance
@@ -15,6 +15,7 @@ USEFUL, CLOSE = 0.15, 0.01  # relative errors; here and in studies a theorem is 
 ENOUGH_UPDATES, MOST_INERTIA, MOST_ESCAPE, TIGHTER = 41.0, 0.05, 0.0245, 15.0
 
 
+@shapes_named
 @quiet
 def theorem3_variance(
     time: ArrayLike,
@@ -34,6 +35,7 @@ def theorem3_variance(
     return scalar(kick + overdamped_variance(t, curvature=curvature, diffusion=d, momentum=g, dampening=tau))
 
 
+@shapes_named
 @quiet
 def log_theorem3_variance(
     time: ArrayLike,
@@ -52,6 +54,7 @@ def log_theorem3_variance(
     return scalar(np.logaddexp(kick, log_sde_variance(t, curvature=k, diffusion=free)))
 
 
+@shapes_named
 def log_theorem3(
     time: ArrayLike,
     *,
@@ -70,6 +73,7 @@ def log_theorem3(
     return log_theorem3_variance(time, curvature=k, diffusion=d, lr=lr, momentum=momentum, dampening=dampening)
 
 
+@shapes_named
 def theorem3(
     time: ArrayLike,
     *,
@@ -108,6 +112,7 @@ def theorem3(
     )
 
 
+@shapes_named
 @quiet
 def theorem3_validity(
     time: ArrayLike,

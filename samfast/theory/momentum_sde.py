@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from ._linear import transport
 from .diffusion import sde_variance
@@ -75,6 +76,7 @@ def _unit_covariance(alpha: Array, beta: Array, growth: Array | float = 0.0) -> 
     return xx, g * g / 2, vv
 
 
+@shapes_named
 @quiet
 def momentum_sde_moments(
     time: ArrayLike,
@@ -115,6 +117,7 @@ def momentum_sde_moments(
     return Moments(*(scalar(x) for x in (mean, mean_v, var, cov, var_v)))
 
 
+@shapes_named
 @quiet
 def log_momentum_sde_variance(
     time: ArrayLike,
@@ -141,6 +144,7 @@ def log_momentum_sde_variance(
     return scalar(drive + np.log(_unit_covariance(alpha, beta, growth)[0]) + 2 * growth)
 
 
+@shapes_named
 @quiet
 def momentum_sde_stationary(
     *,
@@ -163,6 +167,7 @@ def momentum_sde_stationary(
     return Moments(*(scalar(np.array(x)) for x in np.broadcast_arrays(zero, zero, var, zero, var_v)))
 
 
+@shapes_named
 def momentum_sde_msd(
     time: ArrayLike,
     *,
@@ -187,6 +192,7 @@ def momentum_sde_msd(
     return scalar(moved.var + moved.cov / damping)
 
 
+@shapes_named
 @quiet
 def overdamped(
     *, curvature: ArrayLike, diffusion: ArrayLike, momentum: ArrayLike, dampening: ArrayLike = 0.0

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import erfc
 
-from ..checks import integer
+from ..checks import integer, shapes_named
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .escape import mean_exit_time
 
@@ -113,6 +113,7 @@ def _exit_steps(limit: float, decay: float, step: float, start: float, nodes: in
     return float(1 + _density(np.asarray(start), y, w, decay, step) @ solution)
 
 
+@shapes_named
 def em_exit_time(
     limit: ArrayLike,
     *,
@@ -146,6 +147,7 @@ def em_exit_time(
     return scalar(out)
 
 
+@shapes_named
 @quiet
 def em_exit_time_estimate(
     limit: ArrayLike, *, curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike, start: ArrayLike = 0.0

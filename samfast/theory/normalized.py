@@ -11,6 +11,7 @@ import math
 import numpy as np
 from scipy.special import dawsn, erf, erfcx
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .escape import dawson_integral
 
@@ -34,6 +35,7 @@ def _small(eigenvalue: ArrayLike, lr: ArrayLike) -> Array:
     return a
 
 
+@shapes_named
 @quiet
 def capture_steps(start: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the number of updates until :math:`|w|\le a\rho`, the band a captured path never leaves.
@@ -51,6 +53,7 @@ def capture_steps(start: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho
     return scalar(np.where(w0 >= r, np.inf, np.maximum(whole, 0.0)))
 
 
+@shapes_named
 def captured_band(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (half width, Lyapunov exponent) of the band about a saddle in which a captured path moves for ever.
 
@@ -63,6 +66,7 @@ def captured_band(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> tu
     return scalar(a * r), scalar(np.log1p(a + 0 * r))
 
 
+@shapes_named
 @quiet
 def capture_time(start: ArrayLike, *, eigenvalue: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the time that the flow takes to the saddle, :math:`\ln[\rho/(\rho-|w_0|)]/|\lambda|`; inf if never."""
@@ -102,6 +106,7 @@ def _exit_parts(
     return np.where(narrow, 0.0, barrier), 2 / m * np.where(narrow, small, tall)
 
 
+@shapes_named
 @quiet
 def log_normalized_exit_time(
     limit: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
@@ -111,6 +116,7 @@ def log_normalized_exit_time(
     return scalar(exponent + np.log(factor))
 
 
+@shapes_named
 @quiet
 def normalized_exit_time(
     limit: ArrayLike, *, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1
@@ -127,6 +133,7 @@ def normalized_exit_time(
     return scalar(np.exp(exponent / 2) * (np.exp(exponent / 2) * factor))
 
 
+@shapes_named
 @quiet
 def normalized_kramers_time(*, eigenvalue: ArrayLike, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
     r"""Return Kramers' high-barrier estimate :math:`\sqrt{\pi\eta/B}\,e^{B\rho^2/\eta}/(|\lambda|\rho)`."""
@@ -150,6 +157,7 @@ def _square_mean(c: Array) -> Array:
     return np.asarray(np.where(c > SERIES_SWITCH, 2 * ratio * after, closed))
 
 
+@shapes_named
 @quiet
 def normalized_stationary_variance(*, lr: ArrayLike, rho: ArrayLike, batch_size: ArrayLike = 1) -> Array:
     r"""Return the stationary variance at a minimum, :math:`\frac{\eta}{B}[\frac12+c^2-\frac{c}{\sqrt\pi\,\mathrm{erfcx}\,c}]`.

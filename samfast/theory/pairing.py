@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checks import flag
+from ..checks import flag, shapes_named
 from ._domain import Array, ArrayLike, checked, quiet, scalar
 from .corollary import Pair, sgd_and_sam
 from .diffusion import log_sde_variance, sde_variance
@@ -18,6 +18,7 @@ from .special import geometric_sum, phi1, scaled_delta_chc, scaled_delta_phi1
 LARGE = 1e150  # above this variance its square may overflow float64
 
 
+@shapes_named
 @quiet
 def crn_covariance(time: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike) -> Array:
     r"""Return :math:`\mathrm{Cov}(X,Y)=2Dt\,\varphi_1(-(\kappa_1+\kappa_2)t)` of two SDEs with one noise, from 0."""
@@ -25,6 +26,7 @@ def crn_covariance(time: ArrayLike, *, curvature: ArrayLike, other_curvature: Ar
     return sde_variance(time, curvature=mean, diffusion=diffusion)
 
 
+@shapes_named
 @quiet
 def em_crn_covariance(
     steps: ArrayLike, *, curvature: ArrayLike, other_curvature: ArrayLike, diffusion: ArrayLike, dt: ArrayLike
@@ -57,6 +59,7 @@ def _difference(q: Pair) -> Array:
     return np.asarray(np.where(size == 0, 0.0, np.exp(top / 2) * (np.exp(top / 2) * size)))
 
 
+@shapes_named
 @quiet
 def paired_difference_variance(
     time: ArrayLike,
@@ -82,6 +85,7 @@ def paired_difference_variance(
     return scalar(2 * (sgd * sgd + sam * sam))
 
 
+@shapes_named
 @quiet
 def paths_to_resolve(
     time: ArrayLike,
@@ -112,6 +116,7 @@ def paths_to_resolve(
     return scalar(np.where(nothing, np.inf, level * relative))
 
 
+@shapes_named
 @quiet
 def control_variate(
     time: ArrayLike,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, directions, quiet, scalar
 from .stability import multipliers
 
@@ -37,6 +38,7 @@ def positive_spectrum(eigenvalues: ArrayLike, lr: ArrayLike, limit: float) -> tu
     return e, eta, e.max(-1, keepdims=True)
 
 
+@shapes_named
 def bounce_constants(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike) -> BounceConstants:
     r"""Return the constants of Bartlett, Long, Bousquet, Lemma 5, on the size of :math:`v=\Lambda w`.
 
@@ -57,6 +59,7 @@ def bounce_constants(eigenvalues: ArrayLike, *, lr: ArrayLike, rho: ArrayLike) -
     return BounceConstants(force / (1 - eta * e), force / (2 - eta * e), alpha, (eta * r * top * top)[..., 0])
 
 
+@shapes_named
 def normalized_sam_step(w: ArrayLike, *, eigenvalues: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return :math:`w-\eta\Lambda(w+\rho\Lambda w/\|\Lambda w\|)`, shape (..., dim); w where the gradient is 0.
 
@@ -90,6 +93,7 @@ def _top(eigenvalue: ArrayLike, step: Array, gain: Array) -> Array:
     return e
 
 
+@shapes_named
 def two_cycle_amplitude(
     eigenvalue: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
@@ -106,6 +110,7 @@ def two_cycle_amplitude(
     return scalar(step * checked("rho", rho) * e / (2 * gain - step * e))
 
 
+@shapes_named
 def two_cycle_loss(
     eigenvalue: ArrayLike, *, lr: ArrayLike, rho: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
@@ -118,6 +123,7 @@ def two_cycle_loss(
     return scalar(checked("eigenvalue", eigenvalue) * size * size / 2)
 
 
+@shapes_named
 def two_cycle_curvatures(
     eigenvalues: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
@@ -134,6 +140,7 @@ def two_cycle_curvatures(
     return np.asarray(np.where(first, e, e + e * e * (2 * gain - step * top) / (step * top * top)))
 
 
+@shapes_named
 def two_cycle_multipliers(
     eigenvalues: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0
 ) -> Array:
@@ -153,6 +160,7 @@ def two_cycle_multipliers(
     return multipliers(kappa, lr=eta, momentum=g, dampening=tau)[..., 0]
 
 
+@shapes_named
 @quiet
 def two_cycle_capture(eigenvalue: ArrayLike, *, lr: ArrayLike) -> tuple[Array, Array]:
     r"""Return the open interval (low, high) of m for which the two-cycle attracts along an eigenvalue -m of a saddle.

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..checks import real_array
+from ..checks import real_array, shapes_named
 from ._domain import Array, ArrayLike, quiet, scalar
 
 SERIES_TERMS = 18  # number of terms of the series for |z| < 1; the first coefficient left out, 1/20!, is below eps
@@ -30,6 +30,7 @@ def _horner(z: Array, coefficients: list[float]) -> Array:
     return total
 
 
+@shapes_named
 @quiet
 def phi1(z: ArrayLike) -> Array:
     r"""Return :math:`\varphi_1(z) = (e^z-1)/z`, with :math:`\varphi_1(0)=1`; inf above z = 716."""
@@ -40,6 +41,7 @@ def phi1(z: ArrayLike) -> Array:
     return scalar(np.where(x == 0, 1.0, np.where(x == np.inf, np.inf, value)))
 
 
+@shapes_named
 @quiet
 def phi2(z: ArrayLike) -> Array:
     r"""Return :math:`\varphi_2(z) = (e^z-1-z)/z^2`, with :math:`\varphi_2(0)=1/2`."""
@@ -51,6 +53,7 @@ def phi2(z: ArrayLike) -> Array:
     return scalar(np.where(np.abs(x) < 1, series, np.where(x > SPLIT_EXP, large, usual)))
 
 
+@shapes_named
 @quiet
 def psi(z: ArrayLike) -> Array:
     r"""Return :math:`\psi(z) = \varphi_1'(z) = ((z-1)e^z+1)/z^2`, which is positive, increasing and 1/2 at 0."""
@@ -62,6 +65,7 @@ def psi(z: ArrayLike) -> Array:
     return scalar(np.where(np.abs(x) < 1, series, np.where(x > SPLIT_EXP, large, usual)))
 
 
+@shapes_named
 @quiet
 def log_phi1(z: ArrayLike) -> Array:
     r"""Return :math:`\ln\varphi_1(z)` for every finite z, also where :math:`\varphi_1` overflows."""
@@ -72,6 +76,7 @@ def log_phi1(z: ArrayLike) -> Array:
     return scalar(np.where(np.abs(x) < 1, small, np.where(x > 50, large, middle)))
 
 
+@shapes_named
 @quiet
 def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     r"""Return :math:`e^{-\max(x,y,0)}\,\delta\varphi_1(x,y)`, which neither overflows nor cancels.
@@ -90,6 +95,7 @@ def scaled_delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     return scalar(np.where(a == b, np.where(a > 0, phi2(-np.abs(a)), psi(np.minimum(a, 0.0))), value))
 
 
+@shapes_named
 @quiet
 def delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     r"""Return the divided difference :math:`(\varphi_1(x)-\varphi_1(y))/(x-y) > 0`, which is psi(x) at y = x."""
@@ -97,6 +103,7 @@ def delta_phi1(x: ArrayLike, y: ArrayLike) -> Array:
     return scalar(np.exp(top / 2) * (np.exp(top / 2) * scaled_delta_phi1(x, y)))
 
 
+@shapes_named
 def delta_phi1_excess(x: ArrayLike, y: ArrayLike) -> Array:
     r"""Return :math:`\delta\varphi_1(x,y)-1/2` with full relative precision for small arguments.
 
@@ -113,6 +120,7 @@ def delta_phi1_excess(x: ArrayLike, y: ArrayLike) -> Array:
     return scalar(np.where(near, total, delta_phi1(a, b) - 0.5))
 
 
+@shapes_named
 @quiet
 def chc(s: ArrayLike) -> Array:
     r"""Return :math:`(\cosh\sqrt s-1)/s=\frac12(\sinh(r)/r)^2` with :math:`r=\sqrt s/2`, an entire function of s."""
@@ -122,6 +130,7 @@ def chc(s: ArrayLike) -> Array:
     return scalar(np.where(x == 0, 0.5, 0.5 * ratio * ratio))
 
 
+@shapes_named
 @quiet
 def scaled_delta_chc(a: ArrayLike, b: ArrayLike) -> Array:
     r"""Return :math:`e^{-\max(|a|,|b|)}` times the divided difference of :func:`chc` at :math:`a^2, b^2`.
@@ -142,6 +151,7 @@ def scaled_delta_chc(a: ArrayLike, b: ArrayLike) -> Array:
     return scalar(np.where(top < CHC_SWITCH, total * np.exp(-top), closed))
 
 
+@shapes_named
 @quiet
 def delta_chc(s1: ArrayLike, s2: ArrayLike) -> Array:
     r"""Return the divided difference of :func:`chc` for :math:`s_1,s_2\ge0`; 1/24 at the origin."""
@@ -152,6 +162,7 @@ def delta_chc(s1: ArrayLike, s2: ArrayLike) -> Array:
     return scalar(np.exp(np.maximum(r1, r2)) * scaled_delta_chc(r1, r2))
 
 
+@shapes_named
 @quiet
 def geometric_sum(steps: ArrayLike, u: ArrayLike) -> Array:
     r"""Return :math:`E_n(u) = \sum_{k<n}(1+u)^k = ((1+u)^n-1)/u` for n = ``steps`` and any real u.

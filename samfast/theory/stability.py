@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import shapes_named
 from . import coefficients
 from ._domain import Array, ArrayLike, checked, chosen, directions, quiet, scalar
 
@@ -53,6 +54,7 @@ class Stability:
         return f"{self.verdict}: eigenvalues [{values}] at rho={self.rho:.6g}, {size}, {works} ({self.model})"
 
 
+@shapes_named
 @quiet
 def multipliers(curvature: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.0, dampening: ArrayLike = 0.0) -> Array:
     r"""Return the roots of :math:`z^2-(1+\gamma-a)z+\gamma`, :math:`a=\eta(1-\tau)\kappa`, on one more axis, the last.
@@ -75,6 +77,7 @@ def multipliers(curvature: ArrayLike, *, lr: ArrayLike, momentum: ArrayLike = 0.
     return np.moveaxis(pair, 0, -1)  # type: ignore[no-any-return]
 
 
+@shapes_named
 @quiet
 def rho_window(
     eigenvalue: ArrayLike,
@@ -120,6 +123,7 @@ def _sides(e: Array, rho: Array, drift: str, step: Array | None, gain: Array) ->
     return np.minimum(lower, 1 - step * coefficients.curvature(e, rho=rho, drift=drift) / (2 * gain))
 
 
+@shapes_named
 def theorem1(
     eigenvalues: ArrayLike,
     *,
@@ -187,6 +191,7 @@ def _span(x: Array) -> str:
     return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
+@shapes_named
 def theorem1_hessian(
     hessian: ArrayLike,
     *,

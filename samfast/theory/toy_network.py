@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..checks import real_array, shown
+from ..checks import real_array, shapes_named, shown
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 
 MINIBATCH = ("same", "independent")
@@ -19,6 +19,7 @@ LARGEST = 4096  # greatest batch size; independent minibatches in ascent and des
 COUNTED = 512  # up to this batch size the chances of the mean label are ratios of whole numbers
 
 
+@shapes_named
 def toy_network_trapped_loss(*, rho: ArrayLike, spread: ArrayLike = 0.1) -> Array:
     r"""Return the mean final loss under full-batch normalised SAM, :math:`\frac94+\frac14\min(1,\rho/s)`.
 
@@ -51,6 +52,7 @@ def _log_factor(change: Array) -> Array:
     return np.where(change > -1, np.log1p(np.maximum(change, -1.0)), np.log(np.abs(1 + change)))
 
 
+@shapes_named
 @quiet
 def toy_network_exponent(
     weight: ArrayLike, *, lr: ArrayLike, rho: ArrayLike = 0.0, batch_size: ArrayLike = 1, minibatch: str = "same"
@@ -80,6 +82,7 @@ def _exponent(w: Array, eta: Array, r: Array, batch_size: float, minibatch: str)
     return np.asarray((_log_factor(change) * chance * chance[:, None]).sum((-2, -1)))
 
 
+@shapes_named
 @quiet
 def toy_network_threshold(*, batch_size: ArrayLike = 1, minibatch: str = "same") -> Array:
     r"""Return the value of :math:`\rho w_1` above which the ridge attracts for constant rho as lr goes to 0.

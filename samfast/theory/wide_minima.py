@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shapes_named
 from ._domain import Array, ArrayLike, checked, chosen, quiet, scalar
 from .quadratic_sam import two_cycle_amplitude
 
 HUGE = 1e150  # greatest radius; its square is still a finite float64
 
 
+@shapes_named
 def wide_minima_drift(eigenvalue: ArrayLike, *, gradient: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the drift per step, :math:`-\frac{2\eta\rho^2}{(2-\eta\lambda_1)^2}\nabla\lambda_{max}`.
 
@@ -26,6 +28,7 @@ def wide_minima_drift(eigenvalue: ArrayLike, *, gradient: ArrayLike, lr: ArrayLi
     return np.asarray(-2 * (eta * r * r * size * size)[..., None] * checked("gradient", gradient))
 
 
+@shapes_named
 def wide_minima_remainder(
     eigenvalue: ArrayLike, *, lipschitz: ArrayLike, lr: ArrayLike, rho: ArrayLike, version: str = "sharp"
 ) -> Array:
@@ -58,6 +61,7 @@ def wide_minima_remainder(
     return scalar(eta * b * (size + r) ** 3 / 6 + turn)
 
 
+@shapes_named
 @quiet
 def ravine_multiplier(*, lr: ArrayLike, rho: ArrayLike) -> Array:
     r"""Return the factor by which one step multiplies a small y on the ravine's two-cycle (a, 0), (-a, 0).
@@ -73,6 +77,7 @@ def ravine_multiplier(*, lr: ArrayLike, rho: ArrayLike) -> Array:
     return scalar(1 - eta * (1 + r * (1 - a * a) / (2 * a)) * (1 - (a + r) ** 2))
 
 
+@shapes_named
 def ravine_two_cycle(*, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
     r"""Return (x, y) >= 0 of the two-cycle (x, y), (-x, y) of normalised SAM on the ravine that drift ends at.
 

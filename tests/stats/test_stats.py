@@ -427,6 +427,15 @@ def test_temporaries_are_bounded(monkeypatch):
             lambda: stats.chi_square(stats.histogram(X, [0.0, 1e-9, 1.0]), lambda e: sps.gamma.cdf(e, 2)),
             "edges: a bin expects .* paths; give wider bins, each of at least 5",
         ),
+        (
+            lambda: stats.z_score([1.0, 2.0], 0.1, [1.0, 2.0, 3.0]),
+            r"do not fit together: estimate \(2,\), exact \(3,\); give numbers, arrays of one shape",
+        ),
+        (
+            lambda: stats.chi_square(stats.histogram(X, [0.0, 1.0, 9.0]), lambda e: e[1:] / 9),
+            r"cdf: it returned shape \(2,\): give one probability for each edge",
+        ),
+        (lambda: stats.ks(X[0, 0], lambda v: v[1:]), r"cdf: it returned shape \(500,\): give one probability for each value"),
         (lambda: stats.chi_square(stats.histogram(X, [0.0, 9.0]), lambda e: e[::-1] / 9), "cdf: it must ascend from 0 to 1"),
         (
             lambda: stats.chi_square(stats.histogram(X, [1.0, 2.0]), lambda e: sps.gamma.cdf(e, 2), fitted=2),

@@ -1,6 +1,7 @@
 """Every closed form takes arrays: it broadcasts, and each entry is the value of a call with that entry alone."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -107,6 +108,23 @@ def test_broadcast(name):
                     assert (array[index] == alone).all()
                 else:
                     np.testing.assert_allclose(array[index], alone, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_shapes_that_do_not_fit_are_named(name):
+    """Every pair of arguments, with 3 and 2 entries, with none and 2: one line with the names and the shapes."""
+    flat, whole = arguments(name)
+    function, pairs, refused = getattr(T, name), [*itertools.combinations(flat, 2)], 0
+    for (one, other), many in itertools.product(pairs, (3, 0)):
+        given = {k: v[0] for k, v in flat.items()} | whole | {one: np.full(many, flat[one][0]), other: flat[other]}
+        try:
+            function(**given)  # two results of one function may each depend on one of the two arguments
+        except ValueError as error:
+            refused, text = refused + 1, str(error)
+            both = f"{one} ({many},)" in text and f"{other} (2,)" in text and "; give" in text
+            empty = many == 0 and f"{one} has shape (0,): give at least one" in text
+            assert (both or empty) and "\n" not in text
+    assert refused > 0 or not pairs
 
 
 def test_theorem_1_over_a_grid():
