@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from experiments import shows
 from tolerance import relative
 
 import samfast as sf
@@ -75,6 +76,7 @@ def test_picture():
     named = [a for a in figure.axes if a.get_title("left")]
     assert [a.get_title("left").split()[0] for a in named] == ["K1", "K5", "K9", "K13", "K14", "K15"]
     assert all(a.get_xlabel() and a.get_ylabel() and a.get_legend() for a in named)
+    shows("discrepancies", outcome())
     assert [a.get_ylabel() for a in figure.axes if a not in named] == ["mean loss, 2.5 on the ridge"]  # K14: an axis for each
 
 

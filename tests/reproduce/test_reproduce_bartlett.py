@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import shows
 from tolerance import relative
 
 import samfast as sf
@@ -50,6 +51,12 @@ def test_verdicts_tables_and_pictures(name):
         edge, (wide, high) = figure.get_tightbbox(), figure.get_size_inches()
         assert edge.x0 >= -0.02 and edge.y0 >= -0.02 and edge.x1 <= wide + 0.02 and edge.y1 <= high + 0.02
         assert all(a.get_ylabel() for a in figure.axes) and sum(bool(a.get_title("left")) for a in figure.axes) >= 2
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_what_the_picture_shows(name):
+    """Every curve and mark against the tables and theory; see helpers/experiments.py."""
+    shows(name, outcome(name))
 
 
 def loop(gradient, w, lr, rho, steps):

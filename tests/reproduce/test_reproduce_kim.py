@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import shows, walk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import samfast as sf
@@ -69,7 +70,6 @@ VERDICTS = {  # by hand, at any size
         "does not hold",
     ],
 }
-walk = cache(beale.walk)
 outcome = cache(lambda name: sf.reproduce.run(name, size=SMALL))
 
 
@@ -116,23 +116,10 @@ def test_small(name):
         assert all(axes.get_window_extent().height > 40 for axes in figure.axes if not hasattr(axes, "_colorbar"))
 
 
-def test_what_the_pictures_show():
-    """Data of lines and images against the outcome's own numbers."""
-    five = outcome("kim-fig5")
-    for axes, name in zip(five.figures["kim-fig5"].axes, ("gd", "half", "sam"), strict=True):
-        line = next(x for x in axes.lines if len(x.get_xdata()) > 2)
-        columns = [five.tables["trajectories"][f"{name}_{c}"] for c in "xy"]
-        np.testing.assert_array_equal(line.get_xydata(), np.stack(columns, 1))
-    axes = outcome("kim-fig1").figures["kim-fig1"].axes
-    lines = {line.get_label(): line for line in axes[2].lines}
-    np.testing.assert_allclose(lines["SAM, normalised rho = 0.5"].get_ydata()[-1], walk(RELEASED).distance[-1, 2])
-    seven = outcome("kim-fig7")
-    [panel] = [a for a in seven.figures["kim-fig7"].axes if a.get_title(loc="left").startswith("(c)")]
-    bars = {c.get_label(): c.lines[0].get_ydata() for c in panel.containers}
-    np.testing.assert_array_equal(bars["normalised rho, batch size 1"], seven.numbers["normalized"]["loss"])
-    image = outcome("kim-fig6").figures["kim-fig6"].axes[0].images[0].get_array()
-    x = np.linspace(-4.5, 4.5, image.shape[0])
-    np.testing.assert_allclose(image[7, 11], np.linalg.eigvalsh(sf.losses.beale().hessian([x[11], x[7]]))[0], rtol=1e-9)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_picture_shows(name):
+    """Every curve, mark and map against the tables, the walks and theory; see helpers/experiments.py."""
+    shows(name, outcome(name))
 
 
 def test_animation():
@@ -418,7 +405,7 @@ def test_golden(name):
 
 
 def write_golden():
-    """python tests/test_reproduce_kim.py: after a change that is meant."""
+    """PYTHONPATH=tests/helpers python tests/reproduce/test_reproduce_kim.py: after a change that is meant."""
     golden = {}
     for name in NAMES:
         made = sf.reproduce.run(name)

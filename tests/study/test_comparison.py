@@ -62,27 +62,6 @@ def drawn(made, **how):
     return figure
 
 
-def test_the_picture_shows_the_numbers(pairs):
-    """Points with bars of two standard errors, the exact line, the formulas, and z; each setting in its colour."""
-    figure, ds = drawn(pairs), pairs.dataset
-    top, z = figure.axes
-    assert top.get_xscale() == top.get_yscale() == "log" and top.get_ylabel() == "difference  (length²)"
-    for i, bars in enumerate(top.containers):
-        part = ds.isel(rho=i)
-        points, _, (segments,) = bars
-        np.testing.assert_array_equal(points.get_ydata(), part["difference"])
-        ends = np.array([s[:, 1] for s in segments.get_segments()])
-        np.testing.assert_allclose(ends[1:, 1] - ends[1:, 0], 4 * part["se"][1:], rtol=1e-12)
-        own = [line for line in top.lines if line.get_color() == points.get_color() and line.get_linestyle() != "None"]
-        looks = {line.get_linestyle(): line.get_ydata() for line in own}
-        for style, name in (("-", "exact"), ("--", "sde"), (":", "printed")):
-            np.testing.assert_array_equal(looks[style][1:], part[name][1:], err_msg=name)
-        np.testing.assert_array_equal(z.lines[i].get_ydata(), part["z"])
-    names = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert names[:2] == ["rho 0.1", "rho 0.5"] and "Kim et al., Corollary 1, eq. 13" in names
-    assert top.get_title(loc="left") == "MSD of SGD \N{MINUS SIGN} MSD of SAM on common noise"
-
-
 def test_the_dimension_on_the_axis(exits, tmp_path):
     figure = drawn(exits, against="rho")
     assert figure.axes[1].get_xlabel() == "radius rho of SAM (length²)" and len(figure.axes[0].containers) == 2
