@@ -84,6 +84,24 @@ def look(S, G, k, params, c):
 
 
 @inline
+def look_and_stop(S, G, k, params, c):
+    """As `look`; and paths for which the condition of stop= holds by now are marked in the state."""
+    Sc, p = rest(S, c * NS * W), parameters(params, c)
+    for l in range(W):
+        g = observe(load(Sc, 0, l), k, p)
+        keep(G, l, g)
+        put(Sc, STOP * W + l, g[NF])
+
+
+@inline
+def running(S, a, live, C):
+    """The first place from a on whose path goes on, C*live if all are stopped. Place c*live + l is lane l of setting c."""
+    while a < C * live and S[a // live * NS * W + STOP * W + a % live] >= T(0):
+        a += 1
+    return a
+
+
+@inline
 def steps_alone(S, D, j, k, params, C):
     """UNROLL steps of every setting, one setting after the other."""
     for c in range(C):
@@ -246,6 +264,7 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
             for l in range(W):
                 Si[l] = row[l if l < live else 0]
         k = start
+        at_work = 0  # with stop=
         for r in range(R):
             now = params[r if params.shape[0] > 1 else 0]
             while k < record[r]:
@@ -261,6 +280,9 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
                     for c in range(C):
                         one_step(S, D, j, k, now, c)
                     k += 1
+                at_work = running(S, at_work, live, C)  # with stop=
+                if at_work == C * live:  # with stop=
+                    k = record[r]  # with stop=
             for c in range(C):
                 look(S, F, k, now, c)
                 at = (base // W * C + c) * R + r

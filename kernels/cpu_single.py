@@ -29,6 +29,15 @@ def walk(state, D, base, k, to, params, c):
 
 
 @inline
+def running(state, C):
+    """The first setting whose path goes on, C if all are stopped."""
+    c = 0
+    while c < C and state[c * NS + STOP] >= T(0):
+        c += 1
+    return c
+
+
+@inline
 def moments(F, shift, c, sums, at):
     """As in cpu.py: the path is its own reference, so all sums are 0, or nan if the feature is not a finite number."""
     within = True
@@ -78,9 +87,13 @@ def run(first, start, n, seed, tag, state, params, shift, mask, record, sums, co
             for c in range(C):
                 walk(state, D, base, k, to, now, c)
             k = to
+            if running(state, C) == C:  # with stop=
+                k = record[r]  # with stop=
         for c in range(C):
             at = c * R + r
             keep(F, observe(load(state, c * NS), k, parameters(now, c)))
+            g = observe(load(state, c * NS), k, parameters(now, c))  # with stop=
+            put(state, c * NS + STOP, g[NF])  # with stop=
             if values.size > 0:
                 for f in range(NF):
                     values[at * NF + f] = F[f]

@@ -147,6 +147,8 @@ def run(
                             s = unrolled_all(s, many(d, m), k + m, p)
                         k += SERVED
                         call += u64(CALLS)
+                        if stopped(s):  # with stop=
+                            k = until  # with stop=
                     if k < until:
                         if j == 0 or k == start:
                             d = draw(h, call, high, seed, keys)
@@ -155,6 +157,7 @@ def run(
                         k += 1
                         j = j + 1 if j + 1 < SERVED else 0
                 if r < r1:
+                    s = noted(s, k, p)  # with stop=
                     moments_of_all(s, live, mask, k, c, r, R, C, x, n, block, p, shift, sums, count, bad, values, keep)
             if live:
                 finish(state, c, C, n, x, s)

@@ -49,6 +49,8 @@ def run(
                     if live:
                         one_step(state, params, k, o, n, q, h, high, seed, keys)
                     k += 1
+                    if not live or state[o + STOP * n] >= T(0):  # with stop=
+                        k = until  # with stop=
                 if r < r1:
                     if live:
                         look(state, params, k, o, n, q, G, g)

@@ -4,7 +4,7 @@ from samfast.kernels.target_python import *
 from samfast.kernels.stream import *
 
 T, N, B, W, HALF, NS, NF, NM = np.float64, np.float32, np.float32, 256, 128, 1, 1, 2
-STRIDE, PACK, CALLS, ROWS, SERVED, UNROLL, GROUP, LIMIT = 1, 1, 1, 4, 4, 4, 1, 1e75
+STRIDE, PACK, CALLS, ROWS, SERVED, UNROLL, GROUP, LIMIT, STOP = 1, 1, 1, 4, 4, 4, 1, 1e75, 0
 
 
 @device

@@ -69,6 +69,16 @@ def unrolled_all(s, d, k, p):
 
 
 @device
+def stopped(s):
+    return s[0][STOP] >= T(0)
+
+
+@device
+def noted(s, k, p):
+    return s
+
+
+@device
 def pick(g, f):
     return g[f]
 

@@ -69,6 +69,8 @@ def initial(shard: Shard, xp: Any = np) -> Any:
             state[:, as_slice(p.rows[name])] = xp.asarray(values)
     if p.memory:
         state[:, as_slice(p.rows["m"])] = xp.asarray(np.reshape(p.memory, (-1, 1)), p.dtype)
+    if "stop" in p.rows:
+        state[:, p.rows["stop"][0]] = -1
     return state
 
 

@@ -108,7 +108,13 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
             flag = T.where(condition, 1.0, flag)
         new["alarm"] = flag
 
-    now = Seen(w, velocity, p, Oracle(lambda u: loss.trace(u, p, y)), memory, T.var("step", "time"))
+    moved = list(new.values())
+    t, stopped = T.var("step", "time"), T.var("stop")
+    seen_p = p
+    if observer.stop:  # what is seen of a path that is stopped stays what it is
+        t = T.where(stopped >= 0, stopped, t)
+        seen_p = Parameters(p._owner, {**params, "step_count": t})
+    now = Seen(w, velocity, seen_p, Oracle(lambda u: loss.trace(u, seen_p, y)), memory, t, stopped if observer.stop else None)
     watched: Sequence[Any] = ()
     if observer.memory:
         watched = observer.watch(now) if observer.watch else memory
@@ -118,7 +124,17 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
             T.TraceError,
         )
         watched = [_one_number(f"observer {observer.name!r}: watch", x) for x in watched]
+        if observer.stop:
+            watched = [T.where(stopped >= 0, m, x) for m, x in zip(memory, watched, strict=True)]
         new["m"] = T.Vector(watched)
+    present = dict(zip((m.key for m in memory), watched, strict=True))
+    if observer.stop:
+        [condition] = _with_memory([_condition(observer.stop(now))], present)
+        present[stopped.key] = T.where(stopped >= 0, stopped, T.where(condition, T.var("step", "time"), -1.0))
+        halted = present[stopped.key] >= 0
+        frozen = {"w": w, **{f"v{s}": x for s, x in enumerate(v)}, "alarm": T.var("alarm")}
+        new = {k: x if k == "m" else T.where(halted, frozen[k], x) for k, x in new.items()}
+        new["stop"] = present[stopped.key]
     features = list(observer.features(now))
     check(
         len(features) == len(observer.labels),
@@ -128,7 +144,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     )
     features = [f if isinstance(f, T.Vector) else T.lift(f) for f in features]
     remembered = [not _mentions([f], state_leaves) for f in features]
-    features = _with_memory(features, dict(zip((m.key for m in memory), watched, strict=True)))
+    features = _with_memory(features, present)
     check(
         not loss.samples or not _mentions(features, y),
         f"observer {observer.name!r} looks at the loss {loss.name!r}, "
@@ -136,11 +152,23 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         T.TraceError,
     )
     users = {
-        f"rule {rule.name!r}": [x for k, x in new.items() if k != "m"],
+        f"rule {rule.name!r}": moved,
         f"observer {observer.name!r}": [*features, *watched],
+        "stop": [new["stop"]] if observer.stop else [],
     }
     counting = next((who for who, made in users.items() if _counts(made)), "")
     return Traced(wide, new, features, remembered, params, draws, kind, noise, counting)
+
+
+def _condition(value: Any) -> T.Expr:
+    """What stop= returned, if it is a comparison of numbers."""
+    check(
+        isinstance(value, T.Expr) and value.op in COMPARE,
+        f"stop: it returned {value!r:.60}, which is no comparison of numbers: give e.g. lambda s: s.w[0] > 1",
+        T.TraceError,
+    )
+    made: T.Expr = value
+    return made
 
 
 def _with_memory(features: Iterable[Any], memory: dict[bytes, T.Expr]) -> list[Any]:

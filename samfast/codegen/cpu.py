@@ -6,7 +6,7 @@ from functools import cache
 from typing import ClassVar
 
 from .. import tracing as T
-from .linker import blocks_of, defines, function, row
+from .linker import defines, drivers_of, function, row
 from .passes import loops
 from .program import Program
 from .wide import WideWriter
@@ -191,10 +191,13 @@ class CpuWriter(ModuleWriter):
             "alive",
             "clean",
             "run",
-            *([] if t.wide else ["look"]),
+            *([] if t.wide else ["look_and_stop" if self.stop else "look"]),
+            *(["running"] if self.stop else []),
         ]
         used += [] if any("def one_step" in b for b in blocks) else ["one_step", "many_steps"]
-        functions = [b for b in blocks_of(self.driver)[1] if defines(b) in used]
+        functions = [b for b in drivers_of(self.driver, self.stop) if defines(b) in used]
         at = next(i for i, b in enumerate(functions) if defines(b) == "run")
         functions.insert(at, f"draw, steps = {draw}, {steps}")
+        if self.stop and not t.wide:
+            functions.insert(at, "look = look_and_stop")
         return self.module(constants, blocks, functions, size, noise_type)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .cpu import CpuWriter, taken
-from .linker import blocks_of, defines, function
+from .linker import blocks_of, defines, drivers_of, function
 from .program import Program
 
 AHEAD = 64  # draws made at once: the lanes of the loops that draw
@@ -28,7 +28,7 @@ class SinglePathWriter(CpuWriter):
             function("inline", "keep(F, g)", "", [f"put(F, {i}, g[{i}])" for i in range(step.shown)]),
             function("inline", "one(D, l, shift)", "", self.numbers_at(max(1, self.stride // self.pack))),
         ]
-        own = blocks_of(self.driver)[1]
+        own = [b for b in drivers_of(self.driver, self.stop) if self.stop or defines(b) != "running"]
         shared = [b for b in blocks_of("cpu")[1] if defines(b) == draw]
         functions = [own[0], *shared, f"draw = {draw}", *own[1:]]
         program = self.module([f"N = np.{noise_type}"], blocks, functions, step.size, noise_type)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from .. import tracing as T
-from .linker import blocks_of, defines, function, row
+from .linker import defines, drivers_of, function, row
 from .program import Program
 from .wide_cuda import CudaWideWriter
 from .writer import ModuleWriter, StepText
@@ -105,8 +105,18 @@ class CudaWriter(ModuleWriter):
         loaded = [[f"state[({at(g)} * NS + {i}) * n + x]" for i in range(len(step.names))] for g in each]
         store = [[f"state[((c + {g}) * NS + {i}) * n + x] = s[{g}][{i}]" for i in step.changed] for g in each]
         rest = "R, C, x, n, block, shift, sums, count, bad, values, keep"
+        stop = step.names.index("stop") if self.stop else 0
+        noted = [
+            row([f"observe(s[{g}], k, p[{g}])[{step.shown}]" if i == stop else f"s[{g}][{i}]" for i in range(len(step.names))])
+            for g in each
+        ]
+        of_stop = [
+            function("device", "stopped(s)", "", [f"return {' and '.join(f's[{g}][{stop}] >= T(0)' for g in each)}"]),
+            function("device", "noted(s, k, p)", "Marks the paths that are stopped by now.", [f"return {row(noted)}"]),
+        ]
         seen = [f"moments(observe(s[{g}], k, p[{g}]), live, mask, k, c + {g}, r, {rest})" for g in each]
         return [
+            *(of_stop if self.stop else []),
             function("device", "begin(state, c, C, n, x)", "", [f"return {row([row(x) for x in loaded])}"]),
             function("device", "settings(params, q, c, C)", "", [f"return {row([row(x) for x in columns])}"]),
             function(
@@ -137,7 +147,7 @@ class CudaWriter(ModuleWriter):
         return self._wide() if self.traced.wide else self._narrow()
 
     def _kernels(self) -> dict[str, str]:
-        return {name: b for b in blocks_of("cuda")[1] if (name := defines(b))}
+        return {name: b for b in drivers_of("cuda", self.stop) if (name := defines(b))}
 
     def _wide(self) -> Program:
         step, watch = CudaWideWriter(self.layout, self.printer), CudaWideWriter(self.layout, self.printer)
@@ -162,7 +172,7 @@ class CudaWriter(ModuleWriter):
         functions = [of_driver[name] for name in (*draw, "tree_sums", "moments")]
         noise = "uint32" if self.sign else self.normal
         constants = [f"N, GROUP, COLUMNS = np.{noise}, 1, {sum(n for _, n in self.layout.columns)}"]
-        return self.module(constants, [], [*functions, *blocks, *blocks_of("cuda_wide")[1]], len(body), noise)
+        return self.module(constants, [], [*functions, *blocks, *drivers_of("cuda_wide", self.stop)], len(body), noise)
 
     def _narrow(self) -> Program:
         step = self.step()

@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 
 MARKS = "# --- target", "# linked:"  # what stands below the first of them that a file has is linked
+ONLY = "  # with stop="  # ends lines of a driver that stand only in programs whose paths may stop
 BUILTINS = frozenset(dir(builtins))
 _FIRST_FUNCTION = re.compile(r"^def (\w+)", re.M)
 
@@ -77,6 +78,14 @@ def blocks_of(name: str) -> tuple[str, tuple[str, ...]]:
     """The imports of a kernel file, and the texts of its blocks."""
     imports, blocks = kernel(name)
     return imports, tuple(b.text for b in blocks)
+
+
+def drivers_of(name: str, stop: bool) -> list[str]:
+    """The texts of the blocks of a driver's file; stop: whether paths may stop, else the lines marked by ONLY are left out."""
+    return [
+        "\n".join(line.removesuffix(ONLY) for line in text.split("\n") if stop or not line.endswith(ONLY))
+        for text in blocks_of(name)[1]
+    ]
 
 
 def defines(block: str) -> str | None:

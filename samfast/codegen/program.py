@@ -31,7 +31,7 @@ class Program:
     columns: tuple[tuple[str, int], ...]  # (name, size) of the parameters that all paths share, in the order of `params`
     rows: dict[
         str, tuple[int, ...]
-    ]  # rows of the state: "w", "v0", ..., "m" (memory of the observer), "alarm", "p_" + per_path
+    ]  # rows of the state: "w", "v0", ..., "m" (memory of the observer), "alarm", "stop", "p_" + per_path
     state_rows: int
     memory: tuple[float, ...]  # at the start
     labels: tuple[str, ...]  # of the features

@@ -65,6 +65,7 @@ class ModuleWriter(ABC):
         self.dtype, self.normal = MODES[spec.mode]
         self.bits = self.dtype[-2:]
         draws = self.traced.draws
+        self.stop = "stop" in self.traced.new  # whether paths may stop
         self.sign = self.traced.kind == "sign" and draws > 0
         unit, self.pack = (128, 32) if self.sign else (4, 1)
         self.stride = stride(draws, unit)
@@ -98,7 +99,7 @@ class ModuleWriter(ABC):
         for k in at.spread:
             value = t.new.get(k)
             new += list(value) if value is not None else [T.var(f"{k}_{i}", "path") for i in range(dim)]
-        singles = {"alarm": t.new.get("alarm"), **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))}}
+        singles = {**{k: t.new.get(k) for k in ("alarm", "stop")}, **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))}}
         new += [singles[k] if singles.get(k) is not None else T.var(k, "path") for k in at.single]
         fused = fuse(new, self.dtype == "float64")
         lines, outs = self.printer.lines(fused, lambda e: e.args[0] if e.op in ("var", "sign") else None)
@@ -112,7 +113,8 @@ class ModuleWriter(ABC):
             "instead of w[i], so that it is traced as a whole",
         )
         features, self.labels = self._features()
-        seen, shown = self.printer.lines(fuse(features), lambda e: e.args[0] if e.op in ("var", "sign") else None)
+        watched = fuse([*features, t.new["stop"]] if self.stop else features)
+        seen, shown = self.printer.lines(watched, lambda e: e.args[0] if e.op in ("var", "sign") else None)
         zs, ps = [f"z{i}" for i in range(t.draws)], column_names(t, at)
         unpack = [f"{row(n)} = {of}" for n, of in ((names, "s"), (ps, "p")) if n]
         number = [f"d[{i // self.pack}] << B({i % self.pack})" if self.sign else f"d[{i}]" for i in range(t.draws)]
@@ -128,7 +130,7 @@ class ModuleWriter(ABC):
                 "device", "observe(s, k, p)", "What is recorded after k steps.", [*unpack, *time, *seen, f"return {row(shown)}"]
             ),
         ]
-        return StepText(fused, names, changed, size, ps, number, len(shown), functions)
+        return StepText(fused, names, changed, size, ps, number, len(features), functions)
 
     # programs of many coordinates -----------------------------------------------------------------------------------
     def passes(self, step: WideWriter, watch: WideWriter) -> tuple[list[str], list[str]]:
@@ -140,8 +142,7 @@ class ModuleWriter(ABC):
             if k in t.new and t.new[k].one.key != T.var(k, "state", True).key
         ]
         narrow = [(e, step.row(at.single[f"m_{i}"])) for i, e in enumerate(t.new.get("m", ()))]
-        if "alarm" in t.new:
-            narrow.append((t.new["alarm"], step.row(at.single["alarm"])))
+        narrow += [(t.new[k], step.row(at.single[k])) for k in ("alarm", "stop") if k in t.new]
         body = step.write(wide, narrow, self.dtype == "float64")
         features, self.labels = self._features()
         spread, single, first = [], [], 0
@@ -151,6 +152,8 @@ class ModuleWriter(ABC):
             else:
                 single.append((e, watch.feature(first)))
             first += at.dim if e.wide else 1
+        if self.stop:
+            single.append((t.new["stop"], watch.row(at.single["stop"])))
         return body, watch.write(spread, single, False)
 
     # the module -----------------------------------------------------------------------------------------------------
@@ -162,6 +165,7 @@ class ModuleWriter(ABC):
             f"NF, NM = {len(self.labels)}, {self.spec.moments}",
             f"STRIDE, PACK, CALLS, ROWS = {self.stride}, {self.pack}, {self.calls}, {4 * self.calls}",
             f"SERVED, LIMIT = {self.served}, {LIMIT!r}",
+            *([f"STOP = {self.layout.single['stop']}"] if self.stop else []),
             "TINY = T(np.finfo(T).tiny)",
             *(
                 f"{n} = T({v!r})".replace("T(inf)", "T(np.inf)").replace("T(-inf)", "T(-np.inf)").replace("T(nan)", "T(np.nan)")

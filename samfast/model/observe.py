@@ -34,6 +34,7 @@ __all__ = [
     "running_min",
     "several",
     "side",
+    "stop_time",
 ]
 
 
@@ -119,7 +120,8 @@ def distance(point: Sequence[float], *, name: str = "distance") -> Observer:
 def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Numbers) -> Observer:
     """The number of updates after which condition(seen) first holds, 0 if it does at the start; -1 as long as it has not.
 
-    The number stays valid if the path diverges later. The condition compares numbers, and `params` are parameters for it:
+    The number stays valid if the path diverges later; as stop= of `sf.simulate` the observer makes paths stay there. The
+    condition compares numbers, and `params` are parameters for it:
 
         first(lambda s: s.w[0] < s.p.wall, name="crossing", wall=0.5)
     """
@@ -131,7 +133,20 @@ def first(condition: Callable[[Seen], Any], *, name: str = "first", **params: Nu
     def watch(s: Seen) -> list[Any]:
         return [T.where(s.m[0] < 0, T.where(condition(s), s.t, s.m[0]), s.m[0])]
 
-    return Observer(name, lambda s: [s.m[0]], (name,), (-1.0,), watch, params)
+    return Observer(name, lambda s: [s.m[0]], (name,), (-1.0,), watch, params, settled=lambda s: s.m[0] >= 0)
+
+
+def stop_time() -> Observer:
+    """The number of updates after which stop= of `sf.simulate` stopped the path, 0 at the start; -1 as long as it has not.
+
+    Raises TraceError in a run without stop=.
+    """
+
+    def features(s: Seen) -> list[Any]:
+        check(s.stopped is not None, "observe.stop_time: this run has no stop=; give simulate one", T.TraceError)
+        return [s.stopped]
+
+    return Observer("stop_time", features, ("stop_time",))
 
 
 def escape(*, level: Numbers) -> Observer:

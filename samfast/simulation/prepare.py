@@ -20,7 +20,7 @@ from ..codegen.program import BLOCK, LIMIT, MODES, Program
 from ..machine import processor, threads, versions
 from ..model.loss import Loss
 from ..model.observe import position
-from ..model.observer import ORIGIN, Observer
+from ..model.observer import ORIGIN, Observer, Stop, stopping
 from ..model.parameters import PerPath, which_array
 from ..model.rule import Rule
 from . import arguments
@@ -124,9 +124,10 @@ def plan(
     state: bool = True,
     shared_noise: bool = True,
     on_divergence: str = "mask",
+    stop: Stop | None = None,
 ) -> Job:
     """Check and render; the shift is still to be filled in. Compiles nothing, writes nothing."""
-    observer = observe or position()
+    observer = stopping(observe or position(), stop)
     values, state, shared_noise = flag("values", values), flag("state", state), flag("shared_noise", shared_noise)
     origin = arguments.origin(start, loss.dim)
     given = arguments.parameters(loss, rule, observer)

@@ -134,6 +134,12 @@ class Run:
         return arrays.like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.array_library)
 
     @property
+    def stopped(self) -> Any:
+        """The update at which stop= stopped each path, -1 for one that goes on, (*sweep, path)."""
+        check("stop" in self.job.program.rows, "stopped: this run had no stop=; give simulate one")
+        return self.final("stop")[..., 0]
+
+    @property
     def dataset(self) -> xr.Dataset:
         """The statistics, and the values if they were kept, as an xarray.Dataset; see `run_dataset`."""
         return run_dataset(self)

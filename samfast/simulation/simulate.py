@@ -7,7 +7,7 @@ from functools import reduce
 
 from ..checks import check
 from ..model.loss import Loss
-from ..model.observer import Observer
+from ..model.observer import Observer, Stop
 from ..model.rule import Rule
 from . import arguments
 from .arguments import Device, DType, OnDivergence, Point, Record
@@ -34,6 +34,7 @@ def simulate(
     state: bool = True,
     shared_noise: bool = True,
     on_divergence: OnDivergence = "mask",
+    stop: Stop | None = None,
     executor: Executor | None = None,
     progress: Progress = None,
 ) -> Run:
@@ -55,6 +56,11 @@ def simulate(
     or farther than 1e75 from its start, or a coordinate is not finite, and warns; "raise" raises FloatingPointError;
     "keep" leaves it in. What an observer has stored along the way (exit times, running extremes) does not need the
     coordinates any more and stays; beside a feature that does need them, one count serves both.
+    stop: a condition on the `observe.Seen` state of a path, e.g. lambda s: s.w[0] > 1, or an observer that knows when it is
+    settled (observe.first, escape, exit_time, and `several` of them). A path stays where the condition first holds after an
+    update, or at the start; what is recorded of it later is what it was then, its t included, and it takes no more time
+    once all paths of its block of 256 have stopped. `Run.stopped` and observe.stop_time() tell when. Comparisons are
+    joined by &, | and ~, in brackets.
     executor: any concurrent.futures executor (default: threads); the result is bitwise the same under all of them.
     progress: True for a bar, or a function (paths done, paths).
     """
@@ -70,6 +76,7 @@ def simulate(
         state=state,
         shared_noise=shared_noise,
         on_divergence=on_divergence,
+        stop=stop,
     )
     job = checked_job(loss, rule, start, device=device, steps=int(record[-1]), **options)  # type: ignore[arg-type]
     return complete(ready(job, record, executor), record, None, executor, progress, {})

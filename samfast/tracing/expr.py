@@ -121,6 +121,21 @@ class Expr(Symbolic):
     def __ge__(self, other: Any) -> Expr:
         return Expr("ge", self, lift(other))
 
+    def __and__(self, other: Any) -> Expr:
+        return Expr(
+            "gt", Expr("where", _comparison(self), Expr("where", _comparison(other), const(1), const(0)), const(0)), const(0)
+        )
+
+    def __or__(self, other: Any) -> Expr:
+        return Expr(
+            "gt", Expr("where", _comparison(self), const(1), Expr("where", _comparison(other), const(1), const(0))), const(0)
+        )
+
+    def __invert__(self) -> Expr:
+        return Expr("gt", Expr("where", _comparison(self), const(0), const(1)), const(0))
+
+    __rand__, __ror__ = __and__, __or__
+
     def __eq__(self, other: object) -> Any:
         raise TraceError("'==' and '!=' cannot look at a traced value: use samfast.where with <, <=, > or >=")
 
@@ -130,7 +145,7 @@ class Expr(Symbolic):
     def __bool__(self) -> bool:
         raise TraceError(
             "a traced function is called once, on symbols, so 'if', 'and', 'or', 'not' and 'while' cannot "
-            "look at a value: use samfast.where(condition, a, b), minimum or maximum"
+            "look at a value: use samfast.where(condition, a, b), minimum or maximum; join comparisons by &, | and ~"
         )
 
     def __float__(self) -> float:
@@ -152,6 +167,13 @@ class Expr(Symbolic):
 
     def __getitem__(self, index: Any) -> Any:
         raise TraceError(f"one number has no item [{index!r}]: index the vector (w[0]), not a coordinate")
+
+
+def _comparison(value: Any) -> Expr:
+    """The value, if it is a comparison."""
+    if not isinstance(value, Expr) or value.op not in COMPARE:
+        raise TraceError(f"&, | and ~ join comparisons such as (x > 1) & (y < 2), with brackets, not {value!r:.60}")
+    return value
 
 
 def const(value: float) -> Expr:

@@ -19,7 +19,13 @@ from samfast.backends.shard import StoppedError
 from samfast.codegen.cuda import SHORT
 
 FIELDS = ("state", "values", "moments", "count", "diverged", "alarms")
-RECORD = {"linear-sign": (0, 3, 37), "labels": (0, 3, 37), "bits": (0, 130), "wide40-sign": (0, 3, 6)}
+RECORD = {
+    "linear-sign": (0, 3, 37),
+    "labels": (0, 3, 37),
+    "bits": (0, 130),
+    "wide40-sign": (0, 3, 6),
+    "linear-stop": (0, 3, 26),
+}
 
 
 def same(a, b, what):

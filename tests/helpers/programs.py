@@ -7,6 +7,7 @@ import numpy as np
 import samfast as sf
 from samfast import machine, observe
 from samfast.backends.shard import Shard
+from samfast.model.observer import stopping
 from samfast.simulation.prepare import prepared_job
 
 
@@ -88,6 +89,16 @@ CASES = {
         quadratic(40),
         sf.diffusion(sf.gd(lr=0.01), sigma=0.1, kind="sign"),
         observe.several(observe.exit_time(radius=0.5), observe.loss_value()),
+    ),
+    "linear-stop": Case(
+        quadratic(1),
+        sf.diffusion(sf.sam(lr=0.01, rho=0.1), sigma=0.3),
+        stopping(observe.several(observe.msd(), observe.stop_time()), observe.exit_time(radius=0.04)),
+    ),
+    "wide10-stop": Case(
+        quadratic(10),
+        sf.noisy(sf.sam(lr=0.01, rho=0.1, normalize=True, momentum=0.5), sigma=0.3),
+        stopping(observe.exit_time(radius=0.02), lambda s: (sf.norm(s.v) > 2.5) & (s.t >= 2)),
     ),
     "wide10-raise": Case(
         quadratic(10),
