@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import samfast as sf
-from samfast.backends import nvidia
 from samfast.cache import load
 from samfast.codegen.pipeline import render
+from samfast.compilers import numba_cuda
 
 PHILOX = "-0x2daee0ad"  # Philox's first multiplier, as the disassembler writes it
 HOPPER, SMS, CLOCK = (9, 0), 132, 1.7e9  # H100 SXM
@@ -110,7 +110,7 @@ def count(loss: Any, rule: Any, observer: Any, mode: str, shared: bool) -> dict[
     """Counts the instructions per path-step of one setting by the unit that executes them, and the rate they allow an H100."""
     program = render(loss, rule, observer, mode=mode, device="cuda", shared=shared)
     module = load(program)
-    code = nvidia.compile(program, module, HOPPER)
+    code = numba_cuda.compile(program, module, HOPPER)
     inner, around = steps_loops(*disassembled(code.cubin))
     if program.calls and not any(PHILOX in x for x in inner):  # several turns of the inner loop share one draw of numbers
         inner = around + inner * (program.served // module.UNROLL - 1)

@@ -8,15 +8,15 @@ Counts, not times: how often a loop runs, and how many paths one turn serves, is
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 
-from samfast import cache
+from samfast.compilers import native
+from samfast.compilers.language import typed_tree
+from samfast.compilers.llvm import llvm_text
 
 from . import yardstick
 from .workloads import every
@@ -81,15 +81,10 @@ def from_objdump(text: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def ours(name: str) -> str:
-    """Returns the assembly of a workload's program, which is compiled anew because cached code comes without it."""
+    """Returns the assembly of a workload's program."""
     workload = every()[name]
     (kernel,) = (b for b in workload.backends if b.name == KERNEL)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SAMFAST_CACHE_DIR"] = folder
-        run = kernel.prepare(workload.make(0.01))
-        run()
-        compiled = cache.load(run.program).run
-        return compiled.inspect_asm(compiled.signatures[0])
+    return native.assembly(llvm_text(typed_tree(kernel.prepare(workload.make(0.01)).program.text)))
 
 
 def show(title: str, code: Sequence[tuple[str, str]], text: bool) -> None:

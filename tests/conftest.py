@@ -1,5 +1,6 @@
 """Settings of the whole suite, and its order on demand: pytest --shuffle 1."""
 
+import os
 import random
 import sys
 from itertools import groupby
@@ -7,6 +8,9 @@ from pathlib import Path
 
 for folder in ("stats", "helpers"):  # tests on a GPU take the cases of stats/test_stats_device.py
     sys.path.insert(0, str(Path(__file__).parent / folder))
+
+
+os.environ.setdefault("SAMFAST_STRICT", "1")  # a program that the front end refuses is an error, and not left to Numba unseen
 
 
 def pytest_addoption(parser):

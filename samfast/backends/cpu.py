@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import cache as store
-from ..cache.compiling import compilation
-from ..cache.numba_private import is_compiled
+from ..compilers.compiling import compilation
+from ..compilers.numba_private import is_compiled
 from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from .. import cache as store
 from ..arrays import to_host
-from ..cache.numba_private import import_arrays
 from ..checks import NoGpuError, check
 from ..codegen.program import Program
-from . import nvidia
+from ..compilers import numba_cuda
+from ..compilers.numba_private import import_arrays
 from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
@@ -71,7 +71,7 @@ def module_of(device: str) -> Any:
 
 def machine_code(program: Program, cc: tuple[int, int]) -> bytes:
     """The cubin of a program for compute capability `cc`, e.g. (9, 0), from the cache or compiled now; needs no GPU."""
-    return store.built(program, f"sm_{cc[0]}{cc[1]}", lambda: nvidia.compile(program, store.load(program), cc).cubin)
+    return store.built(program, f"sm_{cc[0]}{cc[1]}", lambda: numba_cuda.compile(program, store.load(program), cc).cubin)
 
 
 def _launch(program: Program, grid: tuple[int, int], args: tuple[Any, ...]) -> None:

@@ -1,10 +1,9 @@
 """From the text of a program to a compiled module, by way of a cache on disk.
 
-One program has files of one stem, ``samfast_<device>_<key>``: the module's text (``.py``), its label
-(``.label``), whose modification time is the time of last use, and machine code (``.nbc``), one file per
-function, signature and CPU. The key is a hash of the text and of every version that shapes machine code, so
-a file can be missing or damaged but never stale. What runs is the text that was rendered; its copy on disk
-is for Numba, tracebacks and readers.
+One program has files of one stem, ``samfast_<device>_<key>``: its label (``.label``), whose modification time is the time of
+last use, and its machine code. That of our own front end is one object file (``.o``, see objects.py). Numba needs the module's
+text (``.py``) and leaves one file per signature and CPU (``.nbc``), as the compiler for GPUs does. The key is a hash of the
+text and of every version that shapes machine code, so a file can be missing or damaged but never stale.
 """
 
 from __future__ import annotations
@@ -12,33 +11,28 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from ..compilers.choice import chosen
-from . import files, numba_private
-from .compiling import compilation
+from ..compilers.compiling import compilation
+from . import files
 from .files import Program, directory
 from .listing import Entry, clear, entries, prune
-from .machine_code import MachineCode
-from .sharing import share
 
-__all__ = ["Entry", "Program", "built", "clear", "compiler_inputs", "directory", "entries", "key", "load", "prune"]
+__all__ = ["Entry", "Program", "built", "clear", "directory", "entries", "key", "load", "prune"]
 
 LAYOUT = "samfast cache 2"  # a change of the files is a new name: older ones are then never looked at
-# Numba's settings that shape machine code but are not in its own cache key; packages of the GPU compiler
-SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML")
-GPU = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
+COMPILERS = {"cpu": "numba", "cuda": "numba-cuda", "simulator": "numba-cuda"}  # others are run by Python
 
 _modules: dict[tuple[str, str, str], Any] = {}
 
 
 def load(program: Program) -> Any:
-    """The module of a program, imported once per process; what it holds is compiled, or loaded, when called.
+    """A program ready to run: its driver is `run`, and `compiler` names what makes its machine code. Made once per process.
 
-    By the front end of `compilers`, if that is chosen, it is compiled now and has no more than `run`.
+    The front end of `compilers` compiles now. Numba is given the program's whole module, and compiles when `run` is called.
 
     Raises ImportError if the text cannot be imported, PermissionError if the cache directory is not safe.
     """
@@ -94,25 +88,20 @@ def key(program: Program) -> str:
 
 @lru_cache(None)
 def _key(device: str, text: str) -> str:
-    return hashlib.blake2b("\0".join((*compiler_inputs(device), device, text)).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b("\0".join((LAYOUT, *_inputs(device), device, text)).encode(), digest_size=12).hexdigest()
 
 
-@lru_cache(None)
-def compiler_inputs(device: str = "cpu") -> tuple[str, ...]:
-    """What decides, beside the text, which machine code comes out: versions and Numba's settings."""
-    import llvmlite
-    import numba
-    import numpy
+def _inputs(device: str) -> tuple[str, ...]:
+    """What decides, beside the text, which machine code comes out; nothing where Python runs the text."""
+    if device == "cpu":
+        from ..compilers import numba_cpu
 
-    versions = [f"{m.__name__} {m.__version__}" for m in (numba, llvmlite, numpy)]
-    settings = [f"{s} {getattr(numba.config, s, None)}" for s in SETTINGS]
-    if device == "cuda":
-        from importlib.metadata import PackageNotFoundError, version
+        return numba_cpu.inputs()
+    if device in ("cuda", "simulator"):
+        from ..compilers import numba_cuda
 
-        for package in GPU:
-            with suppress(PackageNotFoundError):
-                versions.append(f"{package} {version(package)}")
-    return (LAYOUT, str(sys.implementation.cache_tag), *versions, *settings)
+        return numba_cuda.inputs()
+    return ()
 
 
 def _import(program: Program) -> ModuleType:
@@ -133,12 +122,11 @@ def _import(program: Program) -> ModuleType:
             name=name,
             path=str(path),
         ) from error
-    share(vars(module))
-    for function in list(vars(module).values()):
-        cache = numba_private.cache_of(function)
-        ours = getattr(function, "__module__", None) == name and not isinstance(cache, MachineCode)
-        if ours and cache is not None:  # otherwise Numba keeps its own files, unchecked
-            numba_private.set_cache(function, MachineCode(cache, path.with_suffix(f".{function.__name__}")))
+    module.__dict__["compiler"] = COMPILERS.get(program.device, "none")
+    if program.device == "cpu":
+        from ..compilers import numba_cpu
+
+        numba_cpu.keep(module.run, path.with_suffix(".run"), files)
     sys.modules[name] = module
     return module
 

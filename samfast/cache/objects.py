@@ -32,7 +32,11 @@ class Compiled:
 @cache
 def _own_source() -> str:
     """A digest of the source of the front end, since another front end may make other code of the same text."""
-    texts = (f.read_bytes() for f in sorted(resources("samfast.compilers").iterdir(), key=str) if f.name.endswith(".py"))
+    texts = (
+        f.read_bytes()
+        for f in sorted(resources("samfast.compilers").iterdir(), key=str)
+        if f.name.endswith(".py") and not f.name.startswith("numba")
+    )
     return hashlib.blake2b(b"\0".join(texts), digest_size=12).hexdigest()
 
 

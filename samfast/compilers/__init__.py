@@ -1,5 +1,6 @@
-"""From the text of a program to machine code, without Numba: one front end, several printers.
+"""From the text of a program to machine code.
 
-constants, language (text -> typed tree, tree.py) -> llvm (typed tree -> LLVM's text) -> native (LLVM's text -> object file ->
-loaded function). Nothing here knows of the cache.
+For the CPU, one front end and its printer: constants, language (text -> typed tree, tree.py) -> llvm (typed tree -> LLVM's
+text) -> native (LLVM's text -> object file -> loaded function). Numba takes the same text as it is: numba_cpu, the reference,
+and numba_cuda. `choice` says which of them is asked for. Nothing here knows where the cache keeps its files.
 """

@@ -7,24 +7,25 @@ import os
 
 from ..checks import check, choice
 
-COMPILERS = ("numba", "llvm", "checked")
+COMPILERS = ("llvm", "numba", "checked")
 log = logging.getLogger("samfast")
 log.addHandler(logging.NullHandler())  # silent unless the application listens
 
 
 def chosen() -> str:
-    """SAMFAST_COMPILER, or "numba".
+    """SAMFAST_COMPILER, or "llvm".
 
     "llvm": the front end of `samfast.compilers`; a program that it refuses goes to Numba, with one line to the logger "samfast"
-    (with SAMFAST_STRICT=1 that is an error instead). "checked": the same with checks of indices, lengths and signs, for tests.
+    (with SAMFAST_STRICT=1 that is an error instead). "numba": the reference. "checked": as "llvm", with checks of what the
+    kernel language promises, for tests.
     """
-    name = os.environ.get("SAMFAST_COMPILER") or "numba"
+    name = os.environ.get("SAMFAST_COMPILER") or "llvm"
     check(name in COMPILERS, f"SAMFAST_COMPILER={name!r}: choose one of {', '.join(COMPILERS)}")
     return name
 
 
 def use(compiler: str) -> None:
-    """Choose the compiler for this process, and for processes that it starts: "numba", "llvm" or "checked".
+    """Choose the compiler for this process, and for processes that it starts: "llvm", "numba" or "checked".
 
     Programs that have been loaded before are loaded again by the new one. The numbers of a simulation do not depend on it.
     """

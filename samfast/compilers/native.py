@@ -59,8 +59,8 @@ def verified(text: str) -> Any:
     return module
 
 
-def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes:
-    """Relocatable machine code of a module, for this machine or another."""
+def _optimised(text: str, machine: tuple[str, str, str] | None) -> tuple[Any, Any]:
+    """(module, machine) of a text, after LLVM's passes."""
     llvm = binding()
     wanted = machine or host()
     tm = target(*wanted)
@@ -70,7 +70,19 @@ def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes
     options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.create_pass_builder(tm, options)
     builder.getModulePassManager().run(module, builder)
+    return module, tm
+
+
+def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes:
+    """Relocatable machine code of a module, for this machine or another (triple, processor, features)."""
+    module, tm = _optimised(text, machine)
     return bytes(tm.emit_object(module))
+
+
+def assembly(text: str, machine: tuple[str, str, str] | None = None) -> str:
+    """The same in words, for readers and tests."""
+    module, tm = _optimised(text, machine)
+    return str(tm.emit_assembly(module))
 
 
 @cache
@@ -80,8 +92,6 @@ def _engine() -> Any:
 
 class Kernel:
     """The driver of one program, called with the arguments that Numba's takes. It holds no GIL."""
-
-    overloads = signatures = ("the only one",)  # as Numba's functions tell them: nothing is compiled when it is called
 
     def __init__(self, code: bytes, types: dict[str, np.dtype], file: str = "<program>") -> None:
         with _lock:

@@ -7,8 +7,9 @@ import pytest
 from programs import CASES
 
 from samfast import cache
-from samfast.backends import cuda, nvidia
+from samfast.backends import cuda
 from samfast.codegen.pipeline import render
+from samfast.compilers import numba_cuda
 
 gpu_compiler.require()
 
@@ -39,7 +40,7 @@ def program(name, mode="mixed", shared=False):
 
 def compiled(name, mode="mixed", shared=False, cc=HOPPER):
     rendered = program(name, mode, shared)
-    return nvidia.compile(rendered, cache.load(rendered), cc)
+    return numba_cuda.compile(rendered, cache.load(rendered), cc)
 
 
 def hot_loop(ptx):
@@ -56,7 +57,7 @@ def hot_loop(ptx):
 
 def fits(code, name, registers):
     assert 0 < code.registers <= registers, f"{name}: {code.registers} registers"
-    assert 0 <= code.spills <= nvidia.SPILLS and code.stack <= nvidia.SPILLS, f"{name}: {code.spills} bytes of spills"
+    assert 0 <= code.spills <= numba_cuda.SPILLS and code.stack <= numba_cuda.SPILLS, f"{name}: {code.spills} bytes of spills"
     assert not re.search(r"\bcall\b", code.ptx), f"{name}: a function was not inlined"
     assert code.cubin[:4] == b"\x7fELF" and ".visible .entry run(" in code.ptx
 
@@ -81,7 +82,9 @@ def test_every_program_compiles(name, mode):
 
 
 def test_steps_in_float32_have_no_double_arithmetic():
-    single, mixed = (nvidia.assembly(p, cache.load(p), HOPPER) for p in (program("functions", m) for m in ("float32", "mixed")))
+    single, mixed = (
+        numba_cuda.assembly(p, cache.load(p), HOPPER) for p in (program("functions", m) for m in ("float32", "mixed"))
+    )
     assert "fma.rn.f32" in hot_loop(single) and not re.search(DOUBLE, hot_loop(single))
     assert re.search(DOUBLE, hot_loop(mixed))
 
@@ -89,8 +92,8 @@ def test_steps_in_float32_have_no_double_arithmetic():
 def test_nothing_is_left_that_a_compiler_may_fuse():
     """The assembler gives the same code whether it may contract products and sums or not."""
     rendered = program("functions")
-    ptx = nvidia.assembly(rendered, cache.load(rendered), HOPPER)
-    assert nvidia.link(ptx, HOPPER, 255, "-fma=0")[0] == nvidia.link(ptx, HOPPER, 255, "-fma=1")[0]
+    ptx = numba_cuda.assembly(rendered, cache.load(rendered), HOPPER)
+    assert numba_cuda.link(ptx, HOPPER, 255, "-fma=0")[0] == numba_cuda.link(ptx, HOPPER, 255, "-fma=1")[0]
 
 
 def test_a_compiler_that_fuses_is_refused(monkeypatch):
@@ -100,14 +103,14 @@ def test_a_compiler_that_fuses_is_refused(monkeypatch):
     monkeypatch.setattr(nvvm, "compile_ir", lambda irs, **options: right(irs, **{**options, "fma": True}))
     rendered = program("beale", "float32")
     with pytest.raises(RuntimeError, match=r"without \.rn, .* install the version of numba-cuda"):
-        nvidia.assembly(rendered, cache.load(rendered), HOPPER)
+        numba_cuda.assembly(rendered, cache.load(rendered), HOPPER)
 
 
 def test_machine_code_is_compiled_once_and_repaired(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path))
     compiles, rendered = [], program("linear", "float32")
-    made = nvidia.compile(rendered, cache.load(rendered), HOPPER)  # once: this is about what is kept
-    monkeypatch.setattr(nvidia, "compile", lambda *args: compiles.append(args) or made)
+    made = numba_cuda.compile(rendered, cache.load(rendered), HOPPER)  # once: this is about what is kept
+    monkeypatch.setattr("samfast.compilers.numba_cuda.compile", lambda *args: compiles.append(args) or made)
     first = cuda.machine_code(rendered, HOPPER)
     assert first[:4] == b"\x7fELF" and cuda.machine_code(rendered, HOPPER) == first and len(compiles) == 1
     (file,) = tmp_path.glob("*.sm_90.nbc")

@@ -64,8 +64,7 @@ def test_loops_of_a_library():
 
 
 @pytest.mark.skipif(not machine.processor()["fma"], reason="this processor has no fused multiply-add")
-def test_loops_of_a_program(monkeypatch):
+def test_loops_of_a_program():
     """Gradient descent on Beale's function: 14 multiplications, with fused ones, or more if several registers take turns."""
-    monkeypatch.setenv("SAMFAST_CACHE_DIR", "")  # put back what `ours` sets
     found = [loops.kinds(b)["multiplications"] for b in loops.loops(loops.from_compiler(loops.ours("beale-gd")))]
     assert max(found) >= 14

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from samfast import cache
-from samfast.cache import files, sharing
+from samfast.cache import files
+from samfast.compilers import numba_cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -45,10 +46,10 @@ PROGRAM = Rendered(TEXT.format(shift=1))
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty cache directory, and nothing loaded."""
+    """An empty cache directory, and nothing loaded; Numba compiles, since these texts have no driver of the kernel language."""
     monkeypatch.setenv("SAMFAST_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("SAMFAST_COMPILER", "numba")
     monkeypatch.setattr(cache, "_modules", {})
-    monkeypatch.setattr(sharing, "_functions", {})
     monkeypatch.setattr(files, "_unusable", set())
     monkeypatch.setattr(files, "_temporary", None)
     return tmp_path / "cache"
@@ -87,54 +88,6 @@ def only(folder, pattern):
     return path
 
 
-HELPERS = """
-from numba import njit
-SHIFT, SCALE = {shift}, {scale}
-
-@njit({options})
-def inner(x):
-    return [SHIFT for _ in range(1)][0] + x
-
-@njit
-def outer(x):
-    return inner(x) * 2
-
-@njit(cache=True)
-def run(x):
-    return outer(x) * SCALE
-"""
-
-
-def test_programs_share_compiled_functions_that_are_equal_in_all_they_name():
-    """A constant or an option of what is called counts; the driver's own constant does not."""
-
-    def module(shift, scale, options=""):
-        return cache.load(Rendered(HELPERS.format(shift=shift, scale=scale, options=options)))
-
-    one, two = module(1, 1), module(1, 10)
-    assert one.run(1.5) == 5 and two.run(1.5) == 50
-    assert one.outer is two.outer and len(one.outer.signatures) == 1
-    for other, result in ((module(2, 1), 7), (module(1.0, 1), 5), (module(1, 1, "error_model='numpy'"), 5)):
-        assert other.outer is not one.outer and other.inner is not one.inner and other.run(1.5) == result
-
-
-BOTH = """
-import sys
-from types import SimpleNamespace
-from samfast import cache
-for text in sys.stdin.read().split("---"):
-    run = cache.load(SimpleNamespace(text=text, name="child", device="cpu")).run
-    print(run(1.5), sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))
-"""
-
-
-def test_code_of_shared_functions_is_loaded_where_their_first_program_is_not():
-    """The second program was compiled with the functions of the first, whose module another process does not have."""
-    one, two = (HELPERS.format(shift=1, scale=scale, options="") for scale in (1, 10))
-    assert said(child(Rendered(one + "---" + two), BOTH)) == ["5.0", "0", "1", "50.0", "0", "1"]
-    assert said(child(Rendered(two))) == ["50.0", "1", "0"]
-
-
 def test_processes_that_start_together_are_harmless_and_the_next_compiles_nothing(folder, tmp_path):
     assert [said(p)[0] for p in [child() for _ in range(3)]] == ["2.5"] * 3
     assert said(child(NUMBA_CACHE_DIR=str(tmp_path / "numba"))) == ["2.5", "1", "0"]
@@ -159,9 +112,9 @@ def test_the_key_depends_on_text_device_and_toolchain(monkeypatch):
     keys = {cache.key(program) for program in programs}
     assert len(keys) == 3 and all(re.fullmatch("[0-9a-f]{24}", k) for k in keys)
     assert cache.key(Rendered(PROGRAM.text, "another label")) in keys
-    before = cache.compiler_inputs("cpu")
+    before = numba_cpu.inputs()
     assert {"numba", "llvmlite", "numpy"} <= {word.split()[0] for word in before}
-    monkeypatch.setattr(cache, "compiler_inputs", lambda device: (*before, "numba 99"))
+    monkeypatch.setattr("samfast.compilers.numba_cpu.inputs", lambda: (*before, "numba 99"))
     cache._key.cache_clear()
     assert cache.key(PROGRAM) not in keys
     cache._key.cache_clear()
@@ -191,44 +144,12 @@ def test_signatures_have_a_file_each_and_all_hit_later(folder):
     assert used(module, 1) == (2, 1, 0) and used(module, 1.5) == (2.5, 2, 0)
 
 
-PREPARED = CHILD + 'print("numba.np.arraymath" in sys.modules)'
-
-
-def test_cached_code_is_loaded_without_preparing_to_compile(folder):
-    """Unless it needs a function that the process does not have, of which Numba's preparations may bring more."""
-    import pickle
-
-    used(fresh(), 1.5)
-    assert said(child(code=PREPARED)) == ["2.5", "1", "0", "False"]
-    path = only(folder, "*.nbc")
-    key, names, code = pickle.loads(files.read_checked(path))
-    assert "PyErr_Occurred" in names and not any(name.startswith("llvm.") for name in names)
-    files.write_checked(path, pickle.dumps((key, [*names, "samfast_has_no_such_name"], code)))
-    assert said(child(code=PREPARED)) == ["2.5", "1", "0", "True"]
-
-
-ARRAY = """
-import numpy as np
-from numba import njit
-
-@njit(cache=True)
-def run(x):
-    return np.full(3, x).sum()
-"""
-
-
-def test_cached_code_that_takes_memory_from_numba(folder):
-    """Numba's memory manager is one of its preparations."""
-    assert used(fresh(Rendered(ARRAY)), 1.5) == (4.5, 0, 1)
-    assert said(child(Rendered(ARRAY), PREPARED)) == ["4.5", "1", "0", "True"]
-
-
 def swapped(good):
     """Sound, but not a code object: only Numba's rebuilding can tell."""
     import pickle
 
-    key, names, _ = pickle.loads(good[files.DIGEST :])
-    data = pickle.dumps((key, names, ("nothing", "of use")))
+    key, _ = pickle.loads(good[files.DIGEST :])
+    data = pickle.dumps((key, ("nothing", "of use")))
     return files.digest(data) + data
 
 

@@ -1,4 +1,4 @@
-"""Code of Numba, of our own front end and the same text run by plain Python agree bit for bit: states, sums, stored values."""
+"""Compiled code and the same text run by plain Python agree bit for bit: states, sums, stored values."""
 
 from dataclasses import replace
 
@@ -19,12 +19,6 @@ def compare(name, block=False, paths=5, **options):
     """`block`: the program for many paths, which other tests compile too."""
     shard = replace(shard_of(CASES[name], paths=280 if block else paths, **options)[0], paths=paths)
     compiled = cpu.run_shard(shard)
-    with pytest.MonkeyPatch.context() as patch:  # the other compiler, on the same text
-        patch.setenv("SAMFAST_COMPILER", "llvm")
-        patch.setenv("SAMFAST_STRICT", "1")
-        other = cpu.run_shard(shard)
-    for field in ("state", "values", "moments", "count"):
-        assert getattr(compiled, field).tobytes() == getattr(other, field).tobytes(), f"{name} {field}: Numba and LLVM"
     options["paths"] = paths
     plain = cpu.run_shard(shard_of(CASES[name], device="plain", **options)[0])
     for field in ("state", "values", "moments", "count"):
@@ -33,14 +27,7 @@ def compare(name, block=False, paths=5, **options):
 
 
 OTHERS = [(name, mode) for mode in ("float32", "float64") for name in ("linear", "linear-sign", "functions", "wide12")]
-SLOW = [
-    ("quadratic7", "mixed"),
-    ("wide13-chain", "mixed"),
-    ("linear", "float32"),
-    ("linear", "float64"),
-    ("linear-sign", "float32"),
-    ("wide12", "float32"),
-]  # compile for long, and what they have the others have too
+SLOW = [("quadratic7", "mixed"), ("wide13-chain", "mixed")]  # what they have the others have too
 MODES = [
     case if case not in SLOW else pytest.param(*case, marks=pytest.mark.slow)
     for case in [*((name, "mixed") for name in CASES), *OTHERS]

@@ -15,7 +15,7 @@ from gpu_checks import LOSS, RULE, host, library, same_bits, same_runs, starts
 
 import samfast as sf
 from samfast import arrays, stats
-from samfast.backends import nvidia
+from samfast.compilers import numba_cuda
 
 ROUNDING = 1e-10  # sums of 301 numbers in another order, of which subtraction may cancel three digits
 PAUSE = r"""
@@ -204,12 +204,12 @@ print(json.dumps([len(count), hashlib.sha256(values.get().tobytes()).hexdigest()
 @contextmanager
 def compiled():
     """The names of the programs that are compiled for a GPU inside."""
-    compile, seen = nvidia.compile, []
-    nvidia.compile = lambda program, *more: seen.append(program.name) or compile(program, *more)
+    compile, seen = numba_cuda.compile, []
+    numba_cuda.compile = lambda program, *more: seen.append(program.name) or compile(program, *more)
     try:
         yield seen
     finally:
-        nvidia.compile = compile
+        numba_cuda.compile = compile
 
 
 def second_process(tmp_path):

@@ -8,36 +8,21 @@ import re
 from functools import cache
 from pathlib import Path
 
+import language
 import mpmath
 import numpy as np
 import pytest
 from samfast.kernels import math32, math64
 
-NUMBA = """
-import math
-import numpy as np
-from llvmlite import ir
-from numba import njit
-from numba.extending import intrinsic
+from samfast.compilers import native
+from samfast.compilers.language import typed_tree
+from samfast.compilers.llvm import llvm_text
 
-device = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
-
-
-@intrinsic
-def fma(context, a, b, c):
-    def code(target, builder, signature, args):
-        t = target.get_value_type(a)
-        f = builder.module.declare_intrinsic("llvm.fma", [t], ir.FunctionType(t, [t, t, t]))
-        return builder.call(f, args)
-    return a(a, a, a), code
-"""
-LANES = """
-@njit("void(float{bits}[::1], float{bits}[::1])", error_model="numpy")
-def lanes_{name}(X, Y):
-    for i in range(X.size // 128):
-        x, y = X[128 * i:128 * i + 128], Y[128 * i:128 * i + 128]
-        for l in range(128):
-            y[l] = {name}(x[l])
+LOOP = """
+for i in range(n):
+    x, y = rest(state, 128 * i), rest(values, 128 * i)
+    for l in range(128):
+        y[l] = {name}(x[l])
 """
 NAMES = ("exp", "log", "sin", "cos", "tanh")
 PLAIN = {32: math32, 64: math64}
@@ -53,21 +38,26 @@ SUBNORMAL_ERROR = 0.78
 every = pytest.mark.parametrize(("bits", "name"), [(bits, name) for bits in PLAIN for name in NAMES])
 
 
-@cache
 def lanes(bits, name):
-    """The function as a compiled loop over 128 lanes: f(X, Y) sets Y."""
+    """LLVM's text of a loop over 128 lanes: a driver that sets `values` to the function of `state`."""
     kernel = Path(PLAIN[bits].__file__).read_text()
-    text = NUMBA + kernel[kernel.index("\n", kernel.index("# linked:")) :] + LANES.format(bits=bits, name=name)
-    space = {}
-    exec(compile(text, f"lanes{bits}_{name}", "exec"), space)
-    return space["lanes_" + name]
+    functions = kernel[kernel.index("\n", kernel.index("# linked:")) :]
+    source = language.text(LOOP.format(name=name), functions).replace("T, N, W = np.float64", f"T, N, W = np.float{bits}")
+    return llvm_text(typed_tree(source))
+
+
+@cache
+def kernel(bits, name):
+    """The driver, compiled."""
+    return native.Kernel(native.object_file(lanes(bits, name)), {"T": np.dtype(FLOAT[bits]), "N": np.dtype(np.uint32)})
 
 
 def compiled(bits, name, x):
     x = np.asarray(x, FLOAT[bits])
     padded = np.resize(x, -(-x.size // 128) * 128)
     y = np.empty_like(padded)
-    lanes(bits, name)(padded, y)
+    others = {k: v.astype(FLOAT[bits]) if k in ("params", "S", "G") else v for k, v in language.arguments().items()}
+    kernel(bits, name)(*(others | dict(n=padded.size // 128, state=padded, values=y)).values())
     return y[: x.size]
 
 
@@ -253,7 +243,7 @@ def test_compiled_equals_plain_python_bit_for_bit(bits, name):
 @every
 def test_no_sum_takes_a_product(bits, name):
     """A compiler that may contract a*b + c, as CUDA's does, finds nothing to contract."""
-    code = next(iter(lanes(bits, name).inspect_llvm().values()))
+    code = lanes(bits, name)
     products = re.findall(r"(%\S+) = fmul", code)
     sums = re.findall(r" = f(?:add|sub) \S+(?: x \S+)? (\S+), (\S+)", code)
     assert sums and products
@@ -267,7 +257,6 @@ def test_machine_code_has_full_vectors_and_no_libm(bits, name):
     features = llvm.get_host_cpu_features()
     if not features.get("fma"):
         pytest.skip("this processor has no fused multiply-add of 256 bits")
-    code = next(iter(lanes(bits, name).inspect_asm().values()))
+    code = native.assembly(lanes(bits, name))
     assert re.search(rf"vfn?m(?:add|sub)\d+p{'s' if bits == 32 else 'd'}.*[yz]mm", code)
-    text = "\n".join(line for line in code.splitlines() if "NumbaEnv" not in line and "lanes_" not in line)
-    assert not re.search(rf"\b_*(?:{'|'.join((*NAMES, 'fma'))})f?\b", text)
+    assert not re.search(rf"\b_*(?:{'|'.join((*NAMES, 'fma'))})f?\b", code)

@@ -335,13 +335,12 @@ def test_memory_unknown(monkeypatch):
 
 
 # --- compilation --------------------------------------------------------------------------------------------------------
-def test_nothing_is_compiled_twice():
+def test_nothing_is_compiled_twice(monkeypatch):
     """Other sizes, starts, parameters, times, seeds, policies and numbers of settings: the same machine code."""
-    from numba.core.event import install_recorder
-
     alone, swept = simulate(), simulate(lr=[0.05, 0.1])
     modules = len(cache._modules)
-    with install_recorder("numba:compile") as compiled:
+    with monkeypatch.context() as patch:
+        patch.setattr("samfast.compilers.native.object_file", None)
         simulate(paths=1000, start=[3.0, 4.0], record=[5, 6, 70])
         simulate(QUARTIC.replace(k=[3.0, 4.0]), lr=0.01, momentum=0.9, dampening=0.1, sigma=0.7)
         simulate(start=np.ones((50, 2)), paths=50, options={"seed": 5, "values": False, "state": False})
@@ -349,10 +348,7 @@ def test_nothing_is_compiled_twice():
         simulate(lr=[[0.01], [0.02]], sigma=[0.1, 0.2, 0.3])
         sf.resume(alone, record=[41, 50])
         swept.replay(3)
-    assert not compiled.buffer
     assert len(cache._modules) == modules
-    for run in (alone, swept):
-        assert len(cache.load(run.job.program).run.signatures) == 1
 
 
 def key(loss, rule=RULE, paths=200, **options):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from samfast.cache import compiling
+from samfast.compilers import compiling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

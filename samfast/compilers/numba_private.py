@@ -1,7 +1,7 @@
 """What samfast uses of Numba, llvmlite and numba-cuda beyond their documented interfaces, and the only Python that does so.
 
-A new version may drop any of these names without notice. `missing` says which; tests/cache/test_numba_private.py asks it. The
-names that the headers in kernels/ use are listed here too, but stand there as text, which is compiled without samfast.
+A new version may drop any of these names without notice. `missing` says which; tests/compilers/test_numba_private.py asks it.
+The names that the headers in kernels/ use are listed here too, but stand there as text, which is compiled without samfast.
 """
 
 from __future__ import annotations
@@ -28,14 +28,11 @@ class Names:
 
 
 USED = (
-    Names("numba", "numba.core.environment", ("_rebuild_env",), "machine code of another program's functions is loaded"),
-    Names("numba", "numba.core.dispatcher:Dispatcher", ("_cache", "overloads", "targetoptions"), "the cache is replaced"),
-    Names("numba", "numba.core.caching:FunctionCache", ("_cache_file", "_load_overload"), "machine code goes to our files"),
+    Names("numba", "numba.core.dispatcher:Dispatcher", ("_cache", "overloads"), "the cache is replaced"),
+    Names("numba", "numba.core.caching:FunctionCache", ("_cache_file",), "machine code goes to our files"),
     Names(
         "numba", "numba.core.caching:IndexDataCacheFile", ("_dump", "load", "save", "flush"), "machine code goes to our files"
     ),
-    Names("numba", "numba.core.codegen:CPUCodeLibrary", ("_final_module",), "names that machine code needs are kept with it"),
-    Names("numba", "numba.core.extending:_Intrinsic", ("_defn",), "intrinsics of two programs are compared"),
     Names(
         "numba", "numba.core.cpu:CPUTargetOptions", ("_nrt", "forceinline", "no_cfunc_wrapper", "no_cpython_wrapper"), "options"
     ),
@@ -51,11 +48,9 @@ USED = (
             "get_dummy_value",
             "get_value_type",
             "make_tuple",
-            "refresh",
         ),
-        "target_cpu.py writes LLVM's language; `refresh` gets Numba ready to compile",
+        "target_cpu.py writes LLVM's language",
     ),
-    Names("llvmlite", "llvmlite.binding", ("address_of_symbol",), "whether the process has what machine code needs"),
     Names("numba-cuda", "numba.cuda.dispatcher", ("get_current_device",), "code for a GPU is made without one"),
     Names("numba-cuda", "numba.cuda.cudadrv.nvvm", ("compile_ir",), "products are not fused with sums"),
     Names("numba-cuda", "numba.cuda.np.arrayobj", (), "its import shows whether numba-cuda works with this NumPy"),
@@ -103,56 +98,16 @@ def set_cache(function: Any, cache: Any) -> None:
     function._cache = cache
 
 
-def take_files(cache: Any, files: Any) -> tuple[Callable[[Any], bytes], Callable[[Any, Any], Any]]:
-    """Let `files` load, save and flush in place of a cache's own files. Returns (pickle, load_overload) of the cache.
-
-    Its public `load_overload` is passed by where possible: it gets ready to compile before it looks whether it has to.
-    """
-    dump = cache._cache_file._dump
+def take_files(cache: Any, files: Any) -> Callable[[Any], bytes]:
+    """Let `files` load, save and flush in place of a cache's own files. Returns how the cache pickles."""
+    dump: Callable[[Any], bytes] = cache._cache_file._dump
     cache._cache_file = files
-    return dump, getattr(cache, "_load_overload", cache.load_overload)
-
-
-def rebuilds_environment(module: str, name: str) -> bool:
-    """Whether this is the function by which pickled machine code finds the module that it belongs to."""
-    return (module, name) == ("numba.core.environment", "_rebuild_env")
-
-
-def get_ready(target_context: Any) -> None:
-    """Have Numba import all that a compilation may need, and define its symbols in the process."""
-    target_context.refresh()
-
-
-def needed_symbols(compiled: Any) -> list[str]:
-    """The functions and data of other libraries that a compiled function refers to."""
-    module = compiled.library._final_module
-    declared = [v.name for v in (*module.functions, *module.global_variables) if v.is_declaration]
-    return [name for name in declared if not name.startswith("llvm.")]
-
-
-def is_symbol(name: str) -> bool:
-    """Whether the process has a function or data of this name."""
-    from llvmlite.binding import address_of_symbol
-
-    return address_of_symbol(name) is not None
-
-
-# Functions -------------------------------------------------------------------------------------------------------------
+    return dump
 
 
 def is_compiled(function: Any) -> bool:
-    """Whether a function needs no compiler any more: some signature of it is there, or it is plain Python."""
+    """Whether a function needs no compiler any more: some signature of it is there, or Numba has nothing to do with it."""
     return bool(getattr(function, "overloads", True))
-
-
-def definition(function: Any) -> Any:
-    """The Python function behind a compiled function or an intrinsic; None for everything else."""
-    return getattr(function, "py_func", None) or getattr(function, "_defn", None)
-
-
-def options(function: Any) -> Any:
-    """The options with which a function is compiled; None for an intrinsic."""
-    return getattr(function, "targetoptions", None)
 
 
 # numba-cuda ------------------------------------------------------------------------------------------------------------

@@ -8,20 +8,33 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any
 
-from ..cache import numba_private
 from ..codegen.program import Program
+from . import numba_cpu, numba_private
 
 CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")  # without .rn: the assembler may fuse a product with a sum
 # Register limits per thread to try, smallest first; they leave room for 4, 3, 2, 1 blocks of 256 threads at a time. The first
 # that spills at most SPILLS bytes is taken, since so few lie outside the loop over the steps.
 REGISTERS = (64, 80, 128, 255)
 SPILLS = 64
+PACKAGES = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
 _lock = threading.Lock()
+
+
+@cache
+def inputs() -> tuple[str, ...]:
+    """What decides, beside the text, which machine code comes out: Numba's inputs and the packages of CUDA."""
+    found = list(numba_cpu.inputs())
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
