@@ -1,14 +1,20 @@
-"""Ctrl-C and SIGTERM: both raise, and neither is lost while LLVM is at work."""
+"""Ctrl-C and SIGTERM: both raise, and neither is lost while LLVM or an import is at work."""
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+AGAIN = 0.01  # seconds after which a signal that came at a bad moment is sent again
+IMPORT = "<frozen importlib._bootstrap>"  # the file of the frames of an import
 
 
 class Terminated(KeyboardInterrupt):
@@ -59,13 +65,90 @@ def interrupts_kept() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_after_imports() -> Iterator[None]:
-    """Ctrl-C and SIGTERM are raised at the end of this context, which is for imports only.
+def interrupts_outside_imports() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise as usual, but not inside an import and not where Python would drop the exception.
 
-    Inside an import CPython may turn them into another error, or drop them.
+    This is for a command, which imports much while it runs. Inside an import CPython and libraries turn an interrupt into
+    another error or swallow it, so it is sent again until it meets the main thread outside of one. So it is where the
+    exception came up in a destructor or a callback, which Python reports and drops. Imports of other threads do not count,
+    nor does an import that calls this function.
     """
-    with _kept(signal.SIGINT, lambda frame: True), _kept(signal.SIGTERM, lambda frame: True):
+    if not _main_thread():
         yield
+        return
+    again = _Again()
+    outer, report = _imports(sys._getframe()), sys.unraisablehook
+
+    def dropped(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            again.send(signal.SIGTERM if issubclass(unraisable.exc_type, Terminated) else signal.SIGINT)
+        else:
+            report(unraisable)
+
+    with _postponed(signal.SIGINT, outer, again), _postponed(signal.SIGTERM, outer, again):
+        sys.unraisablehook = dropped
+        try:
+            yield
+        finally:
+            sys.unraisablehook = report
+            again.wait()
+
+
+class _Again:
+    """Sends a signal to the main thread once more, a little later.
+
+    The thread is started without the module `threading`, whose locks the main thread may hold when a handler is called.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: dict[int, object] = {}  # signal -> what marks the thread that will send it
+
+    def send(self, number: int) -> None:
+        mark = self.ahead[number] = object()
+        _thread.start_new_thread(self._send, (number, mark))
+
+    def _send(self, number: int, mark: object) -> None:
+        time.sleep(AGAIN)
+        if self.ahead.get(number) is not mark:
+            return
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, number)  # it ends a system call that waits
+        else:
+            _thread.interrupt_main(signal.Signals(number))
+
+    def wait(self) -> None:
+        """Return once nothing is ahead; a signal that is raises here, where no import is under way."""
+        while self.ahead:
+            time.sleep(AGAIN)
+
+
+@contextmanager
+def _postponed(number: int, outer: int, again: _Again) -> Iterator[None]:
+    """The usual handler, but the signal comes again where more imports are under way than the `outer` ones."""
+    usual: Any = signal.getsignal(number)
+    if not callable(usual):
+        yield
+        return
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process and _imports(frame) > outer:
+            again.send(number)
+        else:
+            again.ahead.pop(number, None)
+            usual(number, frame)
+
+    with _handled(number, handle):
+        yield
+
+
+def _imports(frame: FrameType | None) -> int:
+    """How many imports are under way in a thread at this frame."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == IMPORT
+        frame = frame.f_back
+    return count
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..signals import termination_raises
+from ..signals import interrupts_outside_imports, termination_raises
 from .bench import bench_options
 from .cache import cache_options
 from .msd import msd_options, show_options
@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0; 2 for an error (one line on stderr); 3 where --until was not reached; 130 for Ctrl-C, 143 for SIGTERM.
     """
-    args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
-        with termination_raises(), warnings.catch_warnings():
+        with termination_raises(), interrupts_outside_imports(), warnings.catch_warnings():
+            args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
             warnings.simplefilter("default")
             warnings.showwarning = _warn
             status: int = args.run(args) or 0

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..signals import interrupts_after_imports
 from ..simulation.progress import command_bar
 from .options import NOT_REACHED, count, interrupted, joined, numbers, one_of, option
 from .session import FOLDER, remove_if_empty, workers, writing_to
@@ -135,9 +134,8 @@ def _msd(args: argparse.Namespace) -> int:
 
 def _run(given: dict[str, Any]) -> tuple[Any, int]:
     """The study and the exit status; after Ctrl-C, that of the paths that were finished."""
-    with interrupts_after_imports():
-        from ..study import displacement
-        from ..study.result import StudyInterrupted
+    from ..study import displacement
+    from ..study.result import StudyInterrupted
 
     try:
         study = displacement.msd(**given)
