@@ -52,7 +52,8 @@ def shown(value: Any) -> str:
 
 def instance(name: str, value: Any, kind: type | tuple[type, ...], remedy: str) -> Any:
     """The value if it is an instance of `kind`, else a TypeError with the remedy."""
-    check(isinstance(value, kind), f"{name}={shown(value)}: {remedy}", TypeError)
+    if not isinstance(value, kind):  # not by check(), which would print every good value as well, and arrays take milliseconds
+        check(False, f"{name}={shown(value)}: {remedy}", TypeError)
     return value
 
 
@@ -67,7 +68,6 @@ def flag(name: str, value: Any) -> bool:
 
 def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
     """Real numbers of any shape as float64, nan and inf included; TypeError for strings, bools, complex and masked numbers."""
-    wrong = f"{name}={shown(value)}: give a number or a sequence of numbers, e.g. {name}={example}"
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: a masked array; fill it or leave the masked entries out, e.g. {name}=values.compressed()")
     try:
@@ -78,7 +78,7 @@ def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
             return raw.astype(float)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise TypeError(wrong)
+    raise TypeError(f"{name}={shown(value)}: give a number or a sequence of numbers, e.g. {name}={example}")
 
 
 def unfit(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -10,6 +10,7 @@ from subject import simulate as subject
 
 import samfast as sf
 from samfast import TraceError, observe
+from samfast.checks import instance, real_array
 
 BAD: dict[str, list] = {}
 
@@ -482,3 +483,20 @@ def test_whole_numbers_may_be_floats():
 
 def test_there_are_many():
     assert sum(map(len, BAD.values())) > 100
+
+
+PRINTED = []
+
+
+class Printed(np.ndarray):
+    def __repr__(self):
+        PRINTED.append(self)
+        return "an array"
+
+
+def test_good_values_are_not_printed():
+    """A message is written for a bad value only; printing an array takes longer than most closed forms."""
+    value = np.linspace(0.1, 0.4, 9).view(Printed)
+    assert real_array("lr", value).shape == instance("lr", value, np.ndarray, "give an array").shape == (9,)
+    assert sf.theory.theorem2(value, eigenvalue=-1.0, lr=value).shape == (9,)
+    assert not PRINTED

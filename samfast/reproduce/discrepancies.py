@@ -18,13 +18,13 @@ K23  momentum and escape
 B1   Remark 9: a missing factor             B2   Lemma 11: 3 or 4
 B3   Theorem 3: a dropped factor            B4   density of Lambda w_0
 B5   proof of Lemma 7                       B6   Lemma 16: a superfluous condition
-B7   Lemma 18: range of epsilon (in words)  B8   Lemma 5: v = 0
+B7   Lemma 18: range of epsilon, sum        B8   Lemma 5: v = 0
 B9   Theorem 21: D2 as well                 B10  which vector is normalised
 B11  Fig. 5: sigma                          B12  Figs. 3, 4: only for rho > 1 - lr
 B13  proof of Lemma 10: the kink of J       B14  lr < 1/(2*lambda_1)
-B15  Theorem 3 is loose
+B15  Theorem 3 is loose                     B16  proof of Lemma 7: the density
 
-A verdict judges the printed statement. K21 and B7 are misprints that no computation shows, as the table "register" says.
+A verdict judges the printed statement. K21 is a misprint that no computation shows, as the table "register" says.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from .. import theory
 from . import draw
 from .experiments import Outcome, Progress, experiment
 from .register.bouncing import ENTRIES as BOUNCING
-from .register.bouncing import NOT_SHOWN as NOT_OF_BARTLETT
 from .register.diffusion import ENTRIES as DIFFUSION
 from .register.entry import Entry, Means
 from .register.stability import ENTRIES as STABILITY
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENTRIES = {**STABILITY, **DIFFUSION, **BOUNCING}
-NOT_SHOWN = {**NOT_OF_KIM, **NOT_OF_BARTLETT}
+NOT_SHOWN = dict(NOT_OF_KIM)
 ORDER = sorted([*ENTRIES, *NOT_SHOWN], key=lambda label: (label[0] == "B", int(label[1:])))
 
 

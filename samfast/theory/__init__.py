@@ -31,7 +31,9 @@ two-cycle      ``normalized_sam_step`` ``two_cycle_amplitude`` ``two_cycle_loss`
                ``two_cycle_multipliers`` ``two_cycle_capture`` ``bounce_constants`` ``BounceConstants``
 bouncing       ``bouncing_objective`` ``bouncing_gradient`` ``bouncing_hessian`` ``bouncing_descent_bound``
                ``bouncing_stationary`` ``escape_curvature_bound`` ``overshoot_bound`` ``step_determinant``
-wide minima    ``wide_minima_drift`` ``wide_minima_remainder`` ``ravine_multiplier`` ``ravine_two_cycle``
+               ``bartlett_theorem3_bound`` ``bartlett_theorem3_terms`` ``UpdateTerms`` ``worst_loss``
+wide minima    ``wide_minima_drift`` ``wide_minima_remainder`` ``wide_minima_constants``
+               ``ravine_multiplier`` ``ravine_two_cycle``
 toy network    ``toy_network_exponent`` ``toy_network_threshold`` ``toy_network_trapped_loss``
                ``toy_network_sgd_window``
 estimation     ``msd_interval`` ``msd_relative_sd`` ``paths_for_msd`` ``satterthwaite_dof``
@@ -54,6 +56,7 @@ _NAMES = {  # module: its public names, loaded when they are used, since some of
         "bouncing_descent_bound bouncing_gradient bouncing_hessian bouncing_objective bouncing_stationary "
         "escape_curvature_bound overshoot_bound step_determinant"
     ),
+    "bouncing_rate": "UpdateTerms bartlett_theorem3_bound bartlett_theorem3_terms worst_loss",
     "coefficients": "curvature curvature_shift diffusion_coefficient noise_deficit noise_factor",
     "corollary": (
         "corollary1 corollary1_bounds corollary1_exact corollary1_expansion corollary1_remainder "
@@ -91,7 +94,7 @@ _NAMES = {  # module: its public names, loaded when they are used, since some of
     ),
     "stability": "Stability multipliers rho_window theorem1 theorem1_hessian",
     "toy_network": "toy_network_exponent toy_network_sgd_window toy_network_threshold toy_network_trapped_loss",
-    "wide_minima": "ravine_multiplier ravine_two_cycle wide_minima_drift wide_minima_remainder",
+    "wide_minima": "ravine_multiplier ravine_two_cycle wide_minima_constants wide_minima_drift wide_minima_remainder",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOME)

@@ -8,6 +8,10 @@ from .bouncing import bouncing_stationary as bouncing_stationary
 from .bouncing import escape_curvature_bound as escape_curvature_bound
 from .bouncing import overshoot_bound as overshoot_bound
 from .bouncing import step_determinant as step_determinant
+from .bouncing_rate import UpdateTerms as UpdateTerms
+from .bouncing_rate import bartlett_theorem3_bound as bartlett_theorem3_bound
+from .bouncing_rate import bartlett_theorem3_terms as bartlett_theorem3_terms
+from .bouncing_rate import worst_loss as worst_loss
 from .coefficients import curvature as curvature
 from .coefficients import curvature_shift as curvature_shift
 from .coefficients import diffusion_coefficient as diffusion_coefficient
@@ -119,5 +123,6 @@ from .toy_network import toy_network_threshold as toy_network_threshold
 from .toy_network import toy_network_trapped_loss as toy_network_trapped_loss
 from .wide_minima import ravine_multiplier as ravine_multiplier
 from .wide_minima import ravine_two_cycle as ravine_two_cycle
+from .wide_minima import wide_minima_constants as wide_minima_constants
 from .wide_minima import wide_minima_drift as wide_minima_drift
 from .wide_minima import wide_minima_remainder as wide_minima_remainder

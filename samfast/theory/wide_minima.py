@@ -38,7 +38,7 @@ def wide_minima_remainder(
     Lipschitz constant of both :math:`D^2\ell` and :math:`D^3\ell` (the theorem names :math:`D^3\ell` only, which is not
     enough).
 
-    Version ``theorem`` is :math:`\eta\rho^2[(1+\eta\lambda_1)^3\rho/6+2(2\lambda_1+B\rho)\eta]B` for :math:`B\eta\rho\le1`.
+    Version ``theorem`` is :math:`\eta\rho^2(c_1\rho+c_2\eta)` with :func:`wide_minima_constants`, for :math:`B\eta\rho\le1`.
     Version ``sharp`` is
     :math:`\eta B(\beta_1/\lambda_1+\rho)^3/6+2B\eta\beta_1\rho(\lambda_1+B\beta_1/\lambda_1+B\rho)/(2\lambda_1^2-B\beta_1)`
     for :math:`B\beta_1<2\lambda_1^2`.  Bartlett, Long, Bousquet, Theorem 21; sharp derived in this library.
@@ -51,7 +51,8 @@ def wide_minima_remainder(
             raise ValueError(
                 f"lipschitz: lipschitz*lr*rho={float(np.max(b * eta * r)):.6g}; give smaller lr or rho, so that it is at most 1"
             )
-        return scalar(eta * r * r * ((1 + eta * e) ** 3 * r / 6 + 2 * (2 * e + b * r) * eta) * b)
+        one, two = wide_minima_constants(e, lipschitz=b, lr=eta, rho=r)
+        return scalar(eta * r * r * (one * r + two * eta))
     beta = size * e
     if (b * beta >= 2 * e * e).any():
         raise ValueError(
@@ -59,6 +60,18 @@ def wide_minima_remainder(
         )
     turn = 2 * b * eta * beta * r * (e + b * size + b * r) / (2 * e * e - b * beta)
     return scalar(eta * b * (size + r) ** 3 / 6 + turn)
+
+
+@shapes_named
+def wide_minima_constants(eigenvalue: ArrayLike, *, lipschitz: ArrayLike, lr: ArrayLike, rho: ArrayLike) -> tuple[Array, Array]:
+    r"""Return bounds of the vectors :math:`c_1` and :math:`c_2` in :math:`R=\eta\rho^2(c_1\rho+c_2\eta)`.
+
+    They are :math:`\|c_1\|\le(1+\eta\lambda_1)^3B/6` and :math:`\|c_2\|\le2(2\lambda_1+B\rho)B`, with B as in
+    :func:`wide_minima_remainder`.  The part with :math:`c_1` is what the gradient's expansion about the floor leaves out, that
+    with :math:`c_2` comes from the gradient's turning away from :math:`e_1`.  Bartlett, Long, Bousquet, Theorem 21.
+    """
+    e, eta, r, b = (checked("eigenvalue", eigenvalue), checked("lr", lr), checked("rho", rho), checked("lipschitz", lipschitz))
+    return scalar((1 + eta * e) ** 3 * b / 6), scalar(2 * (2 * e + b * r) * b)
 
 
 @shapes_named

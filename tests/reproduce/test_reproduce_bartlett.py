@@ -1,5 +1,6 @@
 """Bartlett et al. again: the experiments at a tenth of their size, their numbers against loops, theory and stated values."""
 
+import copy
 import importlib
 import io
 import json
@@ -13,7 +14,7 @@ from tolerance import relative
 
 import samfast as sf
 from samfast import reproduce as R
-from samfast.reproduce.bartlett import fig1, paths, theorem1, theorem3, theorem21
+from samfast.reproduce.bartlett import fig1, lemmas, paths, theorem1, theorem3, theorem21
 from samfast.reproduce.bartlett import ravine as valley
 from samfast.reproduce.storage import plain
 
@@ -26,8 +27,9 @@ VERDICTS = {
     "bartlett-fig4": [ONLY + "rho > 1 - lr on this ravine", "holds", "holds"],
     "bartlett-fig5": [ONLY + "the largest curvature is 1 (here it is 2)", "holds", "does not hold"],
     "bartlett-theorem1": ["holds", "sufficient, not necessary", "holds", "holds", "holds", "holds"],
-    "bartlett-theorem3": ["open", "holds", "open", "holds"],
-    "bartlett-theorem21": ["holds", "holds", "does not hold"],
+    "bartlett-theorem3": ["holds", "holds", "open", "holds"],
+    "bartlett-theorem21": ["holds", "holds", "holds", "does not hold"],
+    "bartlett-lemmas": ["holds"] * 5 + ["sufficient, not necessary", "holds"],
 }
 
 
@@ -150,6 +152,74 @@ def test_theorem_3():
     assert (n["counts"] <= n["lemma_11_bracket"]).all() and (np.diff(n["counts"]) >= 0).all() and n["counts"][0] > 0
     assert n["bracket_over_printed"] == pytest.approx(1.0482, abs=1e-4)
     np.testing.assert_allclose(n["lemma_11_corrected"] / n["lemma_11_as_printed"], 4 / 3)
+    assert n["theorem_3_as_printed"][0] == relative(492_267.139, 1e-8) and min(n["bound_over_updates"]) > 1e3
+    here, there = (theorem3.theorem_3(1e-6, version="corrected", unit=c) for c in (1.0, 1.0 + 1e-9))
+    assert here == relative(there, 1e-8)  # the units are converted, whatever the theorem does with them
+
+
+def test_lemmas():
+    """The numbers behind the claims: loops of NumPy where these are short, closed forms elsewhere."""
+    n = outcome("bartlett-lemmas").numbers
+    assert n["lemma_6"]["violations"] == n["settling"]["violations"] == 0 and 0.9 < n["lemma_6"]["largest_share"] <= 1
+    assert 0.1 < n["settling"]["largest_share"] < 0.2 and n["settling"]["flips"]
+    # 1 + m is reached for a small second eigenvalue, lr*lambda_1 for |v| = b
+    assert 1 < n["growth"]["least_below"] < 1.1 and 1 < n["growth"]["least_anywhere"] < 1.3
+    seven, scale = n["lemma_7"], n["scaling"]
+    assert (np.diff(seven["share"]) < 0).all() and seven["slope"] == pytest.approx(1, abs=0.15)
+    d, until, e = 2, 27, np.array([1.0, 0.5])  # ceil(ln(2.83/0.2)/0.1)
+    log = until * d * np.log10(6 / 0.1) + np.log10(until * 4 * np.pi * 0.8 * 0.1 / (np.pi * 8 * e.prod()))
+    assert seven["log10_bound"][0] == relative(log, 1e-12)
+    slow = np.maximum(1 - scale["lr"], np.abs(1 - 0.5 * scale["lr"] - (2 - scale["lr"]) / 4))
+    assert scale["per_e_fold_theory"] == relative(-1 / np.log(slow), 1e-12)
+    w = np.array([2.0, 1.0])
+    for _ in range(40):
+        w = w - 0.1875 * e * (w + e * w / np.linalg.norm(e * w))
+    assert np.hypot(abs(w[0]) - 0.1875 / 1.8125, w[1]) < 0.01 and scale["updates"][1] < 40
+    assert n["flat"]["moved"] == 0 and n["flat"]["multipliers"].tolist() == [1.0]
+    assert n["minimax"]["on_two_cycle"] == relative((1 + 1 / 9) ** 2 / 2, 1e-12) and n["minimax"]["least_theory"] == 0.5
+    assert n["minimax"]["least"] == relative(0.5, 1e-5)
+
+
+def put(*path_and_value):
+    """A change of numbers: the value at a path of keys."""
+    *path, last, value = path_and_value
+
+    def change(n):
+        for key in path:
+            n = n[key]
+        n[last] = value
+
+    return change
+
+
+TURNED = [
+    put("lemma_6", "violations", 1),
+    put("lemma_7", "slope", 0.5),
+    put("growth", "least_below", 0.999),
+    put("settling", "flips", False),
+    put("scaling", "power", 4.0),
+    put("flat", "away", 1e-3),
+    put("minimax", "on_two_cycle", 0.5),
+]
+SIBLINGS = [
+    (1, put("lemma_7", "share", np.ones(7)), put("lemma_7", "log10_bound", -np.ones(7))),
+    (2, put("growth", "least_anywhere", 0.2)),
+    (3, put("settling", "violations", 3)),
+    (4, put("scaling", "per_e_fold", np.ones(5))),
+    (6, put("minimax", "solution", 0.1)),
+]
+
+
+def test_each_verdict_of_the_lemmas_follows_its_number():
+    assert len(TURNED) == len(VERDICTS["bartlett-lemmas"])
+    for i, *changes in [*enumerate(TURNED), *SIBLINGS]:
+        n = copy.deepcopy(outcome("bartlett-lemmas").numbers)
+        for change in changes:
+            change(n)
+        assert lemmas._claims(n)[i].verdict == "does not hold", (i, changes)
+    n = copy.deepcopy(outcome("bartlett-lemmas").numbers)
+    put("flat", "moved", 0.1)(n)
+    assert lemmas._claims(n)[5].verdict == ONLY + "no direction is flat"
 
 
 def test_theorem_21():
@@ -185,7 +255,7 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
     )
 
     gradient, norms, const, steps = T.bouncing_gradient, T.bouncing_stationary, T.bounce_constants, T.capture_steps
-    overshoot, remainder = T.overshoot_bound, T.wide_minima_remainder
+    overshoot, remainder, constants = T.overshoot_bound, T.wide_minima_remainder, T.wide_minima_constants
 
     def wrong_drift(*args, **how):
         return 2 * drift(*args, **how)
@@ -205,6 +275,8 @@ def test_wrong_theory_changes_a_verdict(monkeypatch):
         ("capture_steps", lambda *a, **k: 1 + steps(*a, **k), "bartlett-theorem1", 5),
         ("two_cycle_multipliers", lambda *a, **k: 0.9 * multipliers(*a, **k), "bartlett-theorem3", 1),
         ("overshoot_bound", lambda *a, **k: 1e-9 * overshoot(*a, **k), "bartlett-theorem3", 3),
+        ("bartlett_theorem3_bound", lambda eps, **k: 20.0 + 0 * np.asarray(eps), "bartlett-theorem3", 0),
+        ("wide_minima_constants", lambda *a, **k: tuple(1e-3 * x for x in constants(*a, **k)), "bartlett-theorem21", 2),
         ("wide_minima_remainder", lambda *a, **k: 1e-3 * remainder(*a, **k), "bartlett-theorem21", 1),
     ]
     for name, function, experiment, i in cases:

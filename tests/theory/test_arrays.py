@@ -47,6 +47,11 @@ VALUES = {
     "s1": [0.3, 0.4],
     "s2": [0.1, 0.7],
     "u": [0.1, 0.2],
+    "distance": [1e-4, 2e-4],
+    "radius": [1.0, 2.0],
+    "density": [0.1, 0.2],
+    "first_squared": [0.01, 0.02],
+    "delta": [0.01, 0.1],
 }
 POSITIVE = {"two_cycle_amplitude", "two_cycle_loss", "two_cycle_capture", "wide_minima_remainder"}  # of its eigenvalue
 LAST = {"eigenvalues": [1.0, 0.5], "variances": [1.0, 0.5], "w": [0.3, 0.4], "v": [0.3, 0.4], "gradient": [0.0, -1.0]}

@@ -45,6 +45,11 @@ GOOD = {
     "lipschitz": 1.0,
     "weight": 0.5,
     "spread": 0.1,
+    "distance": 1e-4,
+    "radius": 2.0,
+    "density": 0.1,
+    "first_squared": 0.01,
+    "delta": 0.01,
     "drift": "plain",
     "noise": "unit",
     "scheme": "explicit",
@@ -74,11 +79,25 @@ BAD = {
     "noise": ("loud", "noise='loud': give one of"),
     "scheme": ("odd", "scheme='odd': give one of"),
     "initial": ("odd", "initial='odd': give one of"),
+    "distance": (0.0, "distance=0: give a positive distance"),
+    "radius": (-1.0, "radius=-1: give a positive distance"),
+    "density": (0.0, "density=0: give a positive density"),
+    "first_squared": (0.0, "first_squared=0: give a positive squared length"),
+    "delta": (1.0, "delta=1: give a probability between 0 and 1"),
     "msd": (-1.0, "msd=-1: give a mean squared"),
     "hessian": ([[np.nan]], "hessian=nan: give finite entries"),
 }
 CONVEX = {"eigenvalue": 1.0, "eigenvalues": [2.0, 1.0]}  # where a negative eigenvalue is out of the domain
-CONVEX_ONLY = ("bounc", "escape_curvature", "overshoot", "step_determinant", "two_cycle", "wide_minima")
+CONVEX_ONLY = (
+    "bartlett",
+    "worst_loss",
+    "bounc",
+    "escape_curvature",
+    "overshoot",
+    "step_determinant",
+    "two_cycle",
+    "wide_minima",
+)
 FUNCTIONS = [
     f for f in (getattr(T, name) for name in T.__all__) if inspect.isfunction(f) and f.__module__ != "samfast.theory.special"
 ]

@@ -233,7 +233,7 @@ def test_stationary_points_of_j():
 
 
 def test_determinant_of_a_step():
-    """Against differences of the step in v, and below the lemma's bound with its better constant."""
+    """Against differences of the step in v; it is 0 at v_1 = 0 on the sphere |v| = gamma_1, so its inverse has no bound."""
     for e, lr, rho in spectra(60):
         dim, about = e.size, {"eigenvalues": e, "lr": lr, "rho": rho}
         b = T.bounce_constants(e, lr=lr, rho=rho).absorbing
@@ -245,6 +245,8 @@ def test_determinant_of_a_step():
         parts = 1 - lr * e - lr * rho * e**2 / r
         expected = parts.prod() * (1 + (v**2 / r**2 * lr * rho * e**2 / parts).sum() / r)
         assert T.step_determinant(v, **about) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        on = T.bounce_constants(e, lr=lr, rho=rho).gamma[0] * np.eye(dim)[1]
+        assert abs(T.step_determinant(on, **about)) < 1e-14
 
 
 # --- Lemma 11 ------------------------------------------------------------------------------------------------------------

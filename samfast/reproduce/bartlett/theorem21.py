@@ -45,6 +45,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
     small = rho < 0.002
     share = max(float(np.abs(p["along"][small] / p["drift"][small] - 1).max()) for p in parts.values())
     down = all(bool((p["along"] < 0).all()) for p in parts.values())
+    ones, twos = ({k: p[v] / p[f"{v}_allowed"] for k, p in parts.items()} for v in ("c_1", "c_2"))
     case = step(*LOSSES["cubic"], *(np.array([CASE["lr"]]), np.array([CASE["rho"]]), np.ones(1)))
     rest = float(case["remainder"][0])
     zero = float(theory.wide_minima_remainder(1.0, lipschitz=0.0, version="theorem", **CASE))
@@ -55,6 +56,9 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
         "remainder_over_sharp": {k: v.max() for k, v in sharp.items()},
         "remainder_over_theorem": {k: v.max() for k, v in printed.items()},
         "bound_with_lipschitz_of_D3_only": zero,
+        "c_1_over_bound": {k: v.max() for k, v in ones.items()},
+        "c_2_over_bound": {k: v.max() for k, v in twos.items()},
+        "parts_error": max(float(p["parts_error"].max()) for p in parts.values()),
     }
     worst = {k: f"{v.max():.3f}" for k, v in printed.items()}
     return Outcome(
@@ -76,6 +80,15 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
                 f"{PAPER}, Theorem 21; theory.wide_minima_remainder",
             ),
             Claim(
+                "the remainder is lr*rho^2*(c_1*rho + c_2*lr) with |c_1| <= (1 + lr*lambda_1)^3*B/6 and "
+                "|c_2| <= 2(2*lambda_1 + B*rho)B",
+                f"both parts of each step by themselves: |c_1| at most {max(v.max() for v in ones.values()):.3f}, |c_2| "
+                f"{max(v.max() for v in twos.values()):.3f} of its bound; their sum is the remainder within "
+                f"{numbers['parts_error']:.0e}",
+                verdict(all((v <= 1).all() for v in [*ones.values(), *twos.values()]) and numbers["parts_error"] < ROUNDING),
+                f"{PAPER}, Theorem 21; theory.wide_minima_constants",
+            ),
+            Claim(
                 "it is enough that D3 is B-Lipschitz",
                 f"l = x^2/2 + x^2*y/2 has a constant D3, B = 0: bound {zero:g}, remainder {rest:.1e} at lr = rho = 0.1",
                 verdict(rest <= zero + ROUNDING),
@@ -89,7 +102,7 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def step(loss: Loss, bound: float, lr: np.ndarray, rho: np.ndarray, side: np.ndarray) -> dict[str, np.ndarray]:
-    """Makes one update and returns its part along y, the drift, |remainder|, and the bounds of the remainder.
+    """Makes one update and returns its part along y, the drift, |remainder|, its bounds, and its parts c_1 and c_2.
 
     The drift is along y because both losses have grad(lambda_max) = (0, 1) at 0.
     """
@@ -102,8 +115,23 @@ def step(loss: Loss, bound: float, lr: np.ndarray, rho: np.ndarray, side: np.nda
         v: np.asarray(theory.wide_minima_remainder(top, lipschitz=bound, lr=lr, rho=rho, version=v))
         for v in ("sharp", "theorem")
     }
-    rest = np.linalg.norm(moved + 2 * across - drift, axis=-1)
-    return {"along": moved[:, 1], "drift": drift[:, 1], "remainder": rest, **bounds}
+    rest = moved + 2 * across - drift
+    ahead = across * (1 + rho / np.abs(across[:, 0]))[:, None]  # the perturbed point if the gradient were along e_1
+    straight = -lr[:, None] * loss.gradient(ahead)
+    scale = lr * rho**2
+    one, two = straight + 2 * across - drift, moved - straight
+    allowed = theory.wide_minima_constants(top, lipschitz=bound, lr=lr, rho=rho)
+    return {
+        "along": moved[:, 1],
+        "drift": drift[:, 1],
+        "remainder": np.linalg.norm(rest, axis=-1),
+        **bounds,
+        "c_1": np.linalg.norm(one, axis=-1) / (scale * rho),
+        "c_2": np.linalg.norm(two, axis=-1) / (scale * lr),
+        "c_1_allowed": allowed[0] + 0 * lr,
+        "c_2_allowed": allowed[1] + 0 * lr,
+        "parts_error": np.linalg.norm(one + two - rest, axis=-1),
+    }
 
 
 @draw.styled
