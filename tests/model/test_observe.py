@@ -89,6 +89,23 @@ def test_what_is_followed_at_every_step():
     assert (loss.max(0) > loss[1:].max(0)).any() and (path.min(0) < path[1:].min(0)).any(), "a start that is the extreme"
 
 
+@pytest.mark.parametrize("dim", [3, 12])
+def test_exits_within_ten_steps(dim):
+    """Of programs in single statements and in loops over coordinates: no step early, none late, and the start is none."""
+    loss, rule = sf.losses.quadratic(-np.ones(dim)), sf.noisy(sf.gd(lr=0.1), sigma=0.3)
+    start = np.zeros((8, dim))
+    path = plain.values(loss, rule, start, range(11))
+    moved = np.linalg.norm(path, axis=-1)
+    radius = float(np.median(moved[5]))
+    observe = O.several(O.exit_time(radius=radius), O.running_max(O.msd()))
+    seen = plain.values(loss, rule, start, [0, 4, 10], observe=observe)
+    for row, until in zip(seen, (0, 4, 10), strict=True):
+        out = moved[: until + 1] > radius
+        np.testing.assert_array_equal(row[:, 0], np.where(out.any(0), out.argmax(0), -1))
+        np.testing.assert_allclose(row[:, 1], moved[: until + 1].max(0) ** 2, rtol=1e-12)
+    assert len(set(seen[-1, :, 0])) > 2 and -1 in seen[1, :, 0]
+
+
 @pytest.mark.parametrize("record", [[0, 3], [3], [0, 1, 2, 3]])
 @pytest.mark.parametrize("dim", [1, 12], ids=["narrow", "wide"])
 def test_the_start_counts(record, dim):

@@ -395,6 +395,28 @@ def test_random_samples_of_a_loss(name, kind):
     agree(run(loss, rule, start)[0], want)
 
 
+@pytest.mark.parametrize("minibatch", ["same", "independent"])
+@pytest.mark.parametrize("momentum", ["heavy", "late"])
+def test_random_samples_with_momentum(momentum, minibatch):
+    """One sample for both gradients or one for each; the dampening of the first step is left out where that is asked for."""
+
+    def step(w, m, z, k):
+        y = np.where(z < 0, -1.0, 1.0)
+
+        def grad(w, call):
+            return (w[:, 0] * w[:, 1] - y[:, call if minibatch == "independent" else 0])[:, None] * w[:, ::-1]
+
+        m = GAMMA * m + (1.0 if momentum == "late" and k == 0 else 1 - TAU) * grad(w + RHO * grad(w, 0), 1)
+        return w - LR * m, m
+
+    start, base = np.array([0.8, -0.5]), sf.sam(lr=LR, rho=RHO, **MOMENTA[momentum])
+    mean = sf.loss(dim=2)(lambda w, p: 0.5 * (w[0] * w[1]) ** 2)
+    got, v = run(mean, sf.sampled(base, signed, minibatch=minibatch), start)
+    want, m = loop(start, step, numbers(2, "sign"))
+    agree(got, want)
+    agree(v, m)
+
+
 @pytest.mark.parametrize("dim", [2, 12])
 def test_a_sign_by_itself_is_a_number(dim):
     """A rule may add a random sign as it is, or compare or divide it; only products take the bits."""

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
@@ -321,3 +321,39 @@ def test_shards_are_aligned_blocks():
     assert big.chunk(1, 1) > job.chunk(1, 1) > 0
     assert replace(job, paths=10**6).chunk(100, 10**5) * 10**5 * 2 * 4 * 8 / 256 < 2**26  # partial sums
     assert replace(job, paths=10**6).chunk(100, 1000) * (4 + 1000 * 2) * 8 < 2**28  # values
+
+
+@pytest.mark.parametrize("paths, cut", [(255, [255]), (256, [256]), (257, [256, 1]), (512, [256, 256]), (513, [256, 256, 1])])
+def test_where_the_paths_are_cut(chunk, paths, cut):
+    """Each shard begins where the one before it ends, in the job's numbers, and the last one has what is left."""
+    chunk(256)
+    job = replace(simulate(paths=300).job, paths=paths, first_path=1000)
+    shards = job.shards(0, np.array([3]), None)
+    assert [s.paths for s in shards] == cut and [s.first for s in shards] == (1000 + np.cumsum([0, *cut[:-1]])).tolist()
+
+
+def test_an_alarm_in_a_late_shard_names_its_path(chunk):
+    """Paths 600 and 650 of 700, in the third shard, begin where the gradient is 0."""
+    chunk(256)
+    start = np.ones((700, 2))
+    start[[600, 650]] = 0.0
+    rule = sf.sam(lr=0.1, rho=0.1, normalize=True, at_critical="raise")
+    with pytest.raises(sf.CriticalPointError, match=r"^2 paths met an exactly zero gradient.*the first is path 600"):
+        sf.simulate(bowl, rule, start, record=[3])
+
+
+@pytest.mark.parametrize("own, most", [(False, 64), (True, 4)])
+def test_no_more_shards_are_on_their_way_than_said(chunk, monkeypatch, own, most):
+    """64 to an executor of the caller, and two for each thread of ours: more would wait in memory, finished."""
+    waiting = []
+
+    def some(futures, timeout, return_when):
+        waiting.append(len(futures))
+        return wait(futures, return_when=FIRST_COMPLETED)
+
+    chunk(256)
+    monkeypatch.setattr("samfast.simulation.schedule.threads", lambda: 2)
+    monkeypatch.setattr("samfast.simulation.schedule.wait", some)
+    with ThreadPoolExecutor(1) as pool:
+        simulate(paths=256 * 80, record=[3], options={"values": False, "executor": None if own else pool})
+    assert waiting[0] == max(waiting) == most
