@@ -89,12 +89,14 @@ def test_a_dry_run(tmp_path, capsys):
 
 
 def test_what_is_asked_wrongly(capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stopped:
         gpu.main(["--only", "lines"])
+    assert stopped.value.code == 2
     assert "--only lines: choose of linear, linear-1024" in capsys.readouterr().err
     if cuda.missing():
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit) as stopped:
             gpu.main([])
+        assert stopped.value.code == 2
         assert "--dry-run goes without a GPU" in capsys.readouterr().err
 
 

@@ -163,7 +163,11 @@ def network_starts(n, seed=0):
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_fig_7_mean_loss(normalize):
-    """1000 starts, lr 0.01, 10 000 steps, batch 1, one sample for both gradients; +-0.012 as stated for 1000 seeds."""
+    """1000 starts, lr 0.01, 10 000 steps, batch 1, one sample for both gradients; +-0.012 as stated for 1000 seeds.
+
+    Shares p of starts that stay have the standard deviation sqrt(p(1-p)/1000), 0.016 at most; five of them, and half a percent
+    for the printed digits. So 0.02 is told from 0.05 only, but 0.45 from 0.37.
+    """
     rule = sf.sampled(sf.sam(lr=0.01, rho=RHO, normalize=normalize), sf.losses.toy_network(batch_size=1))
     run = sf.simulate(
         sf.losses.toy_network(), rule, network_starts(1000), record=[10_000], observe=sf.observe.loss_value(), values=True
@@ -171,7 +175,8 @@ def test_fig_7_mean_loss(normalize):
     np.testing.assert_allclose(run["loss"].ravel(), TABLE[normalize], atol=0.012)
     stuck = (np.abs(run.values[:, 0, :, 0] - 2.5) < 1e-3).mean(1)
     expected = [0.00, 0.36, 0.72, 1.00, 1.00] if normalize else [0.00, 0.00, 0.00, 0.02, 0.45]
-    np.testing.assert_allclose(stuck, expected, atol=0.05)
+    p = np.array(expected)
+    assert (np.abs(stuck - p) <= 5 * np.sqrt(p * (1 - p) / 1000) + 0.005).all(), stuck
 
 
 def test_fig_7_full_batch_law():

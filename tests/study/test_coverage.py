@@ -14,7 +14,6 @@ import samfast as sf
 from samfast import theory
 
 msd = partial(sf.msd, lr=0.01)
-paired_msd = partial(sf.paired_msd, lr=0.01)
 
 STUDIES, LEVEL = 1000, 0.95
 LOW, HIGH = 0.929, 0.971
@@ -75,27 +74,6 @@ def test_the_bands_of_a_thousand_studies(options):
     ]
     share = np.mean([(b["ci"][:, 0] < b["exact"]) & (b["exact"] < b["ci"][:, 1]) for b in bands], 0)
     assert ((LOW < share) & (share < HIGH)).all(), share
-
-
-@pytest.mark.slow
-def test_the_standard_errors_of_pairs():
-    """Corollary 1 from 1000 disjoint sets of 400 pairs: difference +- 1.96 se covers (nearly normal at that size)."""
-    exact = paired_msd(rho=RHO, lr=LR, batch_size=BATCH, times=[5.0], paths=2).dataset["exact"].values
-    both = sf.paired(*(sf.diffusion(sf.sam(lr=LR, rho=np.full(STUDIES, rho)), batch_size=BATCH) for rho in (RHO, 0.0)))
-    run = sf.simulate(
-        sf.losses.quadratic([-1.0]),
-        both,
-        [0.0],
-        record=[100],
-        paths=400,
-        seed=3,
-        state=False,
-        observe=sf.observe.paired_msd(),
-        shared_noise=False,
-    )
-    z = (run["difference"][:, 0] - exact) / run.std_error[:, 0, 2]
-    share = (np.abs(z) < 1.96).mean()
-    assert LOW < share < HIGH, share
 
 
 # a sweep in pieces ---------------------------------------------------------------------------------------------------
