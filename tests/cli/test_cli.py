@@ -186,6 +186,7 @@ def test_the_options_are_those_of_msd():
         ("msd --paths 1.5", "'1.5': give a whole number"),
         ("msd --paths inf", "'inf': give a whole number"),
         ("msd --out file", "--out file: this is a file"),
+        ("msd --out file/a", "--out file/a: it cannot be created (Not a directory); give another folder"),
         ("cache prune --max-age-days -1", "max_age_days=-1.0: give at least 0"),
         ("nothing", "invalid choice: 'nothing'"),
         ("", "arguments are required: command"),
@@ -203,6 +204,13 @@ def test_errors_are_one_line_and_status_2(words, message, capsys, tmp_path):
     captured = capsys.readouterr()
     assert message in one_line(captured.err) and not captured.out and captured.err.startswith("samfast")
     assert not (tmp_path / "samfast-msd").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_simulation(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("samfast.cli.session.os.access", lambda path, mode: False)
+    monkeypatch.setattr("samfast.study.displacement.msd", None)
+    assert main([*SMALL, "--out", "a"]) == 2
+    assert one_line(capsys.readouterr().err) == "samfast: error: --out a: it cannot be written; give another folder\n"
 
 
 def test_a_warning_is_one_line(capsys):

@@ -417,6 +417,26 @@ def test_random_samples_with_momentum(momentum, minibatch):
     agree(v, m)
 
 
+def test_the_drift_of_the_theorems_on_random_samples():
+    """The gradient of w -> l(w + rho*grad l(w)) with one sample y throughout, l = (w0 w1 - y)^2/2."""
+
+    def step(w, v, z, k):
+        y = np.where(z[:, :1] < 0, -1.0, 1.0)
+
+        def grad(w):
+            return (w[:, :1] * w[:, 1:] - y) * w[:, ::-1]
+
+        a, b = w.T
+        mixed = 2 * a * b - y[:, 0]
+        hess = np.stack([np.stack([b * b, mixed], -1), np.stack([mixed, a * a], -1)], -2)
+        u = grad(w + RHO * grad(w))
+        return w - LR * (u + RHO * np.einsum("pij,pj->pi", hess, u)), v
+
+    start = np.array([0.8, -0.5])
+    got, _ = run(signed, sf.sam(lr=LR, rho=RHO, drift="chain"), start)
+    agree(got, loop(start, step, numbers(1, "sign"))[0])
+
+
 @pytest.mark.parametrize("dim", [2, 12])
 def test_a_sign_by_itself_is_a_number(dim):
     """A rule may add a random sign as it is, or compare or divide it; only products take the bits."""

@@ -136,6 +136,32 @@ def test_against_a_parameter(study, time):
     equal([found.x, found.y], [[0, 0.5, 2.5], study.dataset["msd"].sel(batch_size=16, time=at)])
 
 
+@pytest.mark.parametrize("kind", ["lr", "dt"])
+def test_against_a_step_size(kind):
+    """A log axis; the exact curve has only the step sizes that reach the time by whole steps."""
+    made = sf.msd(**{"lr": 0.02, kind: [0.005, 0.02]}, times=[0.1], paths=50)
+    (panel,) = panels(made.plot(kind=kind))
+    assert panel.scales == LOG and panel.title.startswith("Mean squared displacement at t = 0.1 against")
+    points, line = panel.curve(style="None"), panel.curve(style="-")
+    equal([points.x, points.y], [[0.005, 0.02], made.dataset["msd"].isel(time=0)])
+    steps = 0.1 / line.x
+    close(steps, np.rint(steps), rtol=1e-12)
+    close([line.y[0], line.y[-1]], made.dataset["exact"].isel(time=0), rtol=1e-12)
+
+
+def test_long_labels():
+    """Labels of more than 66 characters stand above what the lines mean, in one column; all of them are there."""
+    made = sf.msd(
+        eigenvalue=[-1.5, -1.23456], momentum=[0.543216], dampening=[0.0, 0.456789], rho=0.123456, lr=[0.0123456],
+        batch_size=[128, 1024], times=[0.123456], paths=50,
+    )  # fmt: skip
+    figure = made.plot()
+    names = legend(figure)
+    assert len(names) == 8 + 4 and figure.legends[0]._ncols == 1
+    assert names[0] == "SAM rho=0.123456 + momentum 0.543216, eigenvalue -1.5, dampening 0, batch 128"
+    assert names[8:10] == ["exact, band of 2 standard deviations", "Theorem 3 as published"]
+
+
 def test_more_settings_than_the_legend_can_name():
     """25 settings: only the first and the last have names, with the colours of these two."""
     many = sf.msd(lr=0.01, rho=list(np.linspace(0, 1.2, 25)), times=[0.1], paths=50)
