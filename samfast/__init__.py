@@ -8,6 +8,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# Raised by one whenever the bits of any path change. Saved runs, studies and workers compare it; a test of the bits of a few
+# programs fails where this was forgotten.
+NUMERICS = 1
+
 # In a bare checkout the kernels lie beside the package; installed, they lie inside it.
 if not (Path(__file__).parent / "kernels").exists():
     __path__.append(str(Path(__file__).parent.parent))
@@ -15,6 +19,7 @@ if not (Path(__file__).parent / "kernels").exists():
 _PUBLIC = {
     "simulate": "simulation.simulate",
     "resume": "simulation.simulate",
+    "load": "study.loading",
     "gpus": "backends.cuda",
     "Run": "simulation.run",
     "Interrupted": "simulation.schedule",
@@ -74,7 +79,7 @@ _MODULES = {
     "observe": "model.observe",
     **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")},
 }
-__all__ = ["__version__", *_PUBLIC, *_MODULES]
+__all__ = ["NUMERICS", "__version__", *_PUBLIC, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

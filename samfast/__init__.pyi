@@ -44,6 +44,7 @@ from .simulation.simulate import simulate as simulate
 from .study.comparison import Comparison as Comparison
 from .study.displacement import msd as msd
 from .study.exits import exit_times as exit_times
+from .study.loading import load as load
 from .study.pairs import paired_msd as paired_msd
 from .study.result import Study as Study
 from .study.result import StudyInterrupted as StudyInterrupted
@@ -63,5 +64,6 @@ from .tracing import tanh as tanh
 from .tracing import total as total
 from .tracing import where as where
 
+NUMERICS: int
 __version__: str
 __all__: list[str]

@@ -27,7 +27,8 @@ def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = Fal
     remove_leftovers(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.{_machine()}-{os.getpid()}-", suffix=".tmp", dir=path.parent)
     try:
-        with open(handle, "wb") as file:
+        os.close(handle)
+        with open(temporary, "wb") as file:
             write(file)
         if not private:
             os.chmod(temporary, 0o666 & ~_umask())
@@ -36,6 +37,15 @@ def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = Fal
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def renamed(path: Path, write: Callable[[Path], Any]) -> None:
+    """Like `beside`, for a library that writes to a path: `write` gets that of the temporary file."""
+
+    def put(file: IO[bytes]) -> None:
+        write(Path(file.name))
+
+    beside(path, put)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -6,9 +6,11 @@ import functools
 import inspect
 import keyword
 import operator
+import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -59,6 +61,11 @@ def instance(name: str, value: Any, kind: type | tuple[type, ...], remedy: str) 
 
 def text(name: str, value: Any, example: str) -> str:
     return str(instance(name, value, str, f"give a string, e.g. {name}={example!r}"))
+
+
+def location(name: str, path: Any) -> Path:
+    """A folder or file that a user named."""
+    return Path(instance(name, path, (str, os.PathLike), f"give a folder or a file, e.g. {name}='results'"))
 
 
 def flag(name: str, value: Any) -> bool:
@@ -114,6 +121,12 @@ def shapes_named(function: Function) -> Function:
             raise ValueError(unfit(arrays)) from None
 
     return cast(Function, call)
+
+
+def said(error: BaseException) -> str:
+    """What a reader said of a damaged file, in one line of printable characters."""
+    words = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in words)
 
 
 def integer(name: str, value: Any, low: int, example: Any = None, *, most: int | None = None) -> int:

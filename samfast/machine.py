@@ -15,6 +15,7 @@ from .checks import check
 
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # set by the launchers of Open MPI, and of MPICH and its kin
 MANY = 2**20  # processors: no limit
+STREAM = "v1"  # the name of the stream of random numbers, see kernels/stream.py
 
 
 @cache
@@ -26,6 +27,27 @@ def versions() -> tuple[tuple[str, str], ...]:
 
     # The version of Numba is read from its metadata, since importing Numba takes long and other compilers do not need it.
     return (("samfast", __version__), *((name, version(name)) for name in ("numba", "llvmlite", "numpy")))
+
+
+def described(device: str = "cpu") -> dict[str, str | int]:
+    """What a result remembers of the machine and the versions that computed it, as plain words and numbers."""
+    from . import NUMERICS
+
+    return {
+        **dict(versions()),
+        "python": platform.python_version(),
+        "numerics": NUMERICS,
+        "stream": STREAM,
+        "device": device,
+        "machine": f"{platform.machine()} {_processor()}",
+        "processor": processor_name(),
+        "system": platform.system(),
+    }
+
+
+@cache
+def _processor() -> str:
+    return str(processor()["name"])
 
 
 def processor() -> dict[str, Any]:

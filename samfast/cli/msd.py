@@ -126,7 +126,7 @@ def _msd(args: argparse.Namespace) -> int:
                 given["progress"] = shown.enter_context(command_bar())
             study, status = _run(given)
         print(study)
-        written = study.save(folder, formats=formats, plots=plots)
+        written = study.save(folder, formats=formats, plots=plots, overwrite=True)
     print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")
     print(f"the same in Python: {study.dataset.attrs['call']}")
     return status
@@ -151,7 +151,7 @@ def _refuse_another(folder: Path, given: dict[str, Any]) -> None:
     from ..study.saved import refuse_another
     from ..study.variables import msd_call
 
-    refuse_another(folder, msd_call(planned(MsdArguments(**given))))
+    refuse_another(folder, msd_call(planned(MsdArguments(**given))), f"--out {folder}", "--overwrite")
 
 
 def _check_plots(plots: Sequence[str], given: dict[str, Any]) -> None:
@@ -182,6 +182,6 @@ def _show(args: argparse.Namespace) -> None:
         if args.out is not None and not args.overwrite:
             from ..study.saved import refuse_another
 
-            refuse_another(args.out, study.dataset.attrs["call"])
-        written = study.save(folder, formats=("png",), plots=plots)
+            refuse_another(args.out, study.dataset.attrs["call"], f"--out {args.out}", "--overwrite")
+        written = study.save(folder, formats=("png",), plots=plots, overwrite=True)
         print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")

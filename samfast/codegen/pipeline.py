@@ -12,6 +12,8 @@ writer              a ModuleSpec -> the constants and functions of its module; c
 linker              constants, functions and pieces of kernel files -> one text, in which every name is defined
 program             the text, with its layout, as plain data that any worker can run
 
+recipe              a ModuleSpec <-> data, by which a saved run can be rendered again
+
 `render` runs them all, and remembers the programs by what they are made of.
 """
 
@@ -30,16 +32,24 @@ from .cpu import CpuWriter
 from .cpu_single import SinglePathWriter
 from .cuda import CudaWriter
 from .program import LIMIT, MODES, Program
-from .writer import ModuleSpec
+from .recipe import Recipe, specification
+from .writer import ModuleSpec, ModuleWriter
 
 WIDE_ABOVE = 8  # coordinates; above, a program is wide if its functions can be traced so
-WRITERS = {"cpu": CpuWriter, "plain": CpuWriter, "cuda": CudaWriter, "emulator": CudaWriter, "simulator": CudaWriter}
+WRITERS: dict[str, type[ModuleWriter]] = {
+    "cpu": CpuWriter,
+    "plain": CpuWriter,
+    "cuda": CudaWriter,
+    "emulator": CudaWriter,
+    "simulator": CudaWriter,
+}
 
 REMEMBERED = 100
 _programs: dict[Any, Program] = {}  # by what _content says: equal expressions have equal texts
+_recipes: dict[str, Recipe] = {}  # of these programs, by their text
 
 
-def render(
+def specified(
     loss: Loss,
     rule: Rule,
     observer: Observer,
@@ -52,8 +62,8 @@ def render(
     start_per_path: bool = False,
     wide: bool | None = None,
     single: bool = False,
-) -> Program:
-    """The program of a model.
+) -> tuple[type[ModuleWriter], ModuleSpec]:
+    """What the program of a model is to compute, and the writer for it.
 
     mode: a key of MODES. device: "cpu", "plain", "cuda", "emulator" or "simulator". lanes: paths side by side.
     shared: several settings will share the noise. moments: powers of each feature that are summed.
@@ -78,10 +88,10 @@ def render(
             )
     if traced is None:
         traced = trace_model(loss, rule, observer, per_path, False)
-    writer: Any = WRITERS[device]
+    writer = WRITERS[device]
     if single and writer is CpuWriter and not traced.wide:
         writer = SinglePathWriter
-    spec = ModuleSpec(
+    return writer, ModuleSpec(
         loss=loss,
         rule=rule,
         observer=observer,
@@ -93,13 +103,40 @@ def render(
         moments=moments,
         per_path=per_path,
     )
+
+
+def written(writer: type[ModuleWriter], spec: ModuleSpec) -> Program:
+    """The program of a specification; equal expressions give the one that is remembered."""
     what = (writer, _content(spec))
     program = _programs.get(what)
     if program is None:
         if len(_programs) >= REMEMBERED:
             _programs.clear()
-        program = _programs[what] = writer(spec).program()
+            _recipes.clear()
+        program = writer(spec).program()
+        _recipes[program.text], _programs[what] = Recipe(spec, writer.__name__), program
     return program
+
+
+def render(loss: Loss, rule: Rule, observer: Observer, **how: Any) -> Program:
+    """The program of a model; `how` as for `specified`."""
+    return written(*specified(loss, rule, observer, **how))
+
+
+def recipe_of(program: Program) -> Recipe | None:
+    """What a program that was just rendered was written from; None for one that was changed since."""
+    return _recipes.get(program.text)
+
+
+def written_again(recipe: str) -> tuple[Program, Recipe]:
+    """The program of a recipe from a file, and the recipe; ValueError for one that is damaged."""
+    name, spec = specification(recipe)
+    writer = WRITERS.get(spec.device)
+    if name == SinglePathWriter.__name__ and writer is CpuWriter and not spec.traced.wide:
+        writer = SinglePathWriter
+    check(writer is not None and writer.__name__ == name, "the recipe of its program is damaged (its device)")
+    assert writer is not None
+    return written(writer, spec), Recipe(spec, name)
 
 
 def _content(x: Any) -> Any:

@@ -24,6 +24,11 @@ def chosen() -> str:
     return name
 
 
+def made_by(device: str) -> str:
+    """What compiles the programs of a device in this process; "none" for device "plain", whose text Python runs."""
+    return "none" if device == "plain" else chosen() if device == "cpu" else "numba"
+
+
 def use(compiler: str) -> None:
     """Choose the compiler for this process, and for processes that it starts: "llvm", "numba" or "checked".
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .. import arrays
 from ..model.parameters import PerPath
 from .job import Job
 
@@ -63,22 +64,28 @@ class Recorded(Protocol):
     def paths(self) -> int: ...
     @property
     def seeds(self) -> tuple[int, ...]: ...
+    @property
+    def numbers(self) -> str: ...
+    @property
+    def info(self) -> Mapping[str, Any]: ...
 
 
-def run_dataset(run: Recorded) -> xr.Dataset:
+def run_dataset(run: Recorded, *, host: bool = False) -> xr.Dataset:
     """The statistics of all recorded features, and their values if the run kept them, as an xarray.Dataset.
 
     The dimensions are those of the sweep, time (in updates), path (only for values) and coordinate (only for vectors). A
     dimension of the sweep has the name of the parameter that alone varies along it; otherwise it is called sweep_0,
     sweep_1, ... and the parameters are its coordinates. A feature such as w gives the variables w_mean, w_var and
     w_std_error, (*sweep, time, coordinate), and, if values were kept, w itself, (*sweep, time, path, coordinate).
+    The attributes say what computed it (`Run.info`). host: copy values that lie on a GPU to the host.
     """
     import xarray as xr
 
     names, coords = _sweep(run)
     dims = (*names, "time")
     coords["time"] = ("time", run.record, {"units": "updates", "long_name": "updates done"})
-    groups = _groups(run.labels, run.job.program.dim)
+    values = arrays.to_host(run.values) if host and run.values is not None else run.values
+    groups = feature_groups(run.labels, run.job.program.dim)
     variables: dict[str, Any] = {"count": (dims, run.count, {"long_name": "paths in the statistics"})}
     tables = {k: getattr(run, k) for k in STATISTICS}
     for name, at in groups.items():
@@ -88,8 +95,8 @@ def run_dataset(run: Recorded) -> xr.Dataset:
         for k, table in tables.items():
             squared = f"({units})^2" if units and k == "var" else units
             variables[f"{name}_{k}"] = ((*dims, *more), table[..., at], _attrs(squared, f"{STATISTICS[k]} of {name}"))
-        if run.values is not None:
-            variables[name] = ((*dims, "path", *more), run.values[..., at], _attrs(units, name))
+        if values is not None:
+            variables[name] = ((*dims, "path", *more), values[..., at], _attrs(units, name))
     if run.values is not None:
         coords["path"] = ("path", run.job.first_path + np.arange(run.values.shape[len(run.sweep) + 1]))
     if any(isinstance(at, slice) for at in groups.values()):
@@ -100,6 +107,8 @@ def run_dataset(run: Recorded) -> xr.Dataset:
         "seed": seeds,
         "paths": run.paths,
         "diverged": len(run.diverged),
+        "numbers": run.numbers,
+        **run.info,
     }
     return xr.Dataset(variables, coords, about)
 
@@ -112,7 +121,7 @@ def _units(name: str) -> str | None:
     return UNITS.get(name.removeprefix("max_").removeprefix("min_"))
 
 
-def _groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
+def feature_groups(labels: tuple[str, ...], dim: int) -> dict[str, int | slice]:
     """Columns by feature: labels w0, w1, ..., one for each of the `dim` coordinates, become one vector w, others stay."""
     out: dict[str, int | slice] = {}
     i = 0

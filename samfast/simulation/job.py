@@ -13,6 +13,7 @@ from .. import arrays
 from ..backends.shard import Shard
 from ..checks import check
 from ..codegen.program import BLOCK, EXACT, Program
+from ..codegen.recipe import Recipe
 from ..machine import threads, versions
 from .schedule import outstanding
 
@@ -39,6 +40,7 @@ class Job:
     state: bool
     sweep: tuple[int, ...]
     given: Mapping[str, Any]
+    recipe: Recipe | None = None  # from which the program can be written again
     array_library: str = "numpy"  # library whose arrays the user gets
     first_path: int = 0  # number of the first path, not 0 in a replay or a later batch
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from hashlib import sha256
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,39 +12,26 @@ from .. import arrays
 from ..backends.central import about_the_mean, central, pooled
 from ..checks import check
 from ..stats.moments import Source
+from .fingerprint import digest, formulas
 from .job import Job
 from .merge import in_order
 
 R = TypeVar("R", bound=Any)  # a Run, which this file cannot import, since run.py imports this file
-OF_LANES = re.compile(r"^[WN],? .*\n?", re.M)  # lines of constants that depend on the lanes and the driver
-
-
-@lru_cache(maxsize=100)
-def _program(text: str) -> str:
-    """A digest of the formulas of one step and one record, the same for every number of lanes."""
-    whole = text.partition("# --- the program")[2].partition("# --- the driver")[0]
-    functions = re.findall(r"^def (?:advance|observe)\(.*?(?=^@|\Z)", whole, re.M | re.S)
-    constants = whole.partition("\n@")[0]
-    return _digest(OF_LANES.sub("", constants + "\n" + "".join(functions) if functions else whole).encode())
-
-
-def _digest(*parts: bytes) -> str:
-    return sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _rows(rows: Mapping[str, Any], own: bool) -> str:
     """A digest of the initial rows that all paths share, or, for own=True, of those that each path has for itself."""
     kept = {k: arrays.to_host(v) for k, v in sorted(rows.items()) if (v.shape[1] > 1) == own}
-    return _digest(*(f"{k} {v.shape}".encode() + np.ascontiguousarray(v).tobytes() for k, v in kept.items()))
+    return digest(*(f"{k} {v.shape}".encode() + np.ascontiguousarray(v).tobytes() for k, v in kept.items()))
 
 
 def source(job: Job, record: np.ndarray, missing: tuple[tuple[int, int], ...], parts: Mapping[tuple[int, int], Any]) -> Source:
     """The Source of a run, in which paths are told apart by the seed, or, where there is no noise, by their own starts."""
     of = {
-        "program": _program(job.program.text),
-        "parameters": _digest(str(job.params.shape).encode(), np.ascontiguousarray(job.params).tobytes()),
+        "program": formulas(job.program.text),
+        "parameters": digest(str(job.params.shape).encode(), np.ascontiguousarray(job.params).tobytes()),
         "start": _rows(job.rows, False),
-        "record": _digest(np.asarray(record, np.int64).tobytes()),
+        "record": digest(np.asarray(record, np.int64).tobytes()),
         "shared_noise": str(job.shared_noise),
     }
     stream = f"seed {job.seed}" if job.program.calls else f"start {_rows(job.rows, True)} without noise"

@@ -15,7 +15,7 @@ from .. import arrays
 from ..backends.dispatch import run_shard
 from ..backends.shard import Shard
 from ..checks import check, choice, flag, integer
-from ..codegen.pipeline import render
+from ..codegen.pipeline import recipe_of, render
 from ..codegen.program import BLOCK, LIMIT, MODES, Program
 from ..machine import processor, threads, versions
 from ..model.loss import Loss
@@ -181,6 +181,7 @@ def plan(
         state=state,
         sweep=sweep,
         given=given,
+        recipe=recipe_of(program),
         array_library=arrays.kind_of(start) if device == "cuda" else "numpy",
     )
 

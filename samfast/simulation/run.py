@@ -8,24 +8,30 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import arrays
 from ..backends.shard import Part, Shard, as_slice
-from ..checks import CriticalPointError, DivergenceWarning, check, integer, names_of, shown
+from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
+from ..compilers.choice import made_by
+from ..machine import described
 from ..signals import termination_raises
 from ..stats.moments import Moments, Source
-from . import arguments
+from . import arguments, kept
 from .dataset import run_dataset
+from .fingerprint import of_arrays
 from .job import Job, check_size
 from .join import join, joined, source
 from .merge import Parts, collect, in_order
 from .progress import Progress, bar
 from .schedule import Interrupted, carrying, execute
+from .table import as_html, frame
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 
@@ -55,6 +61,9 @@ class Run:
     before: Run | None = field(default=None, repr=False)  # the run that was then being continued
     of_runs: tuple[Run, ...] = field(default=(), repr=False)  # the runs that were merged into this one
     interrupted: bool = field(default=False, repr=False)  # an exception came after its last shard: nothing is missing
+    info: Mapping[str, Any] = field(
+        default_factory=dict, repr=False
+    )  # versions, compiler, processor and numerics that computed it
 
     @cached_property
     def source(self) -> Source:
@@ -75,6 +84,15 @@ class Run:
         after those of this one. Raises ValueError for another experiment, and where a path would be counted twice.
         """
         return join(self, other)
+
+    @cached_property
+    def numbers(self) -> str:
+        """A fingerprint of its statistics, 16 digits: two runs that show the same one have the same numbers, bit for bit.
+
+        It is formed of the labels, the recorded times, the counts, means and sums of all features, and what diverged; see
+        `samfast verify`.
+        """
+        return of_arrays(self.labels, self.record, self.count, self.shift, self.sums, self.diverged)
 
     @property
     def moments(self) -> Moments:
@@ -144,9 +162,59 @@ class Run:
         """The statistics, and the values if they were kept, as an xarray.Dataset; see `run_dataset`."""
         return run_dataset(self)
 
+    def to_pandas(
+        self,
+        form: Literal["wide", "long"] = "wide",
+        *,
+        paths: bool | None = None,
+        coordinates: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """A data frame: the values of every path if they were kept (values=True), else the statistics.
+
+        form: "wide" has one column for each feature, "long" the columns `feature` and `value`. The other columns are the
+        parameters that vary, `path`, and `updates`, the update count; for statistics `count`, and for each feature its
+        mean, var and std_error. paths: True for paths, False for statistics. coordinates: names for w0, w1, ..., e.g.
+        ["x", "y"]. Raises ValueError for paths of a run that kept no values.
+        """
+        return frame(self, form, paths, coordinates)
+
+    def save(self, path: Any, *, overwrite: bool = False) -> Path:
+        """Write the run to a NetCDF file, from which `Run.load` or `sf.load` gives it again; returns the path.
+
+        The root of the file is `dataset`, for any reader of NetCDF; a group beside it holds the state, by which the run can
+        be resumed if it was kept (state=True). The file is written beside and renamed, so that it is never half there.
+        Raises FileExistsError for a file that exists unless overwrite=True, ValueError for a run that was interrupted.
+        """
+        return kept.write(self, location("path", path), flag("overwrite", overwrite))
+
+    @classmethod
+    def load(cls, path: Any) -> Run:
+        """A saved run again, bit for bit, with the same `resume`, `more`, `replay` and `merge`.
+
+        A file of a samfast with other numerics (`samfast.NUMERICS`) can be read, but not continued. Nothing in a file is
+        executed. Raises FileNotFoundError, or ValueError for a file that is no saved run.
+        """
+        where = location("path", path)
+        whole, *parts = kept.read(where)
+        numbers = whole.pop("numbers")
+        made = cls(**whole, of_runs=tuple(cls(**{k: v for k, v in part.items() if k != "numbers"}) for part in parts))
+        kept.changed(where, made, numbers)
+        return made
+
+    def more(self, *, paths: int, executor: Executor | None = None, progress: Progress = None) -> Run:
+        """This run with so many paths more: those numbered after its own, of the same seed.
+
+        The result is that of `merge` with a run of these paths. Raises ValueError where more paths would only repeat these:
+        without noise, or where each path has its own start or parameters (simulate further ones, and merge).
+        """
+        return more(self, paths, executor, progress)
+
     def replay(self, path: int, record: Any = None) -> Run:
         """Run one path again, alone, with its values stored at `record` (default: every step)."""
         return replay(self, path, record)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def __repr__(self) -> str:
         last = np.array2string(self.mean[..., -1, :].reshape(-1)[:4], precision=6, separator=", ")
@@ -156,7 +224,8 @@ class Run:
         left = f", {len(self.missing)} shards missing" if self.missing else ""
         return (
             f"Run({self.job.program.name}: {self.paths:,} paths{sweep}, {int(self.record[-1]):,} steps, seed "
-            f"{', '.join(map(str, self.seeds))}{lost}{left}; mean of {', '.join(self.labels[:4])} at the end {last}{more})"
+            f"{', '.join(map(str, self.seeds))}{lost}{left}, numbers {self.numbers}; mean of {', '.join(self.labels[:4])} "
+            f"at the end {last}{more})"
         )
 
 
@@ -172,6 +241,11 @@ def complete(
 
     Every exception carries what has been finished by then: Ctrl-C and SIGTERM as `Interrupted`, others as they are.
     """
+    check(
+        bool(job.program.text),
+        "run: it was saved by a samfast whose programs had other bits (sf.NUMERICS, or the formulas of its rule): it can be "
+        "read, not continued; simulate it anew",
+    )
     start, state = (0, None) if before is None else (int(before.record[-1]), before.state)
     shards = job.shards(start, record, state)
     sizes = {(s.tag, s.first): s.paths for s in shards}
@@ -246,6 +320,7 @@ def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], be
         missing=m.missing,
         parts=dict(parts) if m.missing else {},
         before=before if m.missing else None,
+        info={**described(job.program.device), "compiler": made_by(job.program.device)},
     )
 
 
@@ -328,6 +403,26 @@ def _report_lost_digits(run: Run) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def more(run: Run, paths: int, executor: Executor | None = None, progress: Progress = None) -> Run:
+    """A run and the next paths of its seed, as one run; see `Run.more`."""
+    paths = integer("paths", paths, 1, 10_000)
+    arguments.executor_and_progress(executor, progress)
+    check(not run.missing, "more: this run was interrupted; finish it first by sf.resume(run)")
+    whole = run.of_runs or (run,)
+    last = max(whole, key=lambda part: (part.seed == run.seed, part.job.first_path))
+    job, end = last.job, last.job.first_path + last.job.paths
+    own = [k for k, v in job.rows.items() if v.shape[1] > 1]
+    check(
+        not own and job.program.calls > 0,
+        "more: "
+        + ("each path of this run has a start or parameters of its own" if own else "this run has no noise")
+        + "; simulate other starts, and merge the two runs",
+    )
+    next_job = replace(job, first_path=end, paths=paths)
+    check_size(next_job, run.record, executor)
+    return join(run, complete(next_job, run.record, None, executor, progress, {}))
 
 
 def replay(run: Run, path: int, record: Any = None) -> Run:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import flag, location
 from . import saved
 from .comparison_figure import draw
 from .table import Compared, diverged
@@ -66,21 +67,27 @@ class Comparison(Compared):
         """
         figure = draw(self.dataset, against)
         if path is not None:
-            saved.write_figure(figure, saved.location("path", path))
+            saved.write_figure(figure, location("path", path))
         return figure
 
-    def save(self, folder: Any, *, formats: Iterable[str] = saved.FORMATS) -> list[Path]:
-        """Write comparison.csv (a row per setting and time), .json and .nc (everything) and .png; their paths."""
-        chosen = tuple(formats)
+    def save(self, folder: Any, *, formats: Iterable[str] = saved.FORMATS, overwrite: bool = False) -> list[Path]:
+        """Write comparison.csv (a row per setting and time), .json and .nc (everything) and .png; their paths.
+
+        Raises FileExistsError if the folder holds another comparison than that of the same call, unless overwrite=True.
+        """
+        chosen, where = tuple(formats), location("folder", folder)
+        if not flag("overwrite", overwrite):
+            call = str(self.dataset.attrs["call"])
+            saved.refuse_another(where, call, f"folder={str(where)!r}", "overwrite=True", STEM)
         figures = {f"{STEM}.png": draw(self.dataset, None)} if "png" in chosen else {}
         fixed = {c: self.dataset.attrs[c] for c in ("drift", "noise")}
         rows = ({**fixed, **row} for row in self.rows())
-        return saved.write(saved.location("folder", folder), STEM, self.dataset, rows, figures, chosen)
+        return saved.write(where, STEM, self.dataset, rows, figures, chosen)
 
     @classmethod
     def load(cls, path: Any) -> Comparison:
         """A saved comparison again, exactly: from its folder, its comparison.nc or its comparison.json."""
-        return saved.readable(cls(saved.load(saved.location("path", path), STEM)), path)
+        return saved.readable(cls(saved.load(location("path", path), STEM)), path)
 
 
 def compared(

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from ..checks import flag, location
 from ..simulation.schedule import Interrupted
 from . import saved
 from .figures import draw
@@ -133,19 +134,26 @@ class Study(Table):
         """
         figure = draw(self, kind, time)
         if path is not None:
-            saved.write_figure(figure, saved.location("path", path))
+            saved.write_figure(figure, location("path", path))
         return figure
 
     def save(
-        self, folder: Any, *, formats: Iterable[str] = ("csv", "json", "nc", "png"), plots: Iterable[str] = ("time",)
+        self,
+        folder: Any,
+        *,
+        formats: Iterable[str] = ("csv", "json", "nc", "png"),
+        plots: Iterable[str] = ("time",),
+        overwrite: bool = False,
     ) -> list[Path]:
         """Write study.csv (one row per setting and time), study.json and study.nc (everything), and pictures; their paths.
 
         formats: those of them that you want. plots: kinds of `plot`; "time" is study.png, others study-<kind>.png.
+        Raises FileExistsError if the folder holds another study than that of the same call, unless overwrite=True.
         """
-        return saved.save(self, saved.location("folder", folder), tuple(formats), tuple(plots))
+        where = location("folder", folder)
+        return saved.save(self, where, tuple(formats), tuple(plots), flag("overwrite", overwrite))
 
     @classmethod
     def load(cls, path: Any) -> Study:
         """A saved study again, exactly: from its folder, its study.nc or its study.json."""
-        return saved.readable(cls(saved.load(saved.location("path", path))), path)
+        return saved.readable(cls(saved.load(location("path", path))), path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from ..atomic import beside
-from ..checks import check, choice, instance
+from ..checks import check, choice, said
 from .figures import draw
 from .plan import CHOICES, PARAMETERS
 from .table import MATCHED, Table, rows
@@ -36,14 +35,16 @@ STEM = "study"
 Made = TypeVar("Made", bound=Holder)
 MARK = {"study": "msd", "comparison": "curves"}  # a variable or attribute that tells one from the other
 OLD = {"msd", "se", "ci", "z", "count", "paths", "theorem", "call"}  # of a study that was saved before it had left_out
-FORMATS = ("csv", "json", "nc", "png")
+FORMATS: tuple[str, ...] = ("csv", "json", "nc", "png")
 LARGEST = 2**32  # bytes of a saved study, and of the numbers in it
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
 
-def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...]) -> list[Path]:
-    """Write study.csv, .json, .nc and the pictures."""
+def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str, ...], overwrite: bool) -> list[Path]:
+    """Write study.csv, .json, .nc and the pictures; FileExistsError for a folder that holds another study."""
     _checked(formats)
+    if not overwrite:
+        refuse_another(folder, str(study.dataset.attrs["call"]), f"folder={str(folder)!r}", "overwrite=True")
     pictures = {(f"{STEM}.png" if kind == "time" else f"{STEM}-{kind}.png"): kind for kind in plots if "png" in formats}
     figures = {file: draw(study, kind) for file, kind in pictures.items()}  # before anything is written
     return write(folder, STEM, study.dataset, _rows(study), figures, formats)
@@ -89,21 +90,19 @@ def _checked(formats: tuple[str, ...]) -> None:
         choice("formats", kind, FORMATS)
 
 
-def refuse_another(folder: Path, call: str) -> None:
-    """Raise FileExistsError if a folder holds another study than that of this call, or files of an unknown one."""
-    files = sorted(f.name for f in folder.glob(f"{STEM}*") if f.suffix.lstrip(".") in FORMATS) if folder.is_dir() else []
+def refuse_another(folder: Path, call: str, named: str, word: str, stem: str = STEM) -> None:
+    """Raise FileExistsError if a folder holds another study than that of this call, or files of an unknown one.
+
+    named: the folder as the message names it. word: what to give to write all the same. stem: "study" or "comparison".
+    """
+    files = sorted(f.name for f in folder.glob(f"{stem}*") if f.suffix.lstrip(".") in FORMATS) if folder.is_dir() else []
     if files:
         try:
-            there = str(load(folder).attrs["call"])
+            there = str(load(folder, stem).attrs["call"])
         except (OSError, ValueError, KeyError):
             there = ""
-        what = f"another study, {there}" if there else f"files of a study that cannot be told: {', '.join(files)}"
-        check(there == call, f"--out {folder}: it holds {what}; give another folder, or --overwrite", FileExistsError)
-
-
-def location(name: str, path: Any) -> Path:
-    """A folder or file that a user named."""
-    return Path(instance(name, path, (str, os.PathLike), f"give a folder or a file, e.g. {name}='results'"))
+        what = f"another {stem}, {there}" if there else f"files of a {stem} that cannot be told: {', '.join(files)}"
+        check(there == call, f"{named}: it holds {what}; give another folder, or {word}", FileExistsError)
 
 
 def load(path: Path, stem: str = STEM) -> xr.Dataset:
@@ -132,11 +131,20 @@ def load(path: Path, stem: str = STEM) -> xr.Dataset:
         check(old or {"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, MemoryError) as error:
         raise ValueError(
-            f"path={str(path)!r}: {file} is not a saved {stem} ({_said(error)}); give a folder that save wrote"
+            f"path={str(path)!r}: {file} is not a saved {stem} ({said(error)}); give a folder that save wrote"
         ) from None
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
     return _translated(ds, file) if old else ds
+
+
+def contents(file: Path) -> set[str]:
+    """The names of variables and attributes in a file; empty for one that cannot be read."""
+    try:
+        ds = _from_netcdf(file) if file.suffix == ".nc" else _from_json(file)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, MemoryError):
+        return set()
+    return {str(x) for x in (*ds.variables, *ds.attrs)}
 
 
 def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
@@ -168,15 +176,9 @@ def readable(made: Made, path: Any) -> Made:
     except Exception as error:
         what = type(made).__name__.lower()
         raise ValueError(
-            f"path={str(path)!r}: this is not a saved {what} ({_said(error)}); give a folder that save wrote"
+            f"path={str(path)!r}: this is not a saved {what} ({said(error)}); give a folder that save wrote"
         ) from None
     return made
-
-
-def _said(error: BaseException) -> str:
-    """What a reader said of a damaged file, in one line of printable characters."""
-    words = " ".join(str(error).split())[:200] or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in words)
 
 
 def _from_netcdf(file: Path) -> xr.Dataset:

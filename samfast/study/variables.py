@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,23 +139,20 @@ def provenance(call: str, jobs: Sequence[Any]) -> dict[str, Any]:
 
     from .. import cache
     from ..backends.cuda import gpu
-    from ..machine import processor, versions
+    from ..compilers.choice import made_by
+    from ..machine import described
 
     programs = {cache.key(job.program): None for job in jobs}
     (device,) = {job.program.device for job in jobs} or {"cpu"}
     about = {"gpu": gpu()} if device == "cuda" else {}
     return {
         "call": call,
-        "device": device,
         **about,
-        "stream": "v1",
         "programs": ", ".join(programs),
-        "machine": f"{platform.machine()} {processor()['name']}",
-        "system": platform.system(),
-        "python": platform.python_version(),
+        **described(device),
+        "compiler": made_by(device),
         "scipy": scipy.__version__,
         "xarray": xarray.__version__,
-        **dict(versions()),
     }
 
 

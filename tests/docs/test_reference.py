@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pages import DOCS, FENCE, blocks, python_blocks
 
 PAGES = [*sorted((DOCS / "reference").glob("*.md")), *sorted((DOCS / "theory").glob("*.md"))]
-DIRECTIVE = re.compile(r"^\.\. auto(?:function|class|exception|module):: samfast\.([\w.]+)", re.M)
+DIRECTIVE = re.compile(r"^\.\. auto(?:function|class|exception|module|data):: samfast\.([\w.]+)", re.M)
 # What builds on these modules is in their docstrings; their pages show what a user needs of them.
 PARTLY = {
     "tracing": {"gradient"},

@@ -93,17 +93,24 @@ def test_files_may_be_read_by_others_and_are_renamed_into_place(grid, tmp_path, 
 
 
 def test_another_study_is_not_overwritten(grid, tmp_path):
-    """By the command: the same call may be written again, another one is refused, as are files that nobody can tell."""
+    """The same call may be written again, another one is refused, as are files that nobody can tell."""
+    refuse = partial(saved.refuse_another, named="--out a", word="--overwrite")
     call = grid.dataset.attrs["call"]
-    saved.refuse_another(tmp_path / "none", call)
-    saved.refuse_another(tmp_path, call)
+    refuse(tmp_path / "none", call)
+    refuse(tmp_path, call)
     grid.save(tmp_path, formats=["csv", "json"])
-    saved.refuse_another(tmp_path, call)
+    refuse(tmp_path, call)
     with pytest.raises(FileExistsError, match=r"it holds another study, sf.msd\(.*; give another folder, or --overwrite"):
-        saved.refuse_another(tmp_path, call.replace("paths=1000", "paths=1001"))
+        refuse(tmp_path, call.replace("paths=1000", "paths=1001"))
     (tmp_path / "study.json").unlink()
     with pytest.raises(FileExistsError, match=r"it holds files of a study that cannot be told: study.csv"):
-        saved.refuse_another(tmp_path, call)
+        refuse(tmp_path, call)
+    before = (tmp_path / "study.csv").read_bytes()
+    with pytest.raises(FileExistsError, match="give another folder, or overwrite=True"):
+        grid.save(tmp_path, formats=["csv"])
+    assert (tmp_path / "study.csv").read_bytes() == before
+    grid.save(tmp_path, formats=["csv", "nc"], overwrite=True)
+    assert grid.save(tmp_path, formats=["csv"]), "the same study once more"
 
 
 def test_nan_and_inf_survive_saving(grid, tmp_path):
@@ -194,7 +201,7 @@ def test_a_failed_save_leaves_no_half_file(grid, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(Figure, "savefig", half)
     monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
     with pytest.raises(OSError, match="no space"):
-        grid.save(tmp_path, formats=[kind])
+        grid.save(tmp_path, formats=[kind], overwrite=True)
     assert (tmp_path / f"study.{kind}").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(FileNotFoundError, match="create it first"):
         grid.plot(tmp_path / "missing" / "a.png")
