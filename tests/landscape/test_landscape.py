@@ -3,9 +3,11 @@
 import numpy as np
 import plain
 import pytest
+from pictures import panels, shade
 from tolerance import relative
 
 import samfast as sf
+from samfast.plotting import GREY, colour
 
 BEALE, WELL, SADDLE = sf.losses.beale(), sf.losses.double_well(), sf.losses.saddle()
 SQUARE = [(-4.5, 4.5), (-4.5, 4.5)]
@@ -124,6 +126,11 @@ def test_pictures_of_basins_and_flows(tmp_path):
     np.testing.assert_array_equal(np.asarray(axes.collections[0].get_array()).reshape(3, 60), got.index.T)
     labels = [t.get_text() for t in axes.get_legend().get_texts()]
     assert labels == [f"(-1, 0): {got.fractions[0]:.1%}", f"(1, 0): {got.fractions[1]:.1%}", f"diverged: {got.diverged:.1%}"]
+    mesh, handles = axes.collections[0], axes.get_legend().legend_handles
+    for index, name in enumerate(labels[:2]):  # -2 is white, -1 would be grey
+        assert shade(mesh.cmap(mesh.norm(index))) == shade(handles[index].get_color()) == shade(colour(index, 2)), name
+    assert shade(mesh.cmap(mesh.norm(-2))) == shade(handles[2].get_color()) == "#ffffff"
+    assert shade(mesh.cmap(mesh.norm(-1))) == shade(GREY)
     flow, box = sf.Flow(WELL, sf.sam(lr=0.1, rho=0.2)), [(-1.5, 1.5), (-1, 1)]
     axes, bar = flow.plot(box, tmp_path / "flow.pdf", shape=(7, 5)).axes
     arrows, (points, velocity) = axes.collections[0], flow.field(box, (7, 5))
@@ -131,6 +138,13 @@ def test_pictures_of_basins_and_flows(tmp_path):
     np.testing.assert_allclose(arrows.U, (velocity / np.where(speed > 0, speed, 1.0))[..., 0].ravel(), rtol=1e-12)
     np.testing.assert_allclose(arrows.get_offsets(), points.reshape(-1, 2))
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["minimum", "saddle"] and "speed" in bar.get_ylabel()
+    (panel, _) = panels(axes.figure)
+    for kind, mark, points in (("minimum", "o", [[-1, 0], [1, 0]]), ("saddle", "X", [[0, 0]])):
+        found = panel.curve(label=kind, mark=mark)
+        np.testing.assert_allclose(sorted(found.finite.T.tolist()), points, atol=1e-9)
+    shown = np.asarray(arrows.get_array())
+    np.testing.assert_allclose(shown, np.log10(np.maximum(speed, 1e-300)).ravel(), rtol=1e-12)
+    assert (panel.xlabel, panel.ylabel) == ("$w_0$  (length)", "$w_1$  (length)")
     assert (tmp_path / "basins.png").read_bytes()[:4] == b"\x89PNG" and (tmp_path / "flow.pdf").read_bytes()[:4] == b"%PDF"
     with pytest.raises(ValueError, match=r"plot: the loss has 1 coordinates; it draws two"):
         sf.Flow(sf.losses.quadratic([1.0]), sf.gd(lr=0.1)).plot([(-1, 1)])

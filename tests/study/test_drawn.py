@@ -199,3 +199,18 @@ def test_pairs_and_exit_times():
         assert {"exact; bars of 2 standard errors", *words} <= set(legend(figure))
         assert all(ds[column].attrs["long_name"] in legend(figure) for column in formulas.values())
         assert f"{ds.attrs['paths']:,} paths" in top.texts[0] and not caption(figure)
+
+
+def test_pairs_that_diverged():
+    """A cross without a bar where paths are missing, said below; the mean of the others as it is."""
+    ds = sf.paired_msd(lr=0.01, rho=[0.1, 0.5], times=[0.01, 0.1, 1.0], paths=300).dataset
+    lost = ds.assign(left_out=ds["left_out"].copy(data=[[0, 0, 7], [0, 0, 0]]))
+    lost = lost.assign(se=ds["se"].where(lost["left_out"] == 0), z=ds["z"].where(lost["left_out"] == 0))
+    figure = sf.Comparison(lost).plot()
+    top, _ = panels(figure)
+    for i, name in enumerate(("rho 0.1", "rho 0.5")):
+        value, whole = ds["difference"].isel(rho=i).values, lost["left_out"].isel(rho=i).values == 0
+        equal(top.curve(label=name).y, np.where(whole, value, np.nan))
+        equal(top.curve(colour=plotting.COLOURS[i], mark="x").y, np.where(whole, np.nan, value))
+    assert "paths diverged: mean of those that are left" in legend(figure)
+    assert "paths diverged: mean of those that are left" not in legend(sf.Comparison(ds).plot())
