@@ -174,6 +174,20 @@ def test_values_and_states_are_in_memory_once(monkeypatch, shared):
     assert peak < 1.4 * (run.values.nbytes + run.state.nbytes)
 
 
+def test_states_alone_are_in_memory_once(monkeypatch):
+    """The default of simulate; the finished parts hold views of the result, and no copies."""
+    monkeypatch.setattr(Job, "chunk", lambda self, steps, records: 1024)
+    call = dict(record=[12], paths=2**16, lr=[0.05, 0.1], options={"values": False})
+    simulate(**{**call, "paths": 2048})
+    tracemalloc.start()
+    try:
+        run = simulate(**call)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert run.values is None and peak < 1.4 * run.state.nbytes
+
+
 def test_what_fits_once_is_not_refused(monkeypatch):
     """The check asks for the result and the shards on their way, and names what takes most, with the remedy."""
     monkeypatch.setattr("samfast.machine.threads", lambda: 2)
