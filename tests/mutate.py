@@ -19,6 +19,7 @@ import ast
 import importlib.util
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "faults.toml"
 LINKS = {"samfast/kernels": "../kernels", "samfast/bench": "../bench"}  # as pyproject.toml maps them when samfast is installed
 LONGEST = 600  # seconds: tests that take longer saw the fault
+MOST = 8 * 2**30  # bytes that tests may take: a fault may ask for any
 HEAVY = ("pytest", "scipy.stats", "scipy.integrate", "xarray", "h5netcdf", "matplotlib.figure", "mpmath", "numba")
 
 
@@ -154,6 +156,7 @@ class Scratch:
         status = 99
         try:
             os.setsid()
+            resource.setrlimit(resource.RLIMIT_DATA, (MOST, MOST))
             for stream in (1, 2):
                 os.dup2(out, stream)
             paths = {"PYTHONPATH": self.tree, "SAMFAST_CACHE_DIR": cache, "SAMFAST_COMPILER": "llvm", "MPLBACKEND": "Agg"}
