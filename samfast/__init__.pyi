@@ -28,6 +28,7 @@ from .model.observer import Observer as Observer
 from .model.paired import paired as paired
 from .model.parameters import matrix as matrix
 from .model.parameters import per_path as per_path
+from .model.parameters import scalar as scalar
 from .model.parameters import vector as vector
 from .model.rule import Rule as Rule
 from .model.rule import derivative as derivative
@@ -53,6 +54,7 @@ from .tracing import absolute as absolute
 from .tracing import cos as cos
 from .tracing import dot as dot
 from .tracing import exp as exp
+from .tracing import floor as floor
 from .tracing import log as log
 from .tracing import maximum as maximum
 from .tracing import minimum as minimum

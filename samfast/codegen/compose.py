@@ -11,7 +11,7 @@ from ..checks import check
 from ..model.loss import Loss, sample_numbers
 from ..model.observer import ORIGIN, Observer, Seen
 from ..model.parameters import Parameters
-from ..model.rule import Oracle, Rule
+from ..model.rule import ROW, Oracle, Rule
 from ..tracing.expr import COMPARE
 from .program import EXACT
 
@@ -84,12 +84,11 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     params = {k: symbol(f"p_{k}", "path" if k in per_path else "param", n, wide) for k, n in sizes.items()}
     vectors, y, draws, kind, noise = _noise(loss, rule, wide)
     w = symbol("w", "state", dim, wide)
-    v = [symbol(f"v{s}", "state", dim, wide) for s in range(rule.slots)]
-    state_leaves = [e for x in (w, *v) for e in flat([x])]
+    velocity, rows = rule.new_state(lambda name: symbol(name, "state", dim, wide), lambda name: symbol(name, "state", 0, wide))
+    state_leaves = [e for x in (w, *rows.values()) for e in flat([x])]
     memory = T.Vector(T.var(f"m_{i}") for i in range(len(observer.memory)))
     p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", {**params, "step_count": T.var("step", "time")})
     oracle = Oracle(lambda u: loss.trace(u, p, y))
-    velocity: Any = v[0] if rule.slots == 1 else tuple(v)
     result = rule.step(w, velocity, oracle, p, vectors)
     check(
         isinstance(result, tuple) and not isinstance(result, T.Vector) and len(result) == 2,
@@ -97,9 +96,12 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         T.TraceError,
     )
     w1, v1 = result
-    after = [v1] if rule.slots == 1 else list(v1) if rule.slots else []
-    new: dict[str, Any] = {"w": w1, **{f"v{s}": x for s, x in enumerate(after)}}
+    new: dict[str, Any] = {"w": w1, **rule.parts(v1, velocity)}
     for name, x in new.items():
+        if isinstance(rows.get(name), T.Expr):
+            new[name] = _one_number(f"rule {rule.name!r}: the new {name.removeprefix(ROW)}", x)
+            continue
+        name = name.removeprefix(ROW)
         good = isinstance(x, T.Wide) == wide and isinstance(x, T.Vector) and (wide or len(x) == dim)
         check(good, f"rule {rule.name!r}: the new {name} must be a vector of length {dim}", T.TraceError)
     if oracle.alarms:
@@ -132,7 +134,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         [condition] = _with_memory([_condition(observer.stop(now))], present)
         present[stopped.key] = T.where(stopped >= 0, stopped, T.where(condition, T.var("step", "time"), -1.0))
         halted = present[stopped.key] >= 0
-        frozen = {"w": w, **{f"v{s}": x for s, x in enumerate(v)}, "alarm": T.var("alarm")}
+        frozen = {"w": w, **rows, "alarm": T.var("alarm")}
         new = {k: x if k == "m" else T.where(halted, frozen[k], x) for k, x in new.items()}
         new["stop"] = present[stopped.key]
     features = list(observer.features(now))

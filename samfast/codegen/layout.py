@@ -34,7 +34,7 @@ class Layout:
 
 def lay_out(traced: Traced, dim: int, per_path: frozenset[str], signs: int) -> Layout:
     """The layout of a program. Parameters that differ from path to path are rows of the state that no step changes."""
-    sizes = {k: 1 if isinstance(v, T.Expr) else len(v) for k, v in traced.new.items() if k in ("alarm", "m", "stop")}
+    sizes = {k: 1 if isinstance(v, T.Expr) else len(v) for k, v in traced.new.items() if isinstance(v, T.Expr) or k == "m"}
     spread = [k for k in traced.new if k not in sizes]
     for k in sorted(per_path):
         if isinstance(traced.params[k], T.Expr):

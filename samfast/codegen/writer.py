@@ -99,7 +99,10 @@ class ModuleWriter(ABC):
         for k in at.spread:
             value = t.new.get(k)
             new += list(value) if value is not None else [T.var(f"{k}_{i}", "path") for i in range(dim)]
-        singles = {**{k: t.new.get(k) for k in ("alarm", "stop")}, **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))}}
+        singles = {
+            **{k: e for k, e in t.new.items() if isinstance(e, T.Expr)},
+            **{f"m_{i}": e for i, e in enumerate(t.new.get("m", ()))},
+        }
         new += [singles[k] if singles.get(k) is not None else T.var(k, "path") for k in at.single]
         fused = fuse(new, self.dtype == "float64")
         lines, outs = self.printer.lines(fused, lambda e: e.args[0] if e.op in ("var", "sign") else None)
@@ -142,7 +145,7 @@ class ModuleWriter(ABC):
             if k in t.new and t.new[k].one.key != T.var(k, "state", True).key
         ]
         narrow = [(e, step.row(at.single[f"m_{i}"])) for i, e in enumerate(t.new.get("m", ()))]
-        narrow += [(t.new[k], step.row(at.single[k])) for k in ("alarm", "stop") if k in t.new]
+        narrow += [(e, step.row(at.single[k])) for k, e in t.new.items() if isinstance(e, T.Expr) and e.key != T.var(k).key]
         body = step.write(wide, narrow, self.dtype == "float64")
         features, self.labels = self._features()
         spread, single, first = [], [], 0
@@ -199,6 +202,7 @@ class ModuleWriter(ABC):
         stream = ["rounds_of_path", "rounds_of_call", self.rounds, *(numbers if t.draws else [])]
         imports, header = blocks_of(self.targets[spec.device])
         maths = library(f"math{self.bits}", frozenset(self.printer.functions - {"sqrt", "abs"}))
+        maths += library(f"whole{self.bits}", frozenset(self.printer.functions))
         names = ", ".join((spec.loss.name, spec.rule.name, spec.observer.name, spec.mode, spec.device))
         roots = ["sqrt = root"] if "sqrt" in self.printer.functions else []
         parts = [

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from .. import tracing as T
 from ..checks import check, choice
 from .parameters import Factor, NoiseKind, Sweep, columns
-from .rule import Oracle, Rule
+from .rule import Oracle, Rule, gradient_calls
 from .rules import ball
 
 MINIBATCH = ("descent", "same", "independent", "unit")
@@ -116,7 +116,9 @@ def noisy(
     exact. "same" uses one xi for all gradients of a step, as most code does. "independent" draws one for each. "unit" leaves
     all of them exact and adds xi to the finished direction (the additive model of Kim et al., Theorem 2).
 
-    Raises ValueError if the rule has noise already or is not of the form w' = w - lr*direction.
+    A rule with state takes it too, "unit" apart, whose xi would be added to the direction of w' = w - lr*direction.
+
+    Raises ValueError if the rule has noise already, and for "unit" with a rule of another form.
     """
     Rule.checked("base", base)
     choice("minibatch", minibatch, MINIBATCH)
@@ -124,13 +126,16 @@ def noisy(
     check(not base.draws, f"noisy of rule {base.name!r}: it has noise already; start from a rule without")
     direction = base.direction
     check(
-        direction is not None,
-        f"noisy of rule {base.name!r}: it needs a rule w' = w - lr*direction; make one by sf.gd, sf.sam or sf.rule",
+        direction is not None or minibatch != "unit",
+        f"minibatch='unit': it adds noise to the direction of a rule w' = w - lr*direction, which rule {base.name!r} has not; "
+        "give 'descent', 'same' or 'independent'",
     )
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)
-    last = base.gradients - 1
-    draws = base.gradients if minibatch == "independent" else 1
+    calls = gradient_calls(base)
+    check(calls > 0, f"noisy of rule {base.name!r}: it asks for no gradient, so that there is nothing to add noise to")
+    last = calls - 1
+    draws = calls if minibatch == "independent" else 1
 
     def noise(p: Any, z: Any, call: int) -> Any:
         if minibatch == "unit" or (minibatch == "descent" and call < last):
@@ -143,6 +148,8 @@ def noisy(
         return g + deviation(p) * z[0] if minibatch == "unit" else g
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        if direction is None:
+            return base.step(w, v, Minibatch(grad, lambda call: noise(p, z, call)), p, ())
         g = drawn(w, grad, p, z)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
 
@@ -187,7 +194,8 @@ def diffusion(
     direction = base.direction
     check(
         direction is not None and not base.draws,
-        f"diffusion of rule {base.name!r}: it needs a rule without noise, made by sf.gd, sf.sam or sf.rule",
+        f"diffusion of rule {base.name!r}: it needs a rule without noise and of the form w' = w - lr*direction, with heavy-"
+        "ball momentum or none, whose limit is known; make one by sf.gd, sf.sam or sf.rule without state=",
     )
     params = dict(base.params)
     deviation = _sigma(params, sigma, batch_size)

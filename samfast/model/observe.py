@@ -13,7 +13,7 @@ from ..checks import check, identifier, integer, numbers
 from .loss import LARGEST
 from .observer import ORIGIN, Observer, Seen, several
 from .parameters import Numbers, parameter
-from .rule import Rule
+from .rule import Rule, State
 
 __all__ = [
     "Observer",
@@ -221,7 +221,7 @@ def paired_msd() -> Observer:
     """
 
     def features(s: Seen) -> list[Any]:
-        u, d = s.v if isinstance(s.v, T.Vector) else s.v[0], s.w - s.p.origin
+        u, d = s.v if isinstance(s.v, T.Vector) else s.v.v0 if isinstance(s.v, State) else s.v[0], s.w - s.p.origin
         first, more = T.dot(d, d), T.dot(u, 2 * d + u)
         return [first, first + more, more]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checks import check
 from .parameters import SECOND, Parameters
-from .rule import Oracle, Rule
+from .rule import ROW, Oracle, Rule
 
 
 def paired(first: Rule, second: Rule) -> Rule:
@@ -35,6 +35,8 @@ def paired(first: Rule, second: Rule) -> Rule:
         not set(renamed) & set(first.params),
         f"paired: the first rule has parameters ending in {SECOND!r}; pair two rules that are no pairs",
     )
+    if first.state or second.state:
+        return _named(first, second, renamed)
     a, slots, draws = first.slots, 1 + first.slots + second.slots, max(first.draws, second.draws)
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
@@ -56,6 +58,47 @@ def paired(first: Rule, second: Rule) -> Rule:
         either=first.either | frozenset(name + SECOND for name in second.either),
         bounded=first.bounded | frozenset(name + SECOND for name in second.bounded),
     )
+
+
+def _named(first: Rule, second: Rule, renamed: dict[str, Any]) -> Rule:
+    """The pair where one of the rules has a named state: then all state has names, and u is "v0" as in other pairs."""
+    draws = max(first.draws, second.draws)
+    pairs = [(first, _names(first, "")), (second, _names(second, SECOND))]
+
+    def step(w: Any, s: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        seen = {k: x for k, x in vars(p).items() if k != "_owner"}
+        own = Parameters(f"the rule {second.name!r}", {**seen, **{k: seen[k + SECOND] for k in second.params}})
+        ends: list[Any] = []
+        after: dict[str, Any] = {}
+        for (one, names), at, q in zip(pairs, (w, w + s.v0), (p, own), strict=True):
+            values = {row: getattr(s, name) for row, name in names.items()}
+            v, _ = one.new_state(values.__getitem__, values.__getitem__)
+            x, new = one.step(at, v, grad, q, z[draws - one.draws :])
+            ends.append(x)
+            after |= {names[row]: part for row, part in one.parts(new, v).items()}
+        return ends[0], {**after, "v0": ends[1] - ends[0]}
+
+    starts = {
+        name: one.state.get(row.removeprefix(ROW), 0.0) if one.state else 0.0
+        for one, names in pairs
+        for row, name in names.items()
+    }
+    return Rule(
+        f"{first.name}_and_{second.name}",
+        step,
+        {**first.params, **renamed},
+        state={"v0": 0.0, **starts},
+        draws=draws,
+        kind=(first if first.draws else second).kind,
+        vectors=first.vectors | frozenset(name + SECOND for name in second.vectors),
+        either=first.either | frozenset(name + SECOND for name in second.either),
+        bounded=first.bounded | frozenset(name + SECOND for name in second.bounded),
+    )
+
+
+def _names(one: Rule, end: str) -> dict[str, str]:
+    """The rows of a rule's state, and their names in a pair."""
+    return {ROW + k: k + end for k in one.state} or {f"v{i}": f"velocity{i}{end}" for i in range(one.slots)}
 
 
 def _slots(vectors: list[Any]) -> Any:

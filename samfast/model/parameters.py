@@ -74,6 +74,13 @@ class Factor:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Scalar:
+    """The start of one number of a rule's state; see `scalar`."""
+
+    value: float
+
+
 # The value of a parameter is a number, an array for a sweep, a value for each path, or a value for each coordinate.
 Sweep: TypeAlias = Numbers | PerPath | PerCoordinate
 
@@ -87,6 +94,16 @@ def vector(values: Numbers) -> PerCoordinate:
     array = np.asarray(numbers("vector", values, example=[1.0, 2.0]), float)
     check(array.ndim > 0, f"vector({values!r}): give one value per coordinate, e.g. sf.vector([1.0, 2.0])")
     return PerCoordinate(array)
+
+
+def scalar(value: float) -> Scalar:
+    """Mark an entry of a rule's state as one number for each path, from this value on: state={"scale": sf.scalar(1.0)}.
+
+    Without the mark a whole number (an int) is one number too, for counting, and any other is a vector; see `sf.rule`.
+    """
+    array = np.asarray(numbers("scalar", value, example=1.0), float)
+    check(array.ndim == 0, f"scalar has shape {array.shape}: give one number, e.g. sf.scalar(1.0)")
+    return Scalar(float(array))
 
 
 def matrix(values: Numbers) -> Factor:

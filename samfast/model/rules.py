@@ -5,14 +5,16 @@ A rule follows a direction, a function of w and the gradient. The step is w' = w
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from .. import tracing as T
-from ..checks import check, choice, flag
-from .parameters import Drift, Parameters, PerCoordinate, Sweep, parameter
-from .rule import Direction, Oracle, Rule, derivative
+from ..checks import check, choice, flag, instance, integer
+from .loss import LARGEST
+from .parameters import Drift, NoiseKind, Parameters, PerCoordinate, Sweep, parameter
+from .rule import Direction, Oracle, Rule, Step, derivative, traced_calls
 
 
 def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
@@ -21,23 +23,48 @@ def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
 
 def rule(
     name: str,
-    direction: Direction,
+    direction: Direction | Step,
     *,
-    lr: Sweep,
+    lr: Sweep | None = None,
+    state: Mapping[str, Any] | None = None,
+    draws: int = 0,
+    kind: NoiseKind = "normal",
     momentum: Sweep | None = None,
     dampening: Sweep = 0.0,
     dampen_first: bool = True,
     **params: Sweep,
 ) -> Rule:
-    """A rule w' = w - lr*direction(w, grad, p) of your own, with heavy-ball momentum if `momentum` is given.
+    """A rule of your own: w' = w - lr*direction(w, grad, p), or a whole step with state of its own.
 
-    direction: a function that returns a vector, where grad(u) is the gradient at u and p has the parameters, those in
-    `params` included. momentum, dampening, dampen_first: as in `heavy_ball`. Raises TraceError if no vector is returned.
+    Without `state`, `direction` is a function that returns a vector, where grad(u) is the gradient at u and p has the
+    parameters, those in `params` included. momentum, dampening, dampen_first: as in `heavy_ball`. Raises TraceError if no
+    vector is returned.
 
     def extra(w, grad, p):
         return grad(w - p.ahead*grad(w))
     rule = sf.rule("extragradient", extra, lr=0.01, ahead=0.01, momentum=0.9)
+
+    With `state`, a dict (which may be empty), it is a step(w, s, grad, p, z) that returns (w', s'). The keys of `state` name
+    the parts of s, the values are their starts: a float begins a vector of equal coordinates, sf.vector one of several,
+    "start" one that begins as a copy of w; an int is one number that counts, sf.scalar any other single number. s' is a dict,
+    in which what is left out stays as it is. p.step_count is the number of updates done; % and // count, sf.where chooses.
+    z are the random vectors of a step, as many as `draws`, of the given kind; a step without draws may leave z out.
+    Run.final("m") gives the state m at the end, and observers see it as s.v.m.
+
+    def step(w, s, grad, p):
+        m = p.beta*s.m + grad(w)
+        return w - p.lr*sf.where(s.k % 2 < 1, 1.0, 0.5)*m, {"m": m, "k": s.k + 1}
+    rule = sf.rule("mine", step, lr=0.01, beta=0.9, state={"m": 0.0, "k": 0})
     """
+    if state is not None or draws:
+        return _stepping(name, direction, lr, {} if state is None else state, draws, kind, momentum, dampening, params)
+    check(
+        lr is not None,
+        "lr=None: give a number or a sequence of numbers, e.g. lr=0.01, or state= for a step of your own",
+        TypeError,
+    )
+    assert lr is not None
+    follow: Any = direction
     flag("dampen_first", dampen_first)
     check(
         callable(direction) and not isinstance(direction, type),
@@ -49,13 +76,72 @@ def rule(
         momentum is not None or (isinstance(dampening, float | int) and dampening == 0),
         f"dampening={dampening!r}: it belongs to momentum; give momentum= as well, or leave it out",
     )
-    calls = _count(direction, values)
+    calls = _count(follow, values)
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
-        return _descend(w, v, direction(w, grad, p), p)
+        return _descend(w, v, follow(w, grad, p), p)
 
-    plain = Rule(name, step, values, direction=direction, gradients=calls, bounded=frozenset({"lr"}))
+    plain = Rule(name, step, values, direction=follow, gradients=calls, bounded=frozenset({"lr"}))
     return plain if momentum is None else heavy_ball(plain, momentum=momentum, dampening=dampening, dampen_first=dampen_first)
+
+
+def _stepping(
+    name: str,
+    step: Any,
+    lr: Sweep | None,
+    state: Mapping[str, Any],
+    draws: int,
+    kind: str,
+    momentum: Sweep | None,
+    dampening: Sweep,
+    params: Mapping[str, Sweep],
+) -> Rule:
+    """The rule of a whole step with state; see `rule`."""
+    check(
+        callable(step) and not isinstance(step, type),
+        f"direction={step!r:.60}: with state= give a function step(w, s, grad, p, z)",
+        TypeError,
+    )
+    instance("state", state, Mapping, "give a dict of starts, e.g. state={'m': 0.0}")
+    check(
+        momentum is None and isinstance(dampening, float | int) and dampening == 0,
+        "momentum: a step with state= has its own; keep it in the state, e.g. state={'m': 0.0}, or leave state out",
+    )
+    draws = integer("draws", draws, 0, 1, most=LARGEST)
+    values = params if lr is None else {"lr": lr, **params}
+    short = draws == 0 and _arity(step) == 4
+    check(short or _arity(step) in (5, None), f"rule {name!r}: define the step as step(w, s, grad, p, z)", T.TraceError)
+
+    def whole(w: Any, s: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
+        result = step(w, s, grad, p) if short else step(w, s, grad, p, z)
+        check(
+            isinstance(result, tuple) and not isinstance(result, T.Vector) and len(result) == 2,
+            f"rule {name!r}: step(w, s, grad, p, z) must return (w', s'), s' a dict",
+            T.TraceError,
+        )
+        return result[0], result[1] if state else ()
+
+    made = Rule(
+        name,
+        whole,
+        values,
+        draws=draws,
+        kind=choice("kind", kind, ("normal", "sign")),
+        state=dict(state),
+        bounded=frozenset({"lr"} if lr is not None else ()),
+    )
+    return replace(made, gradients=traced_calls(made))
+
+
+def _arity(f: Any) -> int | None:
+    """How many positional arguments a function must be given; None where that is not known."""
+    try:
+        found = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(q.kind == q.VAR_POSITIONAL for q in found):
+        return None
+    return sum(q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) and q.default is q.empty for q in found)
 
 
 def _count(direction: Direction, params: Mapping[str, Any]) -> int:
@@ -158,8 +244,8 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
     flag("dampen_first", dampen_first)
     check(
         base.direction is not None and not base.slots and not base.draws,
-        f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum and noise; make one "
-        "by sf.gd, sf.sam or sf.rule, and add noise afterwards",
+        f"heavy_ball of rule {base.name!r}: it needs a rule w' = w - lr*direction without momentum, state and noise; make one "
+        "by sf.gd, sf.sam or sf.rule without state=, and add noise afterwards",
     )
     direction = base.direction
     assert direction is not None

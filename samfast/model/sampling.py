@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..checks import check, choice
 from .loss import Loss, sample_numbers
-from .rule import Oracle, Rule
+from .rule import Oracle, Rule, gradient_calls
 from .rules import ball
 
 
@@ -53,17 +53,15 @@ def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"]
         TypeError,
     )
     direction = base.direction
-    check(
-        direction is not None and not base.draws,
-        f"sampled of rule {base.name!r}: it needs a rule without noise, made by sf.gd, sf.sam or sf.rule",
-    )
-    n, blocks = loss.samples, base.gradients if minibatch == "independent" else 1
+    check(not base.draws, f"sampled of rule {base.name!r}: it has noise already; start from a rule without")
+    n, blocks = loss.samples, gradient_calls(base) if minibatch == "independent" else 1
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
-        assert direction is not None
         drawn = [x for vector in z for x in vector]
         samples = [sample_numbers(drawn[i * n : (i + 1) * n], loss.kind) for i in range(blocks)]
         oracle = Sampled([partial(_of_sample, loss, p, y) for y in samples], grad.alarms)
+        if direction is None:
+            return base.step(w, v, oracle, p, ())
         g = direction(w, oracle, p)
         return ball(w, v, g, p, base.dampen_first) if base.heavy else (w - p.lr * g, v)
 

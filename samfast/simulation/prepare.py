@@ -22,7 +22,7 @@ from ..model.loss import Loss
 from ..model.observe import position
 from ..model.observer import ORIGIN, Observer, Stop, stopping
 from ..model.parameters import PerPath, which_array
-from ..model.rule import Rule
+from ..model.rule import ROW, Rule, begin, is_number
 from . import arguments
 from .job import Job, check_size
 
@@ -166,6 +166,7 @@ def plan(
     )
     where = origin.T if origin.ndim == 2 else origin[:, None]
     rows = {"w": where, **{f"p_{k}": v.T if v.ndim > 1 else v[None] for k, v in own.items()}}
+    rows |= _named_state(rule, where, loss.dim)
     if f"p_{ORIGIN}" in program.rows:
         rows[f"p_{ORIGIN}"] = where
     return Job(
@@ -184,6 +185,21 @@ def plan(
         recipe=recipe_of(program),
         array_library=arrays.kind_of(start) if device == "cuda" else "numpy",
     )
+
+
+def _named_state(rule: Rule, start: Any, dim: int) -> dict[str, Any]:
+    """The initial rows of a rule's named state, by the names of the rows; start: the rows of w."""
+    rows: dict[str, Any] = {}
+    for name, given in rule.state.items():
+        value = begin(name, given)
+        if isinstance(value, str):
+            rows[ROW + name] = start
+            continue
+        size = 1 if is_number(given) else dim
+        column = np.atleast_1d(np.asarray(value, float))
+        check(column.shape in ((1,), (size,)), f"state {name!r} has shape {column.shape}: give shape ({dim},)")
+        rows[ROW + name] = np.broadcast_to(column, (size,))[:, None].copy()
+    return rows
 
 
 def lanes(loss: Loss, rule: Rule, paths: int, device: str) -> int:

@@ -18,6 +18,7 @@ from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
 from ..compilers.choice import made_by
 from ..machine import described
+from ..model.rule import ROW
 from ..signals import termination_raises
 from ..stats.moments import Moments, Source
 from . import arguments, kept
@@ -139,17 +140,20 @@ class Run:
         return self.labels.index(label)
 
     def final(self, name: str = "w") -> Any:
-        """The state at the last recorded step, (*sweep, path, dim): "w", or "v" for momentum or velocity."""
+        """The state at the last recorded step, (*sweep, path, dim): "w", "v" for momentum or velocity, or a state by name.
+
+        A state of one number has the shape (*sweep, path, 1).
+        """
         check(self.state is not None, "state: this run has none; give state=True to simulate, or finish it by resume(run)")
-        key = "v0" if isinstance(name, str) and name == "v" else name
-        check(
-            isinstance(key, str) and key in self.job.program.rows,
-            f"{shown(name)} is no state of this rule; it has {names_of(self.job.program.rows)}",
-            KeyError,
-        )
+        rows = self.job.program.rows
+        wanted = name if isinstance(name, str) else ""
+        key = next((k for k in (ROW + wanted, "v0" if wanted == "v" else wanted) if k in rows), None)
+        known = names_of(k.removeprefix(ROW) for k in rows)
+        check(key is not None, f"{shown(name)} is no state of this rule; it has {known}", KeyError)
+        assert key is not None
         assert self.state is not None
-        rows = self.state[:, as_slice(self.job.program.rows[key])].copy()
-        return arrays.like(rows.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], rows.shape[1]), self.job.array_library)
+        part = self.state[:, as_slice(rows[key])].copy()
+        return arrays.like(part.swapaxes(1, 2).reshape(*self.sweep, self.state.shape[2], part.shape[1]), self.job.array_library)
 
     @property
     def stopped(self) -> Any:

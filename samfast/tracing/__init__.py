@@ -7,7 +7,24 @@ finds its way to them stands in `dispatch`.
 from .calculus import evaluate, gradient, substitute
 from .dispatch import TraceError
 from .expr import Expr, const, lift, sign, tiny, topological, var
-from .functions import absolute, cos, dot, exp, length, log, maximum, minimum, norm, normalized, sin, sqrt, tanh, total, where
+from .functions import (
+    absolute,
+    cos,
+    dot,
+    exp,
+    floor,
+    length,
+    log,
+    maximum,
+    minimum,
+    norm,
+    normalized,
+    sin,
+    sqrt,
+    tanh,
+    total,
+    where,
+)
 from .vector import NeedsCoordinatesError, Vector, Wide
 
 __all__ = [
@@ -22,6 +39,7 @@ __all__ = [
     "dot",
     "evaluate",
     "exp",
+    "floor",
     "gradient",
     "length",
     "lift",

@@ -396,7 +396,7 @@ _OPERATORS = {
 
 
 def _functions() -> dict[str, Any]:
-    return {name: getattr(functions, name) for name in ("sqrt", "exp", "log", "sin", "cos", "tanh")}
+    return {name: getattr(functions, name) for name in ("sqrt", "exp", "log", "sin", "cos", "tanh", "floor")}
 
 
 __all__ = ["evaluate", "gradient", "join", "parts", "rebuild", "substitute"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from .dispatch import Symbolic, TraceError
 
-UNARY = {"neg", "sqrt", "exp", "log", "sin", "cos", "tanh", "abs"}
+UNARY = {"neg", "sqrt", "exp", "log", "sin", "cos", "tanh", "abs", "floor"}
 COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 UNIFORM_ROLES = {"param", "time"}  # the same for every path
@@ -120,6 +120,18 @@ class Expr(Symbolic):
 
     def __ge__(self, other: Any) -> Expr:
         return Expr("ge", self, lift(other))
+
+    def __mod__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Expr:
+        return remainder(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, tuple) else unary("floor", divide(self, other))
+
+    def __rfloordiv__(self, other: Any) -> Expr:
+        return unary("floor", divide(other, self))
 
     def __and__(self, other: Any) -> Expr:
         return Expr(
@@ -339,6 +351,11 @@ def unary(op: str, a: Any) -> Expr:
         with np.errstate(all="ignore"):
             return const(abs(c) if op == "abs" else float(getattr(np, op)(c)))
     return Expr(op, a)
+
+
+def remainder(a: Any, b: Any) -> Expr:
+    """a - b*floor(a/b), as Python's %; exact for whole numbers."""
+    return subtract(a, multiply(b, unary("floor", divide(a, b))))
 
 
 def power(base: Any, n: Any) -> Expr:

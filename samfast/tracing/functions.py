@@ -74,6 +74,16 @@ cos = _function(
 tanh = _function("tanh", """Hyperbolic tangent, on symbols, numbers and arrays; its derivatives are 0 at infinity.""")
 
 
+floor = _function(
+    "floor",
+    """The largest whole number not above x, on symbols, numbers and arrays; its derivative is 0.
+
+    In a compiled program numbers of 2^51 and more (2^22 in float32) are returned as they are. a % b and a // b of symbols are
+    made of it, exact for whole numbers: p.step_count % 10 < 1 holds at every tenth step.
+    """,
+)
+
+
 def absolute(x: Any) -> Any:
     """|x|, on symbols, numbers and arrays. The derivative is -1 for x < 0, else 1: 1 at 0, at -0 and for nan."""
     return abs(x)
@@ -218,6 +228,9 @@ _MEANINGS: dict[str, Callable[..., Any]] = {
     "absolute": abs,
     "fabs": abs,
     "sqrt": sqrt,
+    "floor": floor,
+    "remainder": lambda a, b: lift(a) % b,
+    "floor_divide": lambda a, b: lift(a) // b,
     "exp": exp,
     "log": log,
     "sin": sin,

@@ -58,6 +58,12 @@ class Vector(Symbolic, tuple):
     def __rtruediv__(self, other: Any) -> Any:
         return self._map(other, lambda x, y: y / x)
 
+    def __mod__(self, other: Any) -> Any:
+        return self._map(other, lambda x, y: x % y)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self._map(other, lambda x, y: x // y)
+
     def __pow__(self, n: Any) -> Any:
         return self._map(n, lambda x, y: x**y)
 

@@ -28,6 +28,13 @@ def wells(w, p):
     return p.a * sf.tanh(w[0]) ** 2 + sf.log(1 + w[1] ** 2) - 0.1 * sf.sin(w[0] * w[1]) + sf.exp(-(w[0] ** 2)) * sf.cos(w[1])
 
 
+def counting(w, s, grad, p):
+    """State of every kind, with a counter that chooses."""
+    m = 0.9 * s.m + grad(w)
+    size = 0.5 * s.size + sf.norm(m)
+    return w - p.lr * sf.where(s.k % 3 < 1, 1.0, 0.5) / size * m, {"m": m, "k": s.k + 1, "size": size}
+
+
 def quadratic(dim):
     return sf.losses.quadratic(np.linspace(-1, 2, dim) if dim > 1 else [1.0])
 
@@ -89,6 +96,16 @@ CASES = {
         quadratic(40),
         sf.diffusion(sf.gd(lr=0.01), sigma=0.1, kind="sign"),
         observe.several(observe.exit_time(radius=0.5), observe.loss_value()),
+    ),
+    "state": Case(
+        beale,
+        sf.noisy(sf.rule("counting", counting, lr=1e-3, state={"m": 0.0, "k": 0, "size": sf.scalar(1.0)}), sigma=0.1),
+        observe.several(observe.position(), observe.Observer("state", lambda s: [s.v.k, s.v.size], ("k", "size"))),
+    ),
+    "wide10-state": Case(
+        quadratic(10),
+        sf.noisy(sf.rule("counting", counting, lr=1e-3, state={"m": "start", "k": 0, "size": sf.scalar(1.0)}), sigma=0.1),
+        observe.Observer("state", lambda s: [s.v.m, s.v.size, s.v.k], ("m", "size", "k")),
     ),
     "linear-stop": Case(
         quadratic(1),
