@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 from matplotlib.patches import Rectangle
+from matplotlib.quiver import Quiver
 from pictures import Panel, caption, legend, panels, shade
 
 import samfast as sf
@@ -50,6 +51,7 @@ CAPTIONS = {  # settings that a reader needs and a picture does not show
     "bartlett-fig5": ["of one path on the left"],
     "bartlett-theorem1": ["6000 updates", "shaded where theory says that it holds"],
     "bartlett-theorem3": ["Left: curvatures 1 and ½; right: 1 and 0.2"],
+    "bartlett-lemmas": ["curvatures 1 and ½, learning rate 0.2, radius 1", "within 0.01 of the two-cycle"],
     "bartlett-theorem21": ["x²/2 + x²y/2 (cubic)"],
     "discrepancies": [],  # its panels are named by their settings
 }
@@ -81,19 +83,34 @@ def kim_fig1(parts, outcome, figure):
 
 def kim_fig2(parts, outcome, figure):
     ends = outcome.tables["ends"]
-    for panel, i in zip(parts, (0, 2, 3), strict=True):
+    for panel, letter, i in zip(parts, "abc", (0, 2, 3), strict=False):
         radius = fig2.RHO[i]
-        assert panel.title == (f"SAM, constant rho = {radius:g}" if i else "Gradient descent")
+        assert panel.title == f"({letter}) " + (f"SAM, constant rho = {radius:g}" if i else "Gradient descent")
         path = panel.curve(style="-", colour=draw.RED if i else draw.BLUE)
         flow = sf.Flow(sf.losses.double_well(), sf.sam(lr=0.01, rho=radius))
         equal(path.finite.T, flow.trajectory(fig2.START, 40.0)[1])
         np.testing.assert_allclose(np.abs(path.x[-1]), 1.0 if i == 0 else 0.0, atol=1e-3)
-        edges = [c.x[0] for c in panel.all(style="--")]
-        close(sorted(edges), [] if i == 0 else [-np.sqrt(1 - 1 / radius), np.sqrt(1 - 1 / radius)], rtol=1e-12)
+        edge = np.sqrt(1 - 1 / radius) if i else 0.0
+        stable, unstable = panel.all(style="--"), [c for c in panel.all(style="-", colour=draw.BLACK) if len(c.x) > 1]
+        places = sorted(float(c.x[0]) for c in stable)
+        np.testing.assert_allclose(places, [-edge, -edge, edge, edge] if i else [0, 0], atol=1e-9)
+        assert all(np.ptp(c.x) < 1e-9 and np.ptp(c.y) > 0.9 for c in stable)
+        assert all(np.abs(c.y).max() < 1e-9 for c in unstable) and len(unstable) == (4 if i else 2)
         held = ends["x"][np.abs(ends[f"end_x_rho_{radius:g}"]) < 0.5]
         shaded = [v for v in _spans(figure.axes[parts.index(panel)])]
         equal(shaded, [[held.min(), held.max()]] if i else [])
-    assert {"gradient descent", "SAM", "ends at the saddle", "start", "saddle", "minimum"} <= set(legend(figure))
+    for panel, axes, (case, rho, w), title in zip(parts[3:], figure.axes[3:], fig2.CASES, "def", strict=True):
+        assert panel.title == f"({title}) Case {'I' * case}, rho = {rho:g}"
+        ahead = np.array(w) * [1 + rho * (w[0] ** 2 - 1), 1 + rho]  # w + rho*(x^3 - x, y)
+        assert marks(panel, label="w", mark="o") == {w}
+        close(list(marks(panel, label="perturbed point", mark="s")), [ahead], rtol=1e-12)
+        arrows = [a for a in axes.collections if isinstance(a, Quiver)]
+        seen = [(*a.XY[0], a.U[0], a.V[0]) for a in arrows]
+        slope = [np.array([x - x**3, -y]) for x, y in (w, ahead)]
+        close(seen, [(*w, *slope[0]), (*ahead, *slope[1]), (*w, *slope[1])], rtol=1e-12)
+        assert sf.cases(np.array(w), ahead, lambda v: v[0], (0.0, 0.0), near=fig2.NEAR) == case
+    words = {"gradient descent", "SAM", "ends at the saddle", "start", "saddle", "minimum", "w", "perturbed point"}
+    assert words | {"stable manifold", "unstable manifold"} == set(legend(figure))
 
 
 def _spans(axes):
@@ -134,8 +151,14 @@ def kim_fig4(parts, outcome, figure):
 def kim_fig5(parts, outcome, figure):
     table = outcome.tables["trajectories"]
     titles = ["Gradient descent", "SAM, rho = 1/2 (threshold)", "SAM, rho = 1"]
-    assert [p.title for p in parts] == titles
-    for panel, name in zip(parts, ("gd", "half", "sam"), strict=True):
+    assert [p.title for p in parts] == [*titles, "Surface"]
+    surface = figure.axes[-1]
+    assert surface.get_zlabel() == "loss"
+    for line, name in zip(surface.lines, ("gd", "sam"), strict=False):
+        x, y, z = (np.asarray(v) for v in line.get_data_3d())
+        close(z, x**2 - y**2, rtol=1e-12, atol=1e-15)
+        equal([x, y], [table[f"{name}_{c}"][: len(x)] for c in "xy"])
+    for panel, name in zip(parts[:3], ("gd", "half", "sam"), strict=True):
         path = panel.curve(style="-", colour=draw.BLUE if name == "gd" else draw.RED)
         equal([path.x, path.y], [table[f"{name}_x"], table[f"{name}_y"]])
         assert marks(panel, label="saddle") == {(0.0, 0.0)}
@@ -360,7 +383,28 @@ def bartlett_theorem3(parts, outcome, figure):
         found = right.curve(label=label)
         equal([found.x, found.y], [over["epsilon"], over[name]])
     equal(right.curve(label="largest count").y, np.maximum(over["largest_count"], 0.5))
-    assert left.scales == ("log", "linear") and right.scales == LOG and theorem3.RADIUS
+    for label, name in (("Theorem 3, corrected", "theorem_3_corrected"), ("Theorem 3 as printed", "theorem_3_as_printed")):
+        found = left.curve(label=label)
+        equal([found.x, found.y], [needed["epsilon"], needed[name]])
+    assert left.scales == right.scales == LOG and theorem3.RADIUS
+
+
+def bartlett_lemmas(parts, outcome, figure):
+    left, middle, right = parts
+    seen, updates, worst = (outcome.tables[k] for k in ("lemma-7", "updates", "worst-loss"))
+    dots = left.curve(label="share of the paths")
+    equal([dots.x, dots.y], [seen["distance"], seen["share"]])
+    line = left.curve(label="proportional to the distance")
+    close(line.y, dots.y[0] * line.x / 0.1, rtol=1e-12)
+    for label, name in (("99 % of the starts", "updates"), ("Theorem 3, corrected", "bound")):
+        found = middle.curve(label=label)
+        equal([found.x, found.y], [updates["lr"], updates[name]])
+    curve = right.curve(label="largest loss within $\\rho$")
+    close(curve.y, (np.abs(curve.x) + 1) ** 2 / 2, rtol=1e-12)
+    equal([curve.x, curve.y], [worst["w_1"], worst["worst_loss"]])
+    assert marks(right, label="minimax solution") == {(0.0, 0.5)}
+    close(sorted(marks(right, label="SAM's two-cycle")), [(-1 / 9, 50 / 81), (1 / 9, 50 / 81)], rtol=1e-12)
+    assert left.scales == middle.scales == LOG and right.scales == LINEAR
 
 
 def bartlett_theorem21(parts, outcome, figure):
@@ -431,6 +475,7 @@ PICTURES = {
     "bartlett-fig5": bartlett_fig5,
     "bartlett-theorem1": bartlett_theorem1,
     "bartlett-theorem3": bartlett_theorem3,
+    "bartlett-lemmas": bartlett_lemmas,
     "bartlett-theorem21": bartlett_theorem21,
     "discrepancies": register,
 }

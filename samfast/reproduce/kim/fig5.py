@@ -79,15 +79,16 @@ def _claims(n: dict[str, Any], walk: np.ndarray) -> tuple[Claim, ...]:
 def _figure(loss: sf.Loss, walk: np.ndarray) -> Any:
     figure, axes = draw.panels(
         1,
-        3,
-        (12.0, 4.9),
+        4,
+        (15.4, 4.6),
         f"lr {LR} and {STEPS} steps are not in the paper and are those of the "
         "authors' released code, which adds the gradients at w and at w^p in its SAM step; shown is "
         "the SAM step of the paper, with constant rho. Arrows: direction of a step.",
     )
     saddle = loss.critical_point(START)
+    _surface(figure, axes[0, 0], loss, walk)
     for a, path, radius, name in zip(
-        axes[0],
+        axes[0, 1:],
         (walk[0], walk[1], walk[2]),
         (0.0, THRESHOLD, RHO),
         ("Gradient descent", "SAM, rho = 1/2 (threshold)", "SAM, rho = 1"),
@@ -110,5 +111,21 @@ def _figure(loss: sf.Loss, walk: np.ndarray) -> Any:
         draw.critical(a, [saddle])
         a.set_title(name)
         draw.frame(a, BOX)
-    axes[0, 0].legend(loc="upper right", frameon=True)
+    axes[0, 1].legend(loc="upper right", frameon=True)
     return figure
+
+
+def _surface(figure: Any, place: Any, loss: sf.Loss, walk: np.ndarray) -> None:
+    """Draws the loss as a surface in the place of flat axes, with the paths of gradient descent and of SAM on it."""
+    where = place.get_subplotspec()
+    place.remove()
+    axes = figure.add_subplot(where, projection="3d")
+    x, y = np.meshgrid(np.linspace(*BOX[0], 61), np.linspace(*BOX[1], 61))
+    axes.plot_surface(x, y, loss.value(np.stack([x, y], -1)), cmap="Greys", alpha=0.55, linewidth=0, rasterized=True)
+    for path, colour, name in ((walk[0], draw.BLUE, "gradient descent"), (walk[2], draw.RED, "SAM, rho = 1")):
+        seen = path[(np.abs(path) <= [BOX[0][1], BOX[1][1]]).all(-1)]
+        axes.plot(*seen.T, loss.value(seen), color=colour, linewidth=2, zorder=5, label=name)
+    axes.plot(0, 0, 0, "X", color=draw.BLACK, markersize=8, zorder=6)
+    axes.set(xlabel="x", ylabel="y", zlabel="loss", title="Surface", xticks=[-3, 0, 3], yticks=[-2, 0, 2])
+    axes.view_init(28, -62)
+    axes.legend(loc="upper left", frameon=True)

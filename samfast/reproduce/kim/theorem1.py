@@ -21,6 +21,9 @@ TINY = 1e-300  # smaller positions count as 0
 EDGE = 1e-9  # nothing is compared within this relative distance from a boundary
 SECOND = 0.9  # a second root smaller by this factor has died out, as 0.9^200 = 7e-10
 SAME = 1e-8  # largest error of a rate per update
+RADIUS = 10.0 ** np.arange(-3.0, 0.5)  # normalised radii
+ALONE, WEAK, STRONG = -1.0, 0.02, 0.2  # eigenvalue of one direction; -eigenvalues beside a direction with eigenvalue 1
+NORMALISED_LR, NORMALISED_STEPS = 0.1, 2000
 LINEAR, STEEP = 0.02, 1.0  # colours are linear up to the rate LINEAR and logarithmic from there to STEEP
 CAPTION = (
     "Noise-free SAM with constant rho on a quadratic, lr 0.15, 400 updates (a choice: the theorem has no setting). "
@@ -55,6 +58,7 @@ def run(size: float = 1.0, progress: Any = None, executor: Any = None) -> Outcom
         "largest_rate_error": float(np.abs(rate[alone] - roots[alone]).max(initial=0.0)),
         "escape_rates": rate[:, np.argmin(np.abs(e + 1)), 0],
         **_boundary(),
+        "normalised": _normalised(),
     }
     table = {
         "eigenvalue": np.repeat(e, len(rho)),
@@ -107,12 +111,40 @@ def _boundary() -> dict[str, Any]:
     }
 
 
+def _normalised() -> dict[str, Any]:
+    """Returns what the saddle does with the normalised radius: alone, and beside a direction with eigenvalue 1.
+
+    Alone: shares of starts inside and outside |w| < rho that stay. Beside: whether a deviation along -m has shrunk in the end.
+    """
+    share = np.linspace(0.05, 1.95, 39)  # |w|/rho, without 1
+    w = (share[share != 1] * RADIUS[:, None])[..., None]
+    starts = np.abs(w[..., 0])
+    beside = np.broadcast_to([0.1, 1e-6], (2, len(RADIUS), 2)) * RADIUS[:, None]
+    both = np.array([[1.0, -WEAK], [1.0, -STRONG]])[:, None, :]
+    about: dict[str, Any] = {"lr": NORMALISED_LR, "rho": RADIUS[:, None]}
+    for _ in range(NORMALISED_STEPS):
+        w = np.clip(theory.normalized_sam_step(w, eigenvalues=[ALONE], **about), -1e9, 1e9)
+        beside = np.clip(theory.normalized_sam_step(beside, eigenvalues=both, lr=NORMALISED_LR, rho=RADIUS), -1e9, 1e9)
+    stays, inside = np.abs(w[..., 0]) < RADIUS[:, None], starts < RADIUS[:, None]
+    held = np.abs(beside[..., 1]) < 1e-6 * RADIUS
+    return {
+        "rho": RADIUS,
+        "inside": float(stays[inside].mean()),
+        "outside": float(stays[~inside].mean()),
+        "starts": int(stays.size),
+        "weak_held": held[0],
+        "strong_held": held[1],
+        "lowest": float(theory.two_cycle_capture(1.0, lr=NORMALISED_LR)[0]),
+    }
+
+
 def _quartic(w: Any, p: Any) -> Any:
     return -(w[0] ** 2) / 2 + p.a * w[0] ** 4 / 4
 
 
 def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
     away, home = n["boundary_end"]
+    mild = n["normalised"]
     gain = [float(r / n["escape_rates"][0]) for r in n["escape_rates"]]
     return (
         Claim(
@@ -145,6 +177,20 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
             "0.5 and 0.9 where it escapes; the threshold of rho is the same",
             verdict(n["wrong"] == 0 and gain[2] > gain[1] > 1, "rho < 1/|eigenvalue|, where SAM is free"),
             "Kim et al., section 4.4; theory.rho_window",
+        ),
+        Claim(
+            "With the normalised radius the condition is mild: near the saddle it always holds.",
+            f"eigenvalue {ALONE:g} alone: {mild['inside']:.0%} of the starts within rho stay, {mild['outside']:.0%} of those "
+            f"farther away, for rho from {mild['rho'][0]:g} to {mild['rho'][-1]:g} (constant: rho > 1); beside an eigenvalue "
+            f"1, at lr {NORMALISED_LR:g}, {-STRONG:g} is held for {mild['strong_held'].sum()} and {-WEAK:g} for "
+            f"{mild['weak_held'].sum()} of these {len(mild['rho'])} radii",
+            verdict(
+                mild["inside"] == 1 and mild["strong_held"].all(),
+                f"the start is within rho and, beside a steeper positive eigenvalue, |eigenvalue| > {mild['lowest']:.4f} here"
+                if mild["outside"] == 0 and not mild["weak_held"].any()
+                else None,
+            ),
+            "Kim et al., section 4.1 on normalised rho; theory.capture_steps, theory.two_cycle_capture",
         ),
         Claim(
             "The SAM of Theorem 2 is that of Theorem 1.",

@@ -88,6 +88,7 @@ def _consequences() -> dict[str, Any]:
         for p in (True, False)
     ]
     return {
+        "step_to_15": _step_to_15(),
         "escape": _exact(100, kappa, g),
         "fast": _exact(100, 1.5, g[:4], lr=1.0),
         "averaged": _exact(100, kappa, g, g),
@@ -99,12 +100,31 @@ def _consequences() -> dict[str, Any]:
     }
 
 
+def _step_to_15(t: float = 1.0) -> dict[str, np.ndarray]:
+    """Returns what becomes of the second term of Theorem 3 where exp(-C4/(1 - momentum)) is dropped, as in eq. 15.
+
+    It is C3*(1 - exp(-C4/(1 - momentum)))/((1 - momentum)*B); C3 = lr*|eigenvalue|/(2*kappa) and C4 = 2*kappa*t have the sign
+    of the eigenvalue.
+    """
+    momentum = np.array([0.9, 0.99, 0.999])
+    kappa = {sign: float(theory.curvature(sign, rho=RHO, drift="chain")) for sign in (EIGENVALUE, -EIGENVALUE)}
+    exponent = {sign: 2 * k * t / (1 - momentum) for sign, k in kappa.items()}
+    return {
+        "momentum": momentum,
+        "exponent": exponent[EIGENVALUE],
+        "dropped": LR * abs(EIGENVALUE) / (2 * kappa[EIGENVALUE]) / ((1 - momentum) * BATCHES[SHOWN]),
+        "log_whole": np.asarray(theory.log_theorem3(t, momentum=momentum, **_how())),
+        "kept_positive": -np.expm1(-exponent[-EIGENVALUE]),
+    }
+
+
 def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
     ratio, valid = n["ratio"], n["valid"]
     bad, constant = np.abs(ratio - 1), n["msd_times_batch"]
     worst = np.unravel_index(bad.argmax(), bad.shape)
     falls = float(n["product"][1] / n["product"][0])
     light = n["momentum_0"]
+    limit = n["step_to_15"]
     start, gain = n["at_once"], n["escape"][-1] / n["escape"][0]
     return (
         Claim(
@@ -154,6 +174,18 @@ def _claims(n: dict[str, Any]) -> tuple[Claim, ...]:
                 "the eigenvalue is positive and the state stationary" if abs(falls - 1) > 0.1 else None,
             ),
             "Kim et al., eq. 15; theory.heavy_ball_stationary",
+        ),
+        Claim(
+            "In the step to eq. 15 exp(-C4/(1 - momentum)) goes to 0 as momentum goes to 1.",
+            f"at the saddle C4/(1 - momentum) = {limit['exponent'][0]:.3g} and {limit['exponent'][-1]:.3g} at momentum "
+            f"{limit['momentum'][0]:g} and {limit['momentum'][-1]:g}, so that without it the second term is "
+            f"{limit['dropped'][-1]:.2g}, a negative mean square, where the formula has exp({limit['log_whole'][-1]:.3g}); at "
+            f"eigenvalue 1 the term keeps {limit['kept_positive'][-1]:.6g} of its value",
+            verdict(
+                abs(limit["kept_positive"][-1] - 1) < 1e-6,
+                "the eigenvalue is positive" if limit["dropped"][-1] < 0 < limit["log_whole"][-1] else None,
+            ),
+            "Kim et al., step from Theorem 3 to eq. 15; theory.log_theorem3",
         ),
         Claim(
             "One expects that without momentum it is Theorem 2.",
