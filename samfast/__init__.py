@@ -56,6 +56,8 @@ _PUBLIC = {
     "paired_msd": "study.pairs",
     "Comparison": "study.comparison",
     "exit_times": "study.exits",
+    "density": "law.density",
+    "Density": "law.result",
     "CriticalPointError": "checks",
     "DivergenceWarning": "checks",
     "NoGpuError": "checks",

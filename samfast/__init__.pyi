@@ -15,6 +15,8 @@ from .landscape.curvature import eigenvalue_map as eigenvalue_map
 from .landscape.curvature import sharpness as sharpness
 from .landscape.flow import Flow as Flow
 from .landscape.flow import cases as cases
+from .law.density import density as density
+from .law.result import Density as Density
 from .model import losses as losses
 from .model import observe as observe
 from .model.critical_points import CriticalPoint as CriticalPoint

@@ -227,4 +227,5 @@ def diffusion(
         kind=kind,
         either=EITHER,
         bounded=base.bounded | _numbers(sigma=sigma, batch_size=batch_size, dt=dt),
+        diffusive=True,
     )

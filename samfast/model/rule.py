@@ -159,7 +159,8 @@ class Rule:
 
     direction(w, grad, p) is set for rules made of a step w' = w - lr*direction, so that momentum and noise can be added, and
     `gradients` is how often it calls grad. perturbed(w, grad, p) is the point w^p of a SAM rule. `heavy` says that the rule
-    has heavy-ball momentum, and dampen_first whether its very first step is dampened.
+    has heavy-ball momentum, and dampen_first whether its very first step is dampened. `diffusive` says that a step is one of
+    a diffusion, of length dt, or lr where the rule has no dt.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Rule:
     either: frozenset[str] = frozenset()  # parameters that may be numbers or vectors, so that some arrays are ambiguous
     bounded: frozenset[str] = frozenset()  # parameters for which the bounds in parameters.BOUNDS hold
     state: Mapping[str, Any] = field(default_factory=dict)  # name -> start, as `sf.rule` takes it
+    diffusive: bool = False
 
     def __post_init__(self) -> None:
         text("name", self.name, "extragradient")
