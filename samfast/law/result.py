@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +12,8 @@ import numpy as np
 from scipy.sparse import eye_array
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, splu
 
-from ..atomic import beside
-from ..checks import check, instance, integer, numbers, real_array
+from ..atomic import renamed
+from ..checks import check, flag, integer, location, numbers, real_array
 from ..machine import versions
 from ..stats.distribution import histogram
 from . import figure
@@ -263,7 +261,8 @@ class Density:
 
     @property
     def dim(self) -> int:
-        return int(self.dataset.sizes["coordinate"]) if "coordinate" in self.dataset.sizes else 1
+        """The number of coordinates, 1 or 2."""
+        return int(self.dataset.sizes["coordinate"])
 
     @property
     def edges(self) -> tuple[np.ndarray, ...]:
@@ -397,14 +396,18 @@ class Density:
             made.savefig(path, dpi=150)
         return made
 
-    def save(self, path: Any) -> Path:
-        """Write the dataset to a NetCDF 4 file, e.g. "law.nc", and return its path; a failure leaves the older file."""
-        file = Path(instance("path", path, (str, os.PathLike), "give a file, e.g. path='law.nc'"))
-        with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder) / "law.nc"
-            self.dataset.to_netcdf(made, engine="h5netcdf")
-            content = made.read_bytes()
-        beside(file, lambda f: f.write(content))
+    def save(self, path: Any, *, overwrite: bool = False) -> Path:
+        """Write the dataset to a NetCDF 4 file, e.g. "law.nc", from which `load` or `sf.load` gives it again; its path.
+
+        Raises FileExistsError for a file that exists unless overwrite=True.
+        """
+        file = location("path", path)
+        check(
+            flag("overwrite", overwrite) or not file.exists(),
+            f"path={str(path)!r}: there is such a file; give another name, or overwrite=True",
+            FileExistsError,
+        )
+        renamed(file, lambda temporary: self.dataset.to_netcdf(temporary, engine="h5netcdf"))
         return file
 
     @classmethod
@@ -412,7 +415,7 @@ class Density:
         """A saved density again; `exit_time` and `stationary` need the operator, which is not saved."""
         import xarray as xr
 
-        file = Path(instance("path", path, (str, os.PathLike), "give a file, e.g. path='law.nc'"))
+        file = location("path", path)
         check(file.is_file(), f"path={str(path)!r}: there is no such file", FileNotFoundError)
         try:
             with xr.open_dataset(io.BytesIO(file.read_bytes()), engine="h5netcdf") as found:

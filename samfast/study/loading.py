@@ -1,9 +1,10 @@
-"""sf.load: a saved run, study or comparison, told apart by what is in the file."""
+"""sf.load: a saved run, density, study or comparison, told apart by what is in the file."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checks import check, location
 from ..simulation.kept import is_run
@@ -13,9 +14,12 @@ from .comparison import Comparison
 from .result import Study
 from .saved import MARK, STEM, contents
 
+if TYPE_CHECKING:
+    from ..law.result import Density
 
-def load(path: str | os.PathLike[str]) -> Run | Study | Comparison:
-    """What `save` of a run, a study or a comparison wrote, exactly, whichever it is.
+
+def load(path: str | os.PathLike[str]) -> Run | Density | Study | Comparison:
+    """What `save` of a run, a density, a study or a comparison wrote, exactly, whichever it is.
 
     path: the file, or for a study and a comparison also the folder. Nothing in a file is executed. Raises FileNotFoundError
     where there is none, ValueError for a file that none of them wrote, and for a folder that holds both tables.
@@ -27,8 +31,12 @@ def load(path: str | os.PathLike[str]) -> Run | Study | Comparison:
     if is_run(where):
         return Run.load(where)
     seen = contents(where)
+    if "density_error" in seen:
+        from ..law.result import Density
+
+        return Density.load(where)
     made = Study if MARK[STEM] in seen else Comparison if MARK[COMPARISON] in seen else None
-    check(made is not None, f"path={str(path)!r}: this is no saved run, study or comparison; give what save wrote")
+    check(made is not None, f"path={str(path)!r}: this is no saved run, density, study or comparison; give what save wrote")
     assert made is not None
     return made.load(where)
 

@@ -266,6 +266,9 @@ def test_the_result(tmp_path):
     assert again.dataset.identical(law.dataset) and repr(again) == repr(law)
     with pytest.raises(ValueError, match="was loaded from a file"):
         again.exit_time()
+    assert sf.load(tmp_path / "law.nc").dataset.identical(law.dataset)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        law.save(tmp_path / "law.nc")
     (tmp_path / "other.nc").write_bytes(b"no")
     with pytest.raises(ValueError, match="this is not a saved density"):
         sf.Density.load(tmp_path / "other.nc")
