@@ -60,10 +60,12 @@ def share(values: np.ndarray, edges: Any) -> np.ndarray:
     return np.histogramdd(values[np.isfinite(values).all(-1)], edges)[0] / len(values) / area
 
 
-def surface(axes: Any, edges: Any, density: np.ndarray, most: float) -> Any:
-    """A map of a density of the plane; returns what a colour bar needs."""
+def surface(axes: Any, edges: Any, density: np.ndarray, most: float, *, power: float = 1.0) -> Any:
+    """A map of a density of the plane, with colours by a power of it; returns what a colour bar needs."""
+    from matplotlib.colors import PowerNorm
+
     axes.grid(False)
-    shades = axes.pcolormesh(*edges, density.T, cmap="viridis", vmin=0.0, vmax=most)
+    shades = axes.pcolormesh(*edges, density.T, cmap="viridis", norm=PowerNorm(power, 0.0, most))
     axes.set(xlabel="$w_0$  (length)", ylabel="$w_1$  (length)")
     return shades
 

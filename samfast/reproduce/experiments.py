@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.animation import Animation
     from matplotlib.figure import Figure
 
-ORDER = ("kim.fig", "kim.theorem", "kim.corollary", "bartlett.fig", "bartlett.theorem", "bartlett.lemmas", "discrepancies")
+ORDER = (
+    "kim.fig",
+    "kim.theorem",
+    "kim.corollary",
+    "kim.density",
+    "bartlett.fig",
+    "bartlett.theorem",
+    "bartlett.lemmas",
+    "discrepancies",
+)
 HOLDS, FAILS, OPEN = "holds", "does not hold", "open"
 ONLY = "holds only if "
 SUFFICIENT = "sufficient, not necessary"  # a condition that a paper assumes and that is not needed

@@ -13,6 +13,7 @@ from samfast.reproduce import draw
 from samfast.reproduce.bartlett import fig5 as noise
 from samfast.reproduce.bartlett import ravine, theorem1, theorem3, theorem21
 from samfast.reproduce.kim import beale, corollary1, fig1, fig2, fig3, fig4, fig7, theorem2
+from samfast.reproduce.kim import density as leaving
 from samfast.reproduce.kim import theorem1 as attractors
 from samfast.reproduce.kim import theorem3 as momentum
 from samfast.reproduce.kim.beale import CONSTANT, FINE, NORMALIZED, RELEASED, SADDLE
@@ -44,6 +45,7 @@ CAPTIONS = {  # settings that a reader needs and a picture does not show
     "kim-theorem2": ["lr 0.01, batch size 64", "drift lambda*(1 + rho*lambda)^2"],
     "kim-theorem3": ["rho 0.1, lr 0.001, batch size 64", "dashed Theorem 3 (C2 = t/lr)"],
     "kim-corollary1": ["Eigenvalue -1, batch size 64, lr 0.001", "filled where negative"],
+    "kim-density": ["x^4/4 - x^2/2 + y^2/2", "lr 0.05, so D = 0.1", "steps of 0.005", "2 standard errors from 10000 paths"],
     "bartlett-fig1": ["learning rate 1/5, normalised rho 1, 30 updates from (2, 2)"],
     "bartlett-fig2": ["learning rate 1/5, normalised rho 1, 25 updates from (0.244, 0.0224)"],
     "bartlett-fig3": ["learning rate 0.2, normalised rho 1, 30 updates from (0.1, 0.1)"],
@@ -246,6 +248,33 @@ def kim_theorem2(parts, outcome, figure):
                     expected = theory.theorem2(lines[0].x, drift=kind, **how)
                     assert any(np.array_equal(c.y, expected) for c in lines), (drift, e, r, kind)
     assert not parts[1].all(style="--") and "mean squared displacement" in parts[0].ylabel
+
+
+def kim_density(parts, outcome, figure):
+    n, colours = outcome.numbers, (draw.BLUE, draw.RED)
+    maps, (share, times) = parts[:2] + parts[3:5], (parts[2], parts[5])
+    for i, rho in enumerate(leaving.SHOWN):
+        law = leaving._law(rho)
+        for panel in maps[2 * i : 2 * i + 2]:
+            assert panel.title.startswith("SAM, rho 0.5" if rho else "SGD") and "density" in panel.title + "density"
+            assert panel.meshes[0][1].norm.vmax == law.density[-1].max()
+        equal(maps[2 * i].meshes[0][0], law.density[-1].T)
+        coarse = law.probability[-1].reshape(40, 2, 36, 2).sum((1, 3))
+        error = np.sqrt(coarse / n["paths"])
+        drawn = maps[2 * i + 1].meshes[0][0].T * 0.01
+        assert (np.abs(drawn - coarse) < 6 * error + 3 / n["paths"]).all(), "the histogram beside is that of the same law"
+        name = f"SAM, rho {rho:g}" if rho else "SGD"
+        equal(share.curve(label=name, colour=colours[i]).y, n["right"][i])
+        equal(share.curve(mark="o", colour=colours[i]).y, n["share"][i])
+    for label, key, style in (
+        ("from the minimum to the saddle", "well", "-"),
+        ("the same, algorithm", "algorithm", "--"),
+        ("from the saddle to |x| = 0.5", "saddle", "-"),
+    ):
+        equal(times.curve(label=label, style=style).finite, [leaving.RADII, n[key]])
+    bars = times.curve(mark="o")
+    equal([bars.x, bars.y], [leaving.MARKED, n["left"]])
+    close(bars.high - bars.y, 2 * np.asarray(n["left_error"]), rtol=1e-9)
 
 
 def kim_theorem3(parts, outcome, figure):
@@ -468,6 +497,7 @@ PICTURES = {
     "kim-theorem2": kim_theorem2,
     "kim-theorem3": kim_theorem3,
     "kim-corollary1": kim_corollary1,
+    "kim-density": kim_density,
     "bartlett-fig1": bartlett_fig1,
     "bartlett-fig2": bartlett_fig2,
     "bartlett-fig3": of_the_ravine,

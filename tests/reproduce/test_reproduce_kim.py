@@ -72,6 +72,7 @@ VERDICTS = {  # by hand, at any size
         ONLY + "rho^2 <= t/|lambda|",
         "does not hold",
     ],
+    "kim-density": ["holds", "holds", "not stated", ONLY + "lr is small"],
 }
 outcome = cache(lambda name: sf.reproduce.run(name, size=SMALL))
 
@@ -218,6 +219,12 @@ TURNED = {  # experiment -> for each claim: what it becomes, and the planted num
         ("does not hold", put("gap", "plain", 30, 0.0)),
         ("does not hold", put("remainder", ..., 11.0)),
         ("holds", put("same", "printed_to_sde", ..., 1.0)),
+    ],
+    "kim-density": [
+        ("does not hold", put("worst_z", 0, 5.1)),
+        ("does not hold", put("saddle", 1, 0.5)),
+        ("holds", put("well", ..., np.arange(1.0, 8.0))),
+        ("does not hold", put("left_z", 0, 5.1)),
     ],
 }
 
@@ -384,6 +391,8 @@ CHAOTIC = [
     ("kim-theorem1", "largest_rate_error", (0, 1e-8)),
     ("kim-theorem", "worst_z", (0, 1e-3)),
     ("kim-corollary1", "worst_z", (0, 1e-3)),
+    ("kim-density", "_z", (0, 1e-3)),
+    ("kim-density", "error", (0.5, 1e-12)),
 ]
 
 
