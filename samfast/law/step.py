@@ -112,9 +112,9 @@ def _suitable(loss: Loss, rule: Rule) -> None:
             f"{name}: rule {rule.name!r} has several values of it; choose one by rule.replace({name}=...)",
         )
     check(
-        not rule.slots,
-        f"rule {rule.name!r}: with momentum the noise moves w and the velocity together, and their density on a grid is "
-        "degenerate; leave momentum out, or simulate paths by sf.simulate",
+        not rule.slots and not rule.state,
+        f"rule {rule.name!r}: with momentum or another state the noise moves w and the state together, and their density on a "
+        "grid is degenerate; leave momentum out, or simulate paths by sf.simulate",
     )
     check(rule.draws > 0, f"rule {rule.name!r}: it has no noise; give e.g. sf.noisy(rule, sigma=0.1)")
     check(
