@@ -56,7 +56,8 @@ def load(program: files.Program, compiler: str) -> Compiled | None:
     if code is None:
         try:
             checked = compiler == "checked"
-            code = native.object_file(llvm_text(typed_tree(program.text, f"{name}.py", checked), checked))
+            text = llvm_text(typed_tree(program.text, f"{name}.py", checked), checked)
+            code = native.object_file(text, level=native.CHECKED if checked else native.LEVEL)
         except (LanguageError, RuntimeError) as error:
             if choice.strict():
                 raise
@@ -67,7 +68,7 @@ def load(program: files.Program, compiler: str) -> Compiled | None:
         except OSError as error:
             files.warn(f"machine code is not kept, {folder} cannot be written ({error})")
     files.label(folder, name, program)
-    return Compiled(native.Kernel(code, _types(program), f"{name}.py"), compiler)
+    return Compiled(native.Kernel(code, _types(program), f"{name}.py", compiler == "checked"), compiler)
 
 
 def _types(program: Any) -> dict[str, np.dtype]:

@@ -132,14 +132,21 @@ class Numbers:
         if kind == "div":
             self.fail("/ of integers", "write // or convert them")
         x, y = self.cast(x, type_), self.cast(y, type_)
+        if kind in ("shl", "shr"):
+            bits = 8 * t.SIZES[type_]
+            if isinstance(y, t.Const) and not 0 <= y.value < bits:
+                self.fail(f"a shift by {y.value}", f"shift by 0 to {bits - 1}")
+            y = self.checked("lt", y, self.cast(y, "u64"), t.Const("u64", bits))
         if kind in ("udiv", "urem"):
             if isinstance(b, int) and b == 1:
                 return x if kind == "udiv" else 0
             if isinstance(y, t.Const) and y.value <= 0:
                 self.fail(f"// or % by {y.value}", "divide by a positive number")
-            self.check("ge", x, t.Const(type_, 0))
-            self.check("gt", y, t.Const(type_, 0))
+            self.check("ge", x, t.Const(type_, 0), "sign")
+            y = self.checked("gt", y, y, t.Const(type_, 0))
         wraps = kind not in ("add", "sub", "mul") or type_ != "i64" or any(isinstance(v, t.Ref) and v.wraps for v in (x, y))
+        if not wraps:
+            self.check(f"{kind}fits", x, y, "wrap")
         return self.let(kind, type_, x, y, wraps=wraps and kind not in ("udiv", "urem"))
 
     def _folded(self, kind: str, a: Any, b: Any) -> Value:
@@ -154,10 +161,18 @@ class Numbers:
             self.fail(f"{result} does not fit 64 bits")
         return result
 
-    def check(self, kind: str, x: t.Number, y: t.Number) -> None:
+    def check(self, kind: str, x: t.Number, y: t.Number, promise: str = "range") -> None:
         """In a checked build, remember a fault of this line unless x and y compare so."""
         if self.program.checked and not (isinstance(x, t.Const) and isinstance(y, t.Const)):
-            self.emit(t.Fault(self.let(kind, "i1", x, y), self.line))
+            self.emit(t.Fault(self.let(kind, "i1", x, y), self.line, promise))
+
+    def checked(self, kind: str, number: t.Number, x: t.Number, y: t.Number) -> t.Number:
+        """In a checked build, the number where x and y compare so; else 1, for which the processor goes on, and a fault."""
+        if not self.program.checked or isinstance(number, t.Const):
+            return number
+        good = self.let(kind, "i1", x, y)
+        self.emit(t.Fault(good, self.line, "sign"))
+        return self.let("select", number.type, good, number, t.Const(number.type, 1))
 
     def compare(self, kind: str, a: Value, b: Value) -> Value:
         if type(a) in (int, float) and type(b) in (int, float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,9 +23,7 @@ PURE = {"add", "sub", "mul", "div", "and", "or", "xor", "shl", "shr", "lt", "le"
 class Expressions(Memory):
     """Statements that expressions need, and their values."""
 
-    def call(self, f: Value, args: list[Value]) -> Value:
-        """The result of a function: see `statements`."""
-        raise NotImplementedError
+    call: Callable[[Value, list[Value]], Value]  # the result of a function, see `statements`
 
     def read(self, name: str, env: dict[str, Value]) -> Value:
         if name in env:
@@ -92,11 +91,14 @@ class Expressions(Memory):
                 self.emit(s)
             return self.choose(condition, a, b)
         x, y = self.number(a), self.number(b)
-        if x.type != y.type:
-            self.fail(f"{x.type} or {y.type}, depending on a condition", "convert one")
+        type_ = x.type if x.type == y.type else self.common(x, y)
+        with self.block() as more:
+            x = self.cast(x, type_)
+        with self.block() as still_more:
+            y = self.cast(y, type_)
         var = t.Var(x.type, self.program.new())
         self.function.variables.append(var)
-        self.emit(t.If(condition, [*first, t.Set(var, x)], [*second, t.Set(var, y)]))
+        self.emit(t.If(condition, [*first, *more, t.Set(var, x)], [*second, *still_more, t.Set(var, y)]))
         return self._got(var)
 
     def logical(self, node: ast.BoolOp, env: dict[str, Value]) -> Value:

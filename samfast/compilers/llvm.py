@@ -2,6 +2,7 @@
 
 Loops and branches become basic blocks, variables memory that LLVM turns into registers. Of what the language promises (see
 docs/kernel-language.md) the text says: integers that count do not wrap (nsw), arrays of a call are distinct (noalias).
+A checked build promises nothing, and looks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from . import overlap
 from . import tree as t
 
 LLVM = {"i1": "i1", "i32": "i32", "u32": "i32", "i64": "i64", "u64": "i64", "f32": "float", "f64": "double"}
@@ -18,7 +20,10 @@ INTEGER = {k: k for k in ("add", "sub", "mul", "udiv", "urem", "and", "or", "xor
 ORDERED = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 INTRINSICS = {"fma": "fma", "sqrt": "sqrt", "abs": "fabs"}
 LINE = 64  # bytes of a cache line, to which arrays on the stack are aligned
-FAULT = "%fault"  # where a checked build writes the first line at which something did not hold
+FAULT = (
+    "%fault"  # where a checked build writes the first line at which something did not hold; then the byte to fill memory with
+)
+PAIR = "{i64, i1}"  # what LLVM's arithmetic with a test of overflow gives
 
 
 def llvm_text(run: t.Function, checked: bool = False) -> str:
@@ -99,7 +104,7 @@ def _entry(run: t.Function, checked: bool) -> str:
         lines.append(f"  {FAULT} = getelementptr inbounds i64, ptr %words, i64 {at}")
         given.insert(0, f"ptr {FAULT}")
     lines.append(f"  %done = call i64 @{run.name}({', '.join(given)})")
-    if checked:  # a fault is told as -1 - line: a driver returns no negative number
+    if checked:  # a fault is told as -1 - its code: a driver returns no negative number
         lines += [
             f"  %line = load i64, ptr {FAULT}",
             "  %told = sub i64 -1, %line",
@@ -123,12 +128,17 @@ class _Printer:
     at: str = "start"  # the basic block that is open
     ended: bool = False  # whether it has its last instruction
     labels: int = 0
+    touched: dict[int, str] = field(default_factory=dict)  # by array: where a checked build notes which part was used
 
     def function(self, f: t.Function) -> str:
         head = [f"ptr {FAULT}"] if self.checked else []
         for _, x in f.params:
-            head.append(f"ptr noalias {_name(x)}" if isinstance(x, t.Array) else _typed(x))
+            distinct = isinstance(x, t.Array) and not self.checked
+            head.append(f"ptr noalias {_name(x)}" if distinct else _typed(x))
             head += [f"i64 {_name(s)}" for s in _sizes(x)]
+            if self.checked and isinstance(x, t.Array) and f.name != "run":  # the driver's arrays are compared by their caller
+                self.touched[x.id] = f"%t{x.id}"
+                head.append(f"ptr {self.touched[x.id]}")
         for v in f.variables:
             self.rooms.append(f"  {_name(v)} = alloca {LLVM[v.type]}, align {t.SIZES[v.type]}")
         self.statements(f.body)
@@ -168,10 +178,15 @@ class _Printer:
                 self.out(f"{_name(ref)} = {self.operation(op)}")
             case t.Room(array=room, count=n):
                 self.rooms.append(f"  {_name(room)} = alloca [{n} x {LLVM[room.type]}], align {LINE}")
+                if self.checked:
+                    self.rooms += overlap.filled(_name(room), n * t.SIZES[room.type], FAULT, self.declared)
             case t.Offset(array=part, of=of, index=i):
                 self.out(f"{_name(part)} = getelementptr inbounds {LLVM[of.type]}, ptr {_name(of)}, i64 {_name(i)}")
+                if of.id in self.touched:
+                    self.touched[part.id] = self.touched[of.id]
             case t.Store(array=into, index=i, value=x):
                 place = self.place(into, i)
+                self.touch(into, place, True)
                 self.out(f"store {_typed(x)}, ptr {place}, align {t.SIZES[into.type]}")
             case t.Set(var=v, value=x):
                 self.out(f"store {_typed(x)}, ptr {_name(v)}, align {t.SIZES[v.type]}")
@@ -181,25 +196,40 @@ class _Printer:
                 self.while_(s)
             case t.If():
                 self.branch(s)
-            case t.Call(ref=ref, function=f, args=args):
-                given = [f"ptr {FAULT}"] if self.checked else []
-                for (_, p), a in zip(f.params, args, strict=True):
-                    given.append(_typed(a))
-                    if isinstance(p, t.Array) and p.size is not None and isinstance(a, t.Array):  # a checked build
-                        given.append(f"i64 {_name(a.size or t.Const('i64', 0))}")
-                call = f"call {LLVM[f.result] if f.result else 'void'} @{f.name}({', '.join(given)})"
-                self.out(call if ref is None else f"{_name(ref)} = {call}")
+            case t.Call():
+                self.call(s)
             case t.Return(value=result):
                 self.out("ret void" if result is None else f"ret {_typed(result)}")
                 self.ended = True
-            case t.Fault(holds=x, line=line):
-                self.fault(_name(x), line)
+            case t.Fault(holds=x, line=line, promise=promise):
+                self.fault(_name(x), line, promise)
 
-    def fault(self, holds: str, line: int) -> None:
+    def call(self, s: t.Call) -> None:
+        given = [f"ptr {FAULT}"] if self.checked else []
+        used: list[tuple[str, t.Array]] = []
+        for (_, p), a in zip(s.function.params, s.args, strict=True):
+            given.append(_typed(a))
+            if isinstance(p, t.Array) and p.size is not None and isinstance(a, t.Array):  # a checked build
+                used.append((overlap.begin(self), a))
+                given += [f"i64 {_name(a.size or t.Const('i64', 0))}", f"ptr {used[-1][0]}"]
+        result = s.function.result
+        call = f"call {LLVM[result] if result else 'void'} @{s.function.name}({', '.join(given)})"
+        self.out(call if s.ref is None else f"{_name(s.ref)} = {call}")
+        overlap.end(self, [note for note, _ in used], s.line)
+        for note, a in used:
+            if a.id in self.touched:
+                overlap.add(self, self.touched[a.id], note)
+
+    def touch(self, a: t.Array, place: str, written: bool) -> None:
+        if a.id in self.touched:
+            overlap.touch(self, self.touched[a.id], place, t.SIZES[a.type], written)
+
+    def fault(self, holds: str, line: int, promise: str) -> None:
+        code = line * len(t.PROMISES) + list(t.PROMISES).index(promise)
         old, first, new, kept = (self.fresh() for _ in range(4))
         self.out(f"{old} = load i64, ptr {FAULT}")
         self.out(f"{first} = icmp eq i64 {old}, 0")
-        self.out(f"{new} = select i1 {first}, i64 {line}, i64 {old}")
+        self.out(f"{new} = select i1 {first}, i64 {code}, i64 {old}")
         self.out(f"{kept} = select i1 {holds}, i64 {old}, i64 {new}")
         self.out(f"store i64 {kept}, ptr {FAULT}")
 
@@ -216,7 +246,7 @@ class _Printer:
         self.statements(s.body)
         self.jump(f"label %{following}")
         self.begin(following)
-        self.out(f"{on} = add nuw nsw i64 {n}, {s.step}")
+        self.out(f"{on} = add {'' if self.checked else 'nuw nsw '}i64 {n}, {s.step}")
         self.out(f"{more} = icmp {'ne' if s.fixed else 'slt'} i64 {on}, {_name(s.last)}")
         self.jump(f"i1 {more}, label %{body}, label %{after}")
         self.begin(after)
@@ -255,7 +285,9 @@ class _Printer:
         if kind == "load":
             a, i = op.args
             assert isinstance(a, t.Array) and not isinstance(i, t.Array | t.Var)
-            return f"load {to}, ptr {self.place(a, i)}, align {t.SIZES[a.type]}"
+            place = self.place(a, i)
+            self.touch(a, place, False)
+            return f"load {to}, ptr {place}, align {t.SIZES[a.type]}"
         if kind == "get":
             return f"load {to}, ptr {_name(op.args[0])}, align {t.SIZES[op.type]}"
         args = [x for x in op.args if isinstance(x, t.Const | t.Ref)]
@@ -283,11 +315,18 @@ class _Printer:
                 inside = self.fresh()
                 self.out(f"{inside} = icmp ult i64 {names}")
                 return f"select i1 {inside}, i64 {_name(x)}, i64 0"
+            case "addfits" | "subfits" | "mulfits":
+                name = f"llvm.s{kind[:3]}.with.overflow.i64"
+                self.declared[name] = f"declare {PAIR} @{name}(i64, i64)"
+                both, over = self.fresh(), self.fresh()
+                self.out(f"{both} = call {PAIR} @{name}({', '.join(map(_typed, args))})")
+                self.out(f"{over} = extractvalue {PAIR} {both}, 1")
+                return f"xor i1 {over}, true"
             case "shr":
                 return f"{'lshr' if t.is_unsigned(op.type) else 'ashr'} {to} {names}"
         if t.is_float(op.type):
             return f"{FLOAT[kind]} {to} {names}"
-        counts = kind in ("add", "sub", "mul") and op.type == "i64" and not op.wraps
+        counts = kind in ("add", "sub", "mul") and op.type == "i64" and not op.wraps and not self.checked
         return f"{INTEGER[kind]}{' nsw' if counts else ''} {to} {names}"
 
     def cast(self, x: t.Number, type: str) -> str:

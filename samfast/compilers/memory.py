@@ -37,10 +37,12 @@ class Memory(Numbers):
         at, size = self.number(i), a.size
         if t.is_float(at.type) or at.type == "i1" or (isinstance(at, t.Const) and at.value < 0):
             self.fail("an array begins at an index of at least 0")
-        if size is not None:
-            if self.program.checked:
-                self.check("le", self.cast(at, "u64"), self.cast(size, "u64"))
-            size = self.let("sub", "i64", size, self.cast(at, "i64")) if self.program.checked else None
+        if self.program.checked and size is not None:
+            self.check("le", self.cast(at, "u64"), self.cast(size, "u64"))
+            at = self.let("within", "i64", self.cast(at, "i64"), self.let("add", "i64", size, t.Const("i64", 1)))
+            size = self.let("sub", "i64", size, at)
+        else:
+            size = None
         array = t.Array(type, self.program.new(), shape, size)
         self.emit(t.Offset(array, a, at))
         return array

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from . import tree as t
 from .language import ARGUMENTS
 
 LEVEL = 3  # of optimisation, as Numba's
+CHECKED = 0  # for a checked build: LLVM takes minutes over some of its long chains of conditions, and they are run briefly
 ENTRY = "entry"
 _lock = threading.Lock()  # of what this process has linked
 _count = itertools.count()
@@ -59,23 +62,23 @@ def verified(text: str) -> Any:
     return module
 
 
-def _optimised(text: str, machine: tuple[str, str, str] | None) -> tuple[Any, Any]:
+def _optimised(text: str, machine: tuple[str, str, str] | None, level: int = LEVEL) -> tuple[Any, Any]:
     """(module, machine) of a text, after LLVM's passes."""
     llvm = binding()
     wanted = machine or host()
     tm = target(*wanted)
     module = verified(text)
     module.triple, module.data_layout = wanted[0], str(tm.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
-    options.loop_vectorization, options.slp_vectorization = True, False
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
+    options.loop_vectorization, options.slp_vectorization = level > 1, False
     builder = llvm.create_pass_builder(tm, options)
     builder.getModulePassManager().run(module, builder)
     return module, tm
 
 
-def object_file(text: str, machine: tuple[str, str, str] | None = None) -> bytes:
+def object_file(text: str, machine: tuple[str, str, str] | None = None, level: int = LEVEL) -> bytes:
     """Relocatable machine code of a module, for this machine or another (triple, processor, features)."""
-    module, tm = _optimised(text, machine)
+    module, tm = _optimised(text, machine, level)
     return bytes(tm.emit_object(module))
 
 
@@ -93,14 +96,15 @@ def _engine() -> Any:
 class Kernel:
     """The driver of one program, called with the arguments that Numba's takes. It holds no GIL."""
 
-    def __init__(self, code: bytes, types: dict[str, np.dtype], file: str = "<program>") -> None:
+    def __init__(self, code: bytes, types: dict[str, np.dtype], file: str = "<program>", checked: bool = False) -> None:
         with _lock:
             library = binding().JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(ENTRY)
             self._code = library.link(_engine(), f"program{next(_count)}")  # unloaded when nobody refers to it
         self._call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self._code[ENTRY])
         self._types = [types.get(kind.rstrip("*"), _PLAIN.get(kind.rstrip("*"))) for kind in ARGUMENTS.values()]
         self._axes = [kind.count("*") for kind in ARGUMENTS.values()]
-        self._file = file
+        self._file, self._checked = file, checked
+        self.fill = 0  # the byte that a checked build puts into the memory of functions before they use it
 
     def __call__(self, *arguments: Any) -> int:
         words: list[int] = []
@@ -111,10 +115,19 @@ class Kernel:
             if x.dtype != dtype or x.ndim != axes or not x.flags.c_contiguous:
                 raise TypeError(f"an array of {x.dtype} and {x.ndim} axes where one of {dtype} and {axes} is needed")
             words += (x.__array_interface__["data"][0], *x.shape)
-        words.append(0)  # where a checked build tells a fault
-        done = int(self._call((ctypes.c_uint64 * len(words))(*words)))
-        if done < 0:
-            raise IndexError(f"{self._file}:{-1 - done}: an index, a length or a sign that the kernel language does not allow")
+        if self._checked:
+            return self._told(words, arguments)
+        return int(self._call((ctypes.c_uint64 * len(words))(*words)))
+
+    def _told(self, words: list[int], arguments: Sequence[Any]) -> int:
+        """The call of a checked build, which has two words more: the one where it tells a fault, and the byte to fill with."""
+        arrays = [x for x, axes in zip(arguments, self._axes, strict=True) if axes and x.size]
+        if any(np.may_share_memory(a, b) for a, b in itertools.combinations(arrays, 2)):
+            raise IndexError(f"{self._file}: {t.PROMISES['overlap']}")
+        done = int(self._call((ctypes.c_uint64 * (len(words) + 2))(*words, 0, self.fill)))
+        if done < 0:  # a driver returns no negative number
+            line, promise = divmod(-1 - done, len(t.PROMISES))
+            raise IndexError(f"{self._file}:{line}: {list(t.PROMISES.values())[promise]}")
         return done
 
 

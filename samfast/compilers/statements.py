@@ -93,7 +93,7 @@ class Maker(Expressions):
             maker.whole(f, dict(zip(f.params, inner, strict=True)))
         function = made[key]
         ref = None if function.result is None else t.Ref(function.result, self.program.new())
-        self.emit(t.Call(ref, function, tuple(passed)))
+        self.emit(t.Call(ref, function, tuple(passed), self.line))
         return ref
 
     def whole(self, f: Definition, env: dict[str, Value]) -> None:
@@ -236,6 +236,11 @@ class Maker(Expressions):
             return
         self.varying(node.body, env)
         low, high = (self.given(self.number(x), "i64") for x in (first, last))
+        if isinstance(low, t.Const) and low.value < 0:
+            self.fail(f"a loop from {low.value}", "begin at 0 or more")
+        self.check("ge", low, t.Const("i64", 0), "sign")
+        if step > 1:
+            self.check("le", high, t.Const("i64", 2**63 - 1 - step), "wrap")
         if fixed:
             high = t.Const("i64", first + -(-(last - first) // step) * step)
         ref = t.Ref("i64", self.program.new())

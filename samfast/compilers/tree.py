@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# The promises that a checked build looks at, and the words of its errors.
+PROMISES = {
+    "range": "an index or length outside its array",
+    "sign": "a number that is negative, zero or too large for this operation",
+    "wrap": "a sum or product of places that does not fit 64 bits",
+    "overlap": "arrays of one call that share an element, which one of them writes",
+}
 SIZES = {"i1": 1, "i32": 4, "u32": 4, "i64": 8, "u64": 8, "f32": 4, "f64": 8}
 
 
@@ -65,7 +72,8 @@ class Op:
     lt le gt ge eq ne: two numbers of one type, a truth value
     neg sqrt abs fma: floating numbers of the type
     select: condition, number, number | cast, bits: one number, by value and by its bits
-    load: array, index | get: variable | within: index, length (the index, or 0 and a fault) | count: pieces, length
+    load: array, index | get: variable | within: index, length (the index, or 0 if it is outside)
+    addfits subfits mulfits: whether the result of add, sub, mul fits the type of two signed numbers
     """
 
     kind: str
@@ -145,6 +153,7 @@ class Call:
     ref: Ref | None
     function: Function
     args: tuple[Number | Array, ...]
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +163,11 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """In a checked build: remember the line if the condition does not hold."""
+    """In a checked build: remember the line, and which promise was broken, if the condition does not hold."""
 
     holds: Number
     line: int
+    promise: str
 
 
 Statement = Let | Room | Offset | Store | Set | For | While | If | Call | Return | Fault

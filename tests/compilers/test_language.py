@@ -236,6 +236,8 @@ REFUSED = {  # body, message
     "return from a loop": ("sums[0] = early(S)", "return at its end"),
     "a view of another size": ("count[0] = f32(shift[0]).view(i64)", "a type of the same size"),
     "fma of two types": ("sums[0] = fma(shift[0], f32(shift[1]), shift[2])", "give it floating numbers of one type"),
+    "a shift too far": ("count[0] = first << 64", "shift by 0 to 63"),
+    "a loop from below": ("for l in range(-1, 3):\n    pass", "a loop from -1: begin at 0 or more"),
     "dividing by nothing": ("count[0] = first // 0", "divide by a positive number"),
     "what comes after": ("return 3\nsums[0] = 1.0", "statements after a return"),
     "raise": ("raise ValueError", "Raise is no part"),
@@ -296,24 +298,68 @@ def test_a_module_without_such_a_driver_is_refused():
 
 
 # the checked build ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "body",
-    [
-        "sums[first * n] = 1.0",
-        "sums[start - n] = 1.0",
-        "X = rest(S, 60)\nX[first] = 1.0",
-        "count[0] = (start - n) // 2",
-        "total(rest(S, 60), sums, 3, n)",
-        "sums[0] = params[first][0, 0]",
-        "A = scratch(1, T)\nfor l in range(n):\n    A[l] = 0.0",
-    ],
-)
-def test_the_checked_build_tells_the_line(body):
-    source = text(body, BEFORE)
-    with pytest.raises(IndexError, match=r"it.py:\d+: an index, a length or a sign") as caught:
+RANGE, SIGN, WRAP, OVERLAP = "an index or length", "a number that is negative", "does not fit 64 bits", "share an element"
+BROKEN = {  # a text, and what the error says of the line that ends in "# here"
+    "index": ("sums[first * n] = 1.0  # here", RANGE),
+    "negative index": ("sums[start - n] = 1.0  # here", RANGE),
+    "index of a part": ("X = rest(S, 60)\nX[first] = 1.0  # here", RANGE),
+    "part": ("X = rest(S, first * n)  # here\nX[0] = 1.0", RANGE),
+    "part of a part": ("X = rest(rest(S, 60), n)  # here", RANGE),
+    "index in a function": ("total(rest(S, 60), sums, 3, n)", RANGE),
+    "row": ("sums[0] = params[first][0, 0]  # here", RANGE),
+    "column": ("sums[0] = params[0][0, first]  # here", RANGE),
+    "memory of the function": ("A = scratch(1, T)\nfor l in range(n):\n    A[l] = 0.0  # here", RANGE),
+    "taken": ("sums[0] = take(S, 60, 3, 2)[0] + take(S, start, 70, 2)[1]  # here", RANGE),
+    "put": ("put(S, start * 22, 1.0)  # here", RANGE),
+    "paired": ("P = paired(Z)\ncount[0] = i64(P[first])  # here", RANGE),
+    "division": ("count[0] = (start - n) // 2  # here", SIGN),
+    "remainder": ("count[0] = n % (start - 3)  # here", SIGN),
+    "shift": ("count[0] = i64(seed << (u64(n) * u64(8)))  # here", SIGN),
+    "beginning of a loop": ("for i in range(start - n, 2):  # here\n    pass", SIGN),
+    "sum": ("count[0] = (record[0] - i64(5) + 4611686018427387904) * 1 + 4611686018427387904  # here", WRAP),
+    "product": ("count[0] = first * 1152921504606846976  # here", WRAP),
+    "difference": ("count[0] = 0 - (start - 4) - 9223372036854775807 - n  # here", WRAP),
+    "overlap": ("total(S, rest(S, 4), 0, 8)  # here", OVERLAP),
+    "overlap by way of a function": ("outer_total(S, rest(S, 4), 8)  # here", OVERLAP),
+}
+OUTER = """
+@outline
+def outer_total(A, B, count):
+    total(A, B, 0, count)
+"""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_checked_build_tells_what_was_broken_and_the_line(name):
+    body, said = BROKEN[name]
+    source = text(body, BEFORE + OUTER)
+    with pytest.raises(IndexError, match=rf"it.py:\d+: .*{said}") as caught:
         compiled(source, checked=True)(*arguments().values())
-    line = int(str(caught.value).split(":")[1])
-    assert "[" in source.splitlines()[line - 1] or "//" in source.splitlines()[line - 1]
+    line = source.splitlines()[int(str(caught.value).split(":")[1]) - 1]
+    assert line.endswith("# here") or line.strip() in ("x += A[i]", "total(A, B, 0, count)")
+
+
+def test_the_checked_build_compares_the_arrays_of_the_driver():
+    given = arguments()
+    given["G"] = given["S"][40:]
+    with pytest.raises(IndexError, match=OVERLAP):
+        compiled(text("pass"), checked=True)(*given.values())
+
+
+def test_parts_of_one_array_that_do_not_touch_are_distinct():
+    """The function reads the first 8 numbers, and writes the 9th."""
+    compiled(text("total(S, rest(S, 8), 0, 8)", BEFORE), checked=True)(*arguments().values())
+
+
+def test_the_checked_build_fills_the_memory_of_functions_as_asked():
+    """Two runs that begin with other bytes, and end with other numbers, have read what was never written."""
+    f = compiled(text("A = scratch(1, i64)\ncount[0] = A[3]"), checked=True)
+    seen = []
+    for f.fill in (0, 1):
+        given = arguments()
+        f(*given.values())
+        seen.append(int(given["count"][0]))
+    assert seen == [0, 0x0101010101010101]
 
 
 @pytest.mark.parametrize("name", ["arrays and rows", "rows of one's own", "functions that are called", "variables", "loops"])

@@ -31,5 +31,7 @@ def arguments():
 
 
 def compiled(source, checked=False):
-    code = native.object_file(llvm_text(typed_tree(source, "it.py", checked), checked))
-    return native.Kernel(code, TYPES, "it.py")
+    code = native.object_file(
+        llvm_text(typed_tree(source, "it.py", checked), checked), level=native.CHECKED if checked else native.LEVEL
+    )
+    return native.Kernel(code, TYPES, "it.py", checked)
