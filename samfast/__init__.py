@@ -81,6 +81,7 @@ _PUBLIC = {
 _MODULES = {
     "losses": "model.losses",
     "observe": "model.observe",
+    "schedule": "model.schedule",
     **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")},
 }
 __all__ = ["NUMERICS", "__version__", *_PUBLIC, *_MODULES]

@@ -19,6 +19,7 @@ from .law.density import density as density
 from .law.result import Density as Density
 from .model import losses as losses
 from .model import observe as observe
+from .model import schedule as schedule
 from .model.critical_points import CriticalPoint as CriticalPoint
 from .model.loss import Loss as Loss
 from .model.loss import critical_point as critical_point

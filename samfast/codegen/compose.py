@@ -10,7 +10,7 @@ from .. import tracing as T
 from ..checks import check
 from ..model.loss import Loss, sample_numbers
 from ..model.observer import ORIGIN, Observer, Seen
-from ..model.parameters import Parameters
+from ..model.parameters import TABLE, Parameters, Schedule, present, tables, unfolded
 from ..model.rule import ROW, Oracle, Rule
 from ..tracing.expr import COMPARE
 from .program import EXACT
@@ -28,6 +28,7 @@ class Traced:
     draws: int  # random numbers of one step
     kind: str  # "normal" or "sign"
     noise: list[tuple[str, int]]  # wide: name of a noise vector, its first number within a step
+    tables: dict[str, int]  # parameters with a value for each update -> how many there are
     counting: str  # who needs the number of updates exactly, "observer 'first'", or ""
 
 
@@ -76,18 +77,29 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     """
     loss.need_same_function()
     dim = loss.dim
+    every = {**loss.params, **rule.params, **observer.params}
+    schedules = {k: v for k, v in every.items() if isinstance(v, Schedule)}
+    of_tables = tables(every)
     sizes = {
-        **{k: dim if k in loss.vectors else 0 for k in loss.params},
-        **{k: dim if k in rule.vectors else 0 for k in rule.params},
-        **{k: dim if k == ORIGIN else 0 for k in observer.params},
+        **{k: dim if k in loss.vectors else 0 for k in unfolded(loss.params)},
+        **{k: dim if k in rule.vectors else 0 for k in unfolded(rule.params)},
+        **{k: dim if k == ORIGIN else 0 for k in unfolded(observer.params)},
     }
+    for k in of_tables:
+        del sizes[k + TABLE]
     params = {k: symbol(f"p_{k}", "path" if k in per_path else "param", n, wide) for k, n in sizes.items()}
     vectors, y, draws, kind, noise = _noise(loss, rule, wide)
     w = symbol("w", "state", dim, wide)
     velocity, rows = rule.new_state(lambda name: symbol(name, "state", dim, wide), lambda name: symbol(name, "state", 0, wide))
     state_leaves = [e for x in (w, *rows.values()) for e in flat([x])]
     memory = T.Vector(T.var(f"m_{i}") for i in range(len(observer.memory)))
-    p = Parameters(f"the loss {loss.name!r} with the rule {rule.name!r}", {**params, "step_count": T.var("step", "time")})
+    owner = f"the loss {loss.name!r} with the rule {rule.name!r}"
+
+    def at(n: Any) -> Parameters:
+        """All parameters at update n."""
+        return Parameters(owner, {**(present(schedules, params, n, owner) if schedules else params), "step_count": n})
+
+    p = at(T.var("step", "time"))
     oracle = Oracle(lambda u: loss.trace(u, p, y))
     result = rule.step(w, velocity, oracle, p, vectors)
     check(
@@ -115,7 +127,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     seen_p = p
     if observer.stop:  # what is seen of a path that is stopped stays what it is
         t = T.where(stopped >= 0, stopped, t)
-        seen_p = Parameters(p._owner, {**params, "step_count": t})
+        seen_p = at(t)
     now = Seen(w, velocity, seen_p, Oracle(lambda u: loss.trace(u, seen_p, y)), memory, t, stopped if observer.stop else None)
     watched: Sequence[Any] = ()
     if observer.memory:
@@ -129,14 +141,14 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         if observer.stop:
             watched = [T.where(stopped >= 0, m, x) for m, x in zip(memory, watched, strict=True)]
         new["m"] = T.Vector(watched)
-    present = dict(zip((m.key for m in memory), watched, strict=True))
+    noted = dict(zip((m.key for m in memory), watched, strict=True))
     if observer.stop:
-        [condition] = _with_memory([_condition(observer.stop(now))], present)
-        present[stopped.key] = T.where(stopped >= 0, stopped, T.where(condition, T.var("step", "time"), -1.0))
-        halted = present[stopped.key] >= 0
+        [condition] = _with_memory([_condition(observer.stop(now))], noted)
+        noted[stopped.key] = T.where(stopped >= 0, stopped, T.where(condition, T.var("step", "time"), -1.0))
+        halted = noted[stopped.key] >= 0
         frozen = {"w": w, **rows, "alarm": T.var("alarm")}
         new = {k: x if k == "m" else T.where(halted, frozen[k], x) for k, x in new.items()}
-        new["stop"] = present[stopped.key]
+        new["stop"] = noted[stopped.key]
     features = list(observer.features(now))
     check(
         len(features) == len(observer.labels),
@@ -146,11 +158,17 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
     )
     features = [f if isinstance(f, T.Vector) else T.lift(f) for f in features]
     remembered = [not _mentions([f], state_leaves) for f in features]
-    features = _with_memory(features, present)
+    features = _with_memory(features, noted)
     check(
         not loss.samples or not _mentions(features, y),
         f"observer {observer.name!r} looks at the loss {loss.name!r}, "
         "which has random samples: observe the mean loss by an observer of your own",
+        T.TraceError,
+    )
+    check(
+        not observer.stop or not of_tables or not _mentions(features, [T.var(f"p_{k}", "time") for k in of_tables]),
+        f"stop: what observer {observer.name!r} records depends on a parameter given by sf.schedule.array, and would not stay "
+        "after the stop; give another schedule",
         T.TraceError,
     )
     users = {
@@ -159,7 +177,7 @@ def trace_model(loss: Loss, rule: Rule, observer: Observer, per_path: frozenset[
         "stop": [new["stop"]] if observer.stop else [],
     }
     counting = next((who for who, made in users.items() if _counts(made)), "")
-    return Traced(wide, new, features, remembered, params, draws, kind, noise, counting)
+    return Traced(wide, new, features, remembered, params, draws, kind, noise, of_tables, counting)
 
 
 def _condition(value: Any) -> T.Expr:
@@ -233,6 +251,6 @@ def clash(loss: Loss, rule: Rule, observer: Observer) -> None:
         (f"rule {rule.name!r}", rule.params),
         (f"observer {observer.name!r}", observer.params),
     ):
-        for k in params:
+        for k in unfolded(params):
             check(k not in owners, f"parameter {k!r} belongs to {owners.get(k)} and to {owner}: rename one of them")
             owners[k] = owner

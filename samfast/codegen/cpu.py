@@ -6,6 +6,7 @@ from functools import cache
 from typing import ClassVar
 
 from .. import tracing as T
+from .layout import entries
 from .linker import defines, drivers_of, function, row
 from .passes import loops
 from .program import Program
@@ -51,7 +52,14 @@ class CpuWriter(ModuleWriter):
 
     def values(self, count: int) -> str:
         """The parameters of setting c."""
+        if self.layout.tables:  # with where the tables are, in place of their many numbers
+            columns = [f"params[c, {i}]" for i in range(count - 2)]
+            return function("inline", "parameters(params, c)", "", [f"return {row([*columns, 'params', 'c'])}"])
         return function("inline", "parameters(params, c)", "", ["return " + taken("params", f"c * {count}", 1, count)])
+
+    def entry(self) -> list[str]:
+        """The function that reads a parameter of setting c, if there are tables of them."""
+        return [function("device", "entry(P, c, i)", "", ["return P[c, i]"])] if self.layout.tables else []
 
     def numbers_at(self, n: int) -> list[str]:
         """The body of a function that gives numbers 0 .. n-1 of lane l, from the rows of D."""
@@ -84,6 +92,7 @@ class CpuWriter(ModuleWriter):
         ]
         blocks = self._passes(step) if size > PASS[vector_bits()] else []
         blocks += [
+            *self.entry(),
             *step.functions,
             function(
                 "inline",
@@ -121,6 +130,7 @@ class CpuWriter(ModuleWriter):
             "R, Sc, shift = rest(D, j * STRIDE // PACK * W), rest(S, c * NS * W), u32(j * STRIDE % PACK)",
             *([f"{row(step.params)} = parameters(params, c)"] if step.params else []),
             "step, after = T(k), T(k + 1)",
+            *entries(self.layout, "entry(P, c, {})".format),
             *([f"A = scratch({rows}, T)"] if rows else []),
         ]
         return [
@@ -139,9 +149,9 @@ class CpuWriter(ModuleWriter):
 
     # programs of many coordinates -----------------------------------------------------------------------------------
     def _wide(self) -> tuple[list[str], int]:
-        scalars = [k for k, _ in self.layout.columns if isinstance(self.traced.params[k], T.Expr)]
+        scalars = [k for k, _ in self.layout.columns if isinstance(self.traced.params.get(k), T.Expr)]
         head = ["S = rest(S, c * NS * W)"] + [f"p_{k} = params[c, {i}]" for i, k in enumerate(scalars)]
-        head += ["step, after = T(k), T(k + 1)"]
+        head += ["step, after = T(k), T(k + 1)", *entries(self.layout, "params[c, {}]".format)]
         step, watch = WideWriter(self.layout, self.printer), WideWriter(self.layout, self.printer)
         body, shown = self.passes(step, watch)
 

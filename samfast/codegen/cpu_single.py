@@ -21,6 +21,7 @@ class SinglePathWriter(CpuWriter):
         step, noise_type = self.step(), "uint32" if self.sign else self.normal
         draw = "silent" if not self.traced.draws else "signs" if self.sign else "normals"
         blocks = [
+            *self.entry(),
             *step.functions,
             self.values(len(step.params)),
             function("inline", "load(S, o)", "", ["return " + taken("S", "o", 1, len(step.names))]),

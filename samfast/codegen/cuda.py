@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from .. import tracing as T
+from .layout import entries
 from .linker import defines, drivers_of, function, row
 from .program import Program
 from .wide_cuda import CudaWideWriter
@@ -101,7 +102,11 @@ class CudaWriter(ModuleWriter):
         def at(g: int) -> str:
             return f"min(c + {g}, C - 1)" if g else "c"
 
-        columns = [[f"params[(q * C + {at(g)}) * COLUMNS + {i}]" for i in range(len(step.params))] for g in each]
+        first = [f"(q * C + {at(g)}) * COLUMNS" for g in each]
+        count = len(step.params) - 2 * bool(self.layout.tables)
+        columns = [[f"params[{place} + {i}]" for i in range(count)] for place in first]
+        if self.layout.tables:
+            columns = [[*row, "params", place] for row, place in zip(columns, first, strict=True)]
         loaded = [[f"state[({at(g)} * NS + {i}) * n + x]" for i in range(len(step.names))] for g in each]
         store = [[f"state[((c + {g}) * NS + {i}) * n + x] = s[{g}][{i}]" for i in step.changed] for g in each]
         rest = "R, C, x, n, block, shift, sums, count, bad, values, keep"
@@ -152,8 +157,9 @@ class CudaWriter(ModuleWriter):
     def _wide(self) -> Program:
         step, watch = CudaWideWriter(self.layout, self.printer), CudaWideWriter(self.layout, self.printer)
         body, shown = self.passes(step, watch)
-        scalars = [f"p_{k}" for k, _ in self.layout.columns if isinstance(self.traced.params[k], T.Expr)]
+        scalars = [f"p_{k}" for k, _ in self.layout.columns if isinstance(self.traced.params.get(k), T.Expr)]
         head = [*(f"{k} = params[q + {i}]" for i, k in enumerate(scalars)), "step, after = T(k), T(k + 1)"]
+        head += entries(self.layout, "params[q + {}]".format)
         if self.sign:
             head += [
                 f"at, first = k % SERVED * {self.stride}, k // SERVED * CALLS",
@@ -188,7 +194,9 @@ class CudaWriter(ModuleWriter):
         shown = f"g[{step.shown - 1}]"
         for f in range(step.shown - 2, -1, -1):
             shown = f"g[{f}] if f == {f} else {shown}"
+        table = [function("device", "entry(P, c, i)", "", ["return P[c + i]"])] if self.layout.tables else []
         blocks = [
+            *table,
             *step.functions,
             function(
                 "device",
@@ -203,7 +211,7 @@ class CudaWriter(ModuleWriter):
         of_driver = self._kernels()
         noise = "uint32" if self.sign else self.normal
         driver = [of_driver[name] for name in (*draw, "tree_sums", "moments")]
-        constants = [f"N, UNROLL, GROUP, COLUMNS = np.{noise}, {unroll}, {group}, {len(step.params)}"]
+        constants = [f"N, UNROLL, GROUP, COLUMNS = np.{noise}, {unroll}, {group}, {sum(n for _, n in self.layout.columns)}"]
         at = next(i for i, b in enumerate(blocks) if defines(b) == "blank")
         blocks, after = blocks[:at], blocks[at:]
         return self.module(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .. import tracing as T
+from ..model.parameters import TABLE
 from .compose import Traced
 
 
@@ -27,6 +29,7 @@ class Layout:
     rows: dict[str, tuple[int, ...]]  # name in `Program.rows` -> its rows
     state_rows: int
     columns: tuple[tuple[str, int], ...]  # (name, size) of the parameters that all paths share
+    tables: dict[str, tuple[int, int]]  # parameters with a value for each update -> (first column, how many)
     vectors: dict[str, int]  # vector parameters that all paths share -> first column
     numbers: dict[str, int]  # noise vectors of a wide program -> number of coordinate 0 within a step
     signs: int  # signs in one word of noise, 0 where the noise is normal
@@ -49,16 +52,22 @@ def lay_out(traced: Traced, dim: int, per_path: frozenset[str], signs: int) -> L
         rows[k] = tuple(range(at, at + n))
         single.update({k if n == 1 and k != "m" else f"{k}_{i}": at + i for i in range(n)})
         at += n
+    state_rows = at
     common = {k: v for k, v in traced.params.items() if k not in per_path}
     scalars = [k for k, v in common.items() if isinstance(v, T.Expr)]
     vectors = [k for k in common if k not in scalars]
+    at, found = len(scalars) + dim * len(vectors), {}
+    for k, n in traced.tables.items():
+        found[f"p_{k}"] = at, n
+        at += n
     return Layout(
         dim=dim,
         spread={k: s for s, k in enumerate(spread)},
         single=single,
         rows=rows,
-        state_rows=at,
-        columns=(*((k, 1) for k in scalars), *((k, dim) for k in vectors)),
+        state_rows=state_rows,
+        columns=(*((k, 1) for k in scalars), *((k, dim) for k in vectors), *((k + TABLE, n) for k, n in traced.tables.items())),
+        tables=found,
         vectors={f"p_{k}": len(scalars) + i * dim for i, k in enumerate(vectors)},
         numbers=dict(traced.noise),
         signs=signs,
@@ -67,4 +76,13 @@ def lay_out(traced: Traced, dim: int, per_path: frozenset[str], signs: int) -> L
 
 def column_names(traced: Traced, layout: Layout) -> list[str]:
     """How the text calls the columns of the parameters."""
-    return [f"p_{k}" if isinstance(traced.params[k], T.Expr) else f"p_{k}_{i}" for k, n in layout.columns for i in range(n)]
+    columns = [(k, n) for k, n in layout.columns if k in traced.params]
+    return [f"p_{k}" if isinstance(traced.params[k], T.Expr) else f"p_{k}_{i}" for k, n in columns for i in range(n)]
+
+
+def entries(layout: Layout, place: Callable[[str], str]) -> list[str]:
+    """Statements that read the present values of the parameters given for each update. place: the text of a column's number."""
+    return [
+        f"{k} = {place(f'{first} + (k if k < {n - 1} else {n - 1})')}" if n > 1 else f"{k} = {place(str(first))}"
+        for k, (first, n) in layout.tables.items()
+    ]

@@ -14,7 +14,7 @@ from ..model.observer import Observer
 from ..model.rule import Rule
 from .compose import Traced, flat, symbol, tainted
 from .fusion import fuse
-from .layout import column_names, lay_out, stride
+from .layout import column_names, entries, lay_out, stride
 from .linker import blocks_of, function, library, linked, row
 from .printing import Printer
 from .program import LIMIT, MODES, Program
@@ -118,10 +118,10 @@ class ModuleWriter(ABC):
         features, self.labels = self._features()
         watched = fuse([*features, t.new["stop"]] if self.stop else features)
         seen, shown = self.printer.lines(watched, lambda e: e.args[0] if e.op in ("var", "sign") else None)
-        zs, ps = [f"z{i}" for i in range(t.draws)], column_names(t, at)
+        zs, ps = [f"z{i}" for i in range(t.draws)], [*column_names(t, at), *(["P", "c"] if at.tables else [])]
         unpack = [f"{row(n)} = {of}" for n, of in ((names, "s"), (ps, "p")) if n]
         number = [f"d[{i // self.pack}] << B({i % self.pack})" if self.sign else f"d[{i}]" for i in range(t.draws)]
-        time = ["step, after = T(k), T(k + 1)"]
+        time = ["step, after = T(k), T(k + 1)", *entries(at, "entry(P, c, {})".format)]
         functions = [
             function(
                 "device",

@@ -16,7 +16,7 @@ from .. import tracing as T
 from ..checks import check, choice, instance, integer, numbers, real_array
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
-from ..model.parameters import Box, Numbers, Parameters
+from ..model.parameters import Box, Numbers, Parameters, unscheduled
 from ..model.rule import Oracle, Rule
 from ..plotting import STYLE
 from .curvature import grid_axes
@@ -50,6 +50,7 @@ class Flow:
             TypeError,
         )
         for name, value in self.rule.params.items():
+            unscheduled(name, value, "a flow has no updates to count; give one number")
             check(np.ndim(value) == 0 and np.ndim(getattr(value, "values", 0)) == 0, f"{name}={value!r}: give one number")
 
     @cached_property

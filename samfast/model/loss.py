@@ -13,7 +13,19 @@ import numpy as np
 from .. import tracing as T
 from ..checks import check, choice, fitting, identifier, instance, integer, names_of, real_array, text
 from . import critical_points as finder
-from .parameters import Box, Numbers, Parameters, PerCoordinate, PerPath, SampleKind, Sweep, parameter, unmarked, which_array
+from .parameters import (
+    Box,
+    Numbers,
+    Parameters,
+    PerCoordinate,
+    PerPath,
+    SampleKind,
+    Schedule,
+    Sweep,
+    parameter,
+    unmarked,
+    which_array,
+)
 
 if TYPE_CHECKING:
     from .critical_points import CriticalPoint
@@ -58,7 +70,9 @@ class Loss:
         object.__setattr__(self, "vectors", frozenset(self.vectors) | vectors)
         for name, value in self.params.items():
             identifier(name)
-            array = np.asarray(value.values if isinstance(parameter(name, value), PerPath) else value, float)
+            if isinstance(parameter(name, value), Schedule):
+                continue
+            array = np.asarray(value.values if isinstance(value, PerPath) else value, float)
             check(
                 name not in self.vectors or (array.ndim >= 1 and array.shape[-1] == self.dim),
                 f"{name} has shape {array.shape}: its last axis must have length dim={self.dim}",

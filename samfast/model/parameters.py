@@ -6,15 +6,16 @@ sweep: one value for each path by `per_path`, one for each coordinate by `vector
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, names_of, numbers
+from ..checks import check, names_of, numbers, shown
 
+TABLE = "_table"  # ends the name of the column of a schedule that is an array
 SECOND = "_second"  # suffix of the second rule's parameters in `paired`
 # Bounds by the name of a parameter, as keyword arguments of checks.numbers; `parameter` says when they apply.
 BOUNDS: dict[str, dict[str, Any]] = {
@@ -81,8 +82,35 @@ class Scalar:
     value: float
 
 
-# The value of a parameter is a number, an array for a sweep, a value for each path, or a value for each coordinate.
-Sweep: TypeAlias = Numbers | PerPath | PerCoordinate
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A parameter as a function of the number of the update; made by the functions of `sf.schedule`.
+
+    at(n, own, p) is its value at update n, where own are its numbers and p the other parameters. In a schedule that is an
+    array, `table` has the values, shape (*sweep, updates). levels: which numbers are values of the parameter itself.
+    """
+
+    name: str
+    at: Callable[[Any, Parameters, Any], Any]
+    numbers: Mapping[str, Any]
+    levels: tuple[str, ...] = ()
+    table: np.ndarray | None = None
+    follows: bool = False  # whether it looks at other parameters
+
+    def __repr__(self) -> str:
+        shape = "" if self.table is None else f"shape {self.table.shape}"
+        return f"schedule.{self.name}({', '.join(f'{k}={shown(v)}' for k, v in self.numbers.items())}{shape})"
+
+    def check_bounds(self, name: str, low: float | None = None, above: float | None = None, **bounds: Any) -> None:
+        """Raise ValueError where a value that the parameter `name` takes is out of its bounds; a rate may end at 0."""
+        bounds["low"] = low if above is None else above
+        values = {k: self.numbers[k] for k in self.levels} | ({} if self.table is None else {"array": self.table})
+        for level, value in values.items():
+            numbers(f"{name}: {level}", value, **bounds)
+
+
+# The value of a parameter is a number, an array for a sweep, a value for each path, a value for each coordinate, or a schedule.
+Sweep: TypeAlias = Numbers | PerPath | PerCoordinate | Schedule
 
 
 def vector(values: Numbers) -> PerCoordinate:
@@ -156,6 +184,9 @@ def parameter(name: str, value: Any, **bounds: Any) -> Any:
     check(
         not isinstance(value, Factor), f"{name}: sf.matrix is the factor of a covariance, for sigma of noisy or diffusion only"
     )
+    if isinstance(value, Schedule):
+        value.check_bounds(name, **bounds)
+        return value
     numbers(name, value.values if isinstance(value, PerPath | PerCoordinate) else value, **bounds)
     return value
 
@@ -172,3 +203,43 @@ def unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]
     """
     vectors = {k for k, v in params.items() if isinstance(v, PerCoordinate) or (isinstance(v, PerPath) and v.values.ndim > 1)}
     return {k: v.values if isinstance(v, PerCoordinate) else v for k, v in params.items()}, frozenset(vectors)
+
+
+def unfolded(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as the engine keeps them: of a schedule its own numbers as lr_value, ..., and its array as lr_table."""
+    out: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Schedule):
+            new = {f"{name}_{k}": v for k, v in value.numbers.items()}
+            new |= {} if value.table is None else {name + TABLE: value.table}
+        else:
+            new = {name: value}
+        for k in new:
+            check(
+                k not in out and (k == name or k not in params), f"parameter {k!r} is one of the schedule of {name}: rename it"
+            )
+        out |= new
+    return out
+
+
+def tables(params: Mapping[str, Any]) -> dict[str, int]:
+    """How many values the array of each parameter that is given by one has."""
+    return {k: v.table.shape[-1] for k, v in params.items() if isinstance(v, Schedule) and v.table is not None}
+
+
+def present(schedules: Mapping[str, Schedule], symbols: Mapping[str, Any], n: Any, owner: str) -> dict[str, Any]:
+    """All parameters at update n: those of `symbols` and the scheduled ones; symbols: by the names of `unfolded`."""
+    values = dict(symbols)
+    for name, s in sorted(schedules.items(), key=lambda item: item[1].follows):
+        if s.table is not None:
+            values[name] = T.var(f"p_{name}", "time")
+            continue
+        own = Parameters(f"the schedule of {name}", {k: symbols[f"{name}_{k}"] for k in s.numbers})
+        known = Parameters(owner, {k: v for k, v in values.items() if k != name})
+        values[name] = s.at(n, own, known)
+    return values
+
+
+def unscheduled(name: str, value: Any, why: str) -> None:
+    """Raise ValueError for a schedule where a number is needed; why: the rest of the message."""
+    check(not isinstance(value, Schedule), f"{name}={value!r}: {why}")

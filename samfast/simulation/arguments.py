@@ -14,7 +14,7 @@ from ..checks import check, choice, identifier, integer, real_array, shown, unfi
 from ..codegen.compose import clash
 from ..model.loss import Loss
 from ..model.observer import ORIGIN, Observer
-from ..model.parameters import Numbers, PerPath
+from ..model.parameters import Numbers, PerPath, unfolded
 from ..model.rule import Rule
 
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
@@ -158,10 +158,10 @@ def parameters(loss: Loss, rule: Rule, observer: Observer) -> dict[str, Any]:
             f"{name}: a parameter of observer {observer.name!r} is the same for all "
             "paths; give a number, or a sequence for a sweep",
         )
-    given = {**observer.params, **loss.params, **rule.params}
+    given = unfolded({**observer.params, **loss.params, **rule.params})
     for name in sorted(loss.vectors | rule.vectors):
         check(
-            not isinstance(given[name], PerPath) or given[name].values.ndim == 2,
+            name not in given or not isinstance(given[name], PerPath) or given[name].values.ndim == 2,
             f"{name}: it has one value per coordinate, per_path gives one per path; "
             "give per_path an array of shape (paths, dim)",
         )

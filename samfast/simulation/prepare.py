@@ -21,7 +21,7 @@ from ..machine import processor, threads, versions
 from ..model.loss import Loss
 from ..model.observe import position
 from ..model.observer import ORIGIN, Observer, Stop, stopping
-from ..model.parameters import PerPath, which_array
+from ..model.parameters import TABLE, PerPath, tables, which_array
 from ..model.rule import ROW, Rule, begin, is_number
 from . import arguments
 from .job import Job, check_size
@@ -134,7 +134,7 @@ def plan(
     own = {k: v.values for k, v in given.items() if isinstance(v, PerPath)}
     sizes = {k: len(v) for k, v in own.items()} | ({"start": len(origin)} if origin.ndim == 2 else {})
     n = arguments.paths(paths, sizes)
-    vectors = loss.vectors | rule.vectors
+    vectors = loss.vectors | rule.vectors | {k + TABLE for o in (observer, loss, rule) for k in tables(o.params)}
     common = {k: np.asarray(v, float) for k, v in given.items() if k not in own}
     for k in sorted(rule.either & set(common) - vectors):
         which_array(k, common[k], loss.dim, factor=True, sweep=f"give an array of shape {(*common[k].shape, 1)}")

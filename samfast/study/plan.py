@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import check, choice, integer, numbers
 from ..model import parameters
 from ..model.noise import KINDS
+from ..model.parameters import unscheduled
 from .process import DRIFTS, NOISES, THEOREMS, LinearProcess
 
 BOUNDS: dict[str, dict[str, Any]] = {
@@ -151,6 +152,8 @@ def _words(name: str, value: Any, options: tuple[str, ...]) -> tuple[Any, ...]:
 
 def axes(given: Mapping[str, Any], bounds: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Each parameter as an array on its own axis of a grid; a plain number has no axis."""
+    for p, x in given.items():
+        unscheduled(p, x, "the exact values of a study are not known for schedules; give a number, or use sf.simulate")
     arrays = {p: np.asarray(numbers(p, x, **bounds[p]), float) for p, x in given.items()}
     for p, a in arrays.items():
         check(a.ndim <= 1, f"{p} has shape {a.shape}: give a number or a flat sequence of numbers")
