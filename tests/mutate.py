@@ -192,6 +192,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-k", metavar="WORD", default="", help="only faults whose area, file or reason has it")
     parser.add_argument("--check", action="store_true", help="only say which cannot be planted any more")
+    parser.add_argument("--trust", action="store_true", help="do not run the tests without a fault first")
     parser.add_argument("--nice", type=int, default=10, metavar="N", help="lower the priority by N (10)")
     parser.add_argument("--list", type=Path, default=LIST, help="another list")
     given = parser.parse_args(words)
@@ -206,12 +207,12 @@ def main(words: list[str] | None = None) -> int:
     for name in HEAVY:
         import_module(name)
     with tempfile.TemporaryDirectory(prefix="samfast-faults-") as folder:
-        return judge([f for f in chosen if f not in stale], Scratch(Path(folder))) or bool(stale)
+        return judge([f for f in chosen if f not in stale], Scratch(Path(folder)), given.trust) or bool(stale)
 
 
-def judge(planted: list[Fault], scratch: Scratch) -> int:
+def judge(planted: list[Fault], scratch: Scratch, trust: bool) -> int:
     """Plant them and print what came of each; 1 if one lived."""
-    status, printed = scratch.run(sorted({t for f in planted for t in f.tests}), scratch.cache)
+    status, printed = (0, "") if trust else scratch.run(sorted({t for f in planted for t in f.tests}), scratch.cache)
     if status:
         print(printed[-3000:], "these tests fail without a fault", sep="\n")
         return 2

@@ -270,6 +270,7 @@ def test_replay_shows_a_path():
     for path in (3, 4, 199):
         again = run.replay(path, record=run.record)
         assert np.array_equal(again.values[:, 0], run.values[:, path], equal_nan=True)
+        assert again.dataset["path"].values.tolist() == [path]  # the number that it has in the run
     blown = run.replay(3)
     size = np.abs(blown.values[:, 0, 0])
     assert len(blown.record) == 41 and size[0] == 10 and not np.isfinite(size[-1])
