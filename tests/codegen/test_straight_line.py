@@ -9,7 +9,7 @@ from samfast import tracing as T
 from samfast.backends import cpu, cuda
 from samfast.codegen.fusion import fuse
 from samfast.codegen.linear import collect
-from samfast.codegen.passes import cuts, split
+from samfast.codegen.passes import cuts, split, value
 
 W, V, Z = (T.var(n) for n in "wvz")
 K, H = T.var("k", "param"), T.var("h", "param")
@@ -170,3 +170,31 @@ def test_passes_change_no_bit(name, monkeypatch):
         results.append(cpu.run_shard(shard))
     for field in ("state", "values", "moments"):
         np.testing.assert_array_equal(getattr(results[0], field), getattr(results[1], field), field)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_waits_between_passes_is_there_when_it_is_needed(seed):
+    """Random steps: whatever a pass needs was computed in it, or lies in a row of scratch that nothing has overwritten."""
+    rng = np.random.default_rng(seed)
+    nodes = [T.var(f"w_{i}") for i in range(4)]
+    for _ in range(60):
+        a, b = (nodes[-1 - int(i)] for i in rng.integers(0, min(len(nodes), 12), 2))
+        nodes.append(a * b + nodes[int(rng.integers(0, 4))] if rng.random() < 0.5 else T.sin(a) - b)
+    roots = fuse([nodes[-1], nodes[-5], nodes[20]])
+    pieces, rows = split(roots, 9, 1.5)
+    place, memory, done = {}, {}, set()
+    for piece in pieces:
+        inside = set()
+        for e in piece.work:
+            for a in (value(x) for x in e.args if isinstance(x, T.Expr)):
+                if a.key in done:
+                    assert memory[place[a.key]] == a.key
+                else:
+                    assert a.key in inside or a.op in ("var", "const")
+            inside.add(e.key)
+        done |= inside
+        for e, slot in piece.kept:
+            place[e.key], memory[slot] = slot, e.key
+    assert len(pieces) > 5 and set(memory) == set(range(rows))
+    for root in map(value, roots):
+        assert root.key in {e.key for e in pieces[-1].work} or memory[place[root.key]] == root.key

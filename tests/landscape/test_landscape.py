@@ -51,6 +51,9 @@ def test_degenerate_points():
     ridge = sf.losses.toy_network().critical_point([0.0, 0.6])
     assert ridge.degenerate and ridge.index == 1 and ridge.value == 2.5
     assert sf.losses.quadratic([1.0, 0.0]).critical_point([0.0, 0.3]).kind == "degenerate"
+    for small, kind in ((0.99e-6, "degenerate"), (1.01e-6, "minimum"), (-0.99e-6, "degenerate"), (-1.01e-6, "saddle")):
+        edge = sf.losses.quadratic([1.0, small]).critical_point([0.1, 0.1])  # 1e-6 of the largest counts as zero
+        assert edge.kind == kind and edge.index == (kind == "saddle")
 
 
 # --- maps -----------------------------------------------------------------------------------------------------------------

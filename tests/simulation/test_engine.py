@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from subject import RULE, bowl, digest, far_out, simulate
+from tolerance import relative
 
 import samfast as sf
 from samfast import cache
@@ -230,6 +231,17 @@ def test_paths_that_diverge_are_left_out_with_one_warning():
     close(run.mean[-1:], mean)
     close(run.var[-1:], var)
     assert "4 diverged" in repr(run)
+
+
+def test_diverged_is_what_is_far_from_the_first_start():
+    """The limit of 1e75 is a distance: of paths from 9e74 one that begins at -5e74 has diverged, one at 0 has not."""
+    start = np.tile([9e74, 1.0], (20, 1))
+    start[[3, 4], 0] = -5e74, 0.0
+    with pytest.warns(sf.DivergenceWarning, match=r"^1 of 20 paths diverged; the first is path 3, by step 0"):
+        run = simulate(start=start, record=[0], paths=20, options={"dtype": "float64"})
+    assert (
+        run.count.tolist() == [19] and run.diverged.tolist() == [[0, 3, 0]] and run["w0"][0] == relative(9e74 * 18 / 19, 1e-14)
+    )
 
 
 def test_divergence_by_configuration():
