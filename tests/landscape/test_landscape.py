@@ -113,6 +113,12 @@ def test_diverged_is_not_the_same_as_near_nothing():
     assert f"{away.mean():.4f} diverged" in repr(got)
 
 
+def test_of_two_attractors_the_nearer_counts():
+    """Both are closer than `within` to every end."""
+    got = sf.basins(WELL, sf.gd(lr=0.1), [(-2, 2), (-1, 1)], shape=(8, 3), steps=300, attractors=[[-1, 0], [1, 0]], within=3.0)
+    np.testing.assert_array_equal(got.index, np.repeat((got.axes[0] > 0)[:, None], 3, 1))
+
+
 def test_a_bounce_far_from_quadratic_is_known():
     """rho reaches half way to the saddle of this well, where the step about the minimum is 0.094, not lr*rho*2 = 0.05."""
     got = sf.basins(WELL, sf.sam(lr=0.05, rho=0.5, normalize=True), [(-2, 2), (-2, 2)], shape=(40, 40), steps=2000)
