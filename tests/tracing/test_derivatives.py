@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 
 import samfast as sf
 from samfast import tracing as T
@@ -365,7 +365,7 @@ def conditioned(tree):
 @example(("sub", ("mul", "x", "a"), ("mul", "x", -1.0)))
 @example(("add", ("mul", 2.0, "x"), ("mul", 2.0, ("neg", "y"))))
 @example(("norm", ("where", "x", 1.0), ("dot", "y", ("abs", "z"))))
-@settings(derandomize=True, max_examples=250, deadline=None, database=None)
+@settings(derandomize=True, max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_expressions_and_their_gradients(tree):
     """Values against NumPy, derivatives by x, y, z against complex steps."""
     with np.errstate(all="ignore"):
@@ -393,7 +393,7 @@ def text(trees):
 
 
 @given(st.lists(trees(), min_size=1, max_size=4))
-@settings(derandomize=True, max_examples=25, deadline=None, database=None)
+@settings(derandomize=True, max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_programs(some):
     """The rendered text of one step on random losses: rounding once per product and sum may differ, no more."""
     with np.errstate(all="ignore"):
