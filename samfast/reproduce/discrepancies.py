@@ -13,8 +13,8 @@ K13  the MSD increases with momentum        K14  larger batches
 K15  the noise of real minibatches          K16  critical points of Beale's function
 K17  Fig. 4: kind of rho                    K18  Fig. 5: two starts
 K19  Fig. 7: ridge and minima               K20  Fig. 7c: the loss saturates
-K21  a missing gradient sign (in words)     K22  eq. 23: Fisher information at a saddle
-K23  momentum and escape
+K21  a missing gradient sign                K22  eq. 23: Fisher information at a saddle
+K23  momentum and escape                    K24  networks on images (open)
 B1   Remark 9: a missing factor             B2   Lemma 11: 3 or 4
 B3   Theorem 3: a dropped factor            B4   density of Lambda w_0
 B5   proof of Lemma 7                       B6   Lemma 16: a superfluous condition
@@ -24,7 +24,7 @@ B11  Fig. 5: sigma                          B12  Figs. 3, 4: only for rho > 1 - 
 B13  proof of Lemma 10: the kink of J       B14  lr < 1/(2*lambda_1)
 B15  Theorem 3 is loose                     B16  proof of Lemma 7: the density
 
-A verdict judges the printed statement. K21 is a misprint that no computation shows, as the table "register" says.
+A verdict judges the printed statement.
 """
 
 from __future__ import annotations
@@ -40,23 +40,21 @@ from .register.bouncing import ENTRIES as BOUNCING
 from .register.diffusion import ENTRIES as DIFFUSION
 from .register.entry import Entry, Means
 from .register.stability import ENTRIES as STABILITY
-from .register.stability import NOT_SHOWN as NOT_OF_KIM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ENTRIES = {**STABILITY, **DIFFUSION, **BOUNCING}
-NOT_SHOWN = dict(NOT_OF_KIM)
-ORDER = sorted([*ENTRIES, *NOT_SHOWN], key=lambda label: (label[0] == "B", int(label[1:])))
+ORDER = sorted(ENTRIES, key=lambda label: (label[0] == "B", int(label[1:])))
 
 
 @experiment("discrepancies", "What is printed and what the computation gives, entry by entry")
 def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> Outcome:
     """Every entry of the register, with the printed statement, the correct one, and the numbers that show it."""
     means = Means(size, progress, executor)
-    entries = {label: ENTRIES[label](means) for label in ORDER if label in ENTRIES}
-    numbers = {label: dict(e.numbers) for label, e in entries.items()} | {"not_shown": NOT_SHOWN}
+    entries = {label: ENTRIES[label](means) for label in ORDER}
+    numbers = {label: dict(e.numbers) for label, e in entries.items()}
     return Outcome(
         tuple(e.claim for e in entries.values()),
         numbers,
@@ -66,11 +64,10 @@ def run(size: float = 1.0, progress: Progress = None, executor: Any = None) -> O
 
 
 def _register(entries: dict[str, Entry]) -> dict[str, list[str]]:
-    """Returns the table of all entries in order; an entry without a computation has the verdict "not shown"."""
+    """Returns the table of all entries in order."""
     table: dict[str, list[str]] = {k: [] for k in ("entry", "where", "printed", "correct", "measured", "verdict")}
-    for label in ORDER:
-        e = entries.get(label)
-        cells = (e.where, e.printed, e.correct, e.measured, e.verdict) if e else (NOT_SHOWN[label], "", "", "", "not shown")
+    for label, e in entries.items():
+        cells = (e.where, e.printed, e.correct, e.measured, e.verdict)
         for column, cell in zip(table.values(), (label, *cells), strict=True):
             column.append(cell)
     return table

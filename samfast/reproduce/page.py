@@ -26,8 +26,10 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 2rem auto; ma
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; }
 th { border-bottom: 2px solid #444; background: #fff; position: sticky; top: 0; }
-td { border-bottom: 1px solid #ddd; } #claims th { cursor: pointer; } #summary { width: auto; }
-#summary td + td { text-align: right; } img { max-width: 100%; height: auto; } figure { margin: .8rem 0; }
+th[aria-sort=ascending]::after { content: " ▲"; } th[aria-sort=descending]::after { content: " ▼"; }
+td { border-bottom: 1px solid #ddd; } #claims td:first-child { white-space: nowrap; }
+#claims th { cursor: pointer; } #summary { width: auto; }
+#summary td + td, #summary th + th { text-align: right; } img { max-width: 100%; height: auto; } figure { margin: .8rem 0; }
 .source, .note { color: #666; font-size: .85rem; }
 .holds { color: #00643f; } .fails { color: #a63c00; } .part { color: #0a4f8a; }
 input, select { font: inherit; padding: .25rem .5rem; margin: .6rem .6rem .6rem 0; } input { width: 22rem; }
@@ -46,12 +48,14 @@ function choose() {
   shown.textContent = `${n} of ${rows.length} claims`;
 }
 search.oninput = kind.onchange = choose;
-document.querySelectorAll("#claims th").forEach((head, i) => {
-  let down = false;
+const heads = document.querySelectorAll("#claims th");
+heads.forEach((head, i) => {
   head.onclick = () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
     const value = row => i ? row.cells[i].textContent : row.dataset.place.padStart(6, "0");
     rows.sort((a, b) => (down ? -1 : 1) * value(a).localeCompare(value(b), "en", {numeric: true}));
-    down = !down;
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...rows);
   };
 });

@@ -332,6 +332,18 @@ def test_a_wrong_rule_changes_a_verdict(monkeypatch):
     assert verdicts[:2] == ["does not hold"] * 2
 
 
+def test_wrong_places_change_verdicts(monkeypatch):
+    """A path that turns into the flatter direction; paths that miss the two-cycle outside the condition of the theorems."""
+    bounce, cycles = paths.bounce, theorem1._cycles
+    turned = changed(fig1, monkeypatch, "bounce", lambda *a, **k: bounce(*a, **k)[..., ::-1], "bartlett-fig1")
+    assert turned[2] == "does not hold" != VERDICTS["bartlett-fig1"][2]
+    with monkeypatch.context() as m:
+        m.setattr(theorem1, "_cycles", lambda n: (c := cycles(n)) | {"error": np.where(c["lr_top"] < 0.5, c["error"], 0.1)})
+        m.setattr(theorem1, "_picture", lambda *a: None)
+        found = [c.verdict for c in R.get("bartlett-theorem1").function(SMALL).claims]
+    assert found[:2] == ["holds", "holds"] != VERDICTS["bartlett-theorem1"][:2]  # then the condition is needed
+
+
 def test_the_printed_bound_of_lemma_11_can_fail_or_hold():
     """More steps than the bound refute it, a proof that reaches it would confirm it."""
     judge = theorem3._printed_bound

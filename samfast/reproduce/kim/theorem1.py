@@ -248,7 +248,7 @@ def _figure(e: np.ndarray, rho: np.ndarray, rate: np.ndarray) -> Any:
         title=f"Eigenvalue {e[at]:g}: measured and theory",
         xlabel="rho  (length²)",
         ylabel="rate per update",
-        ylim=(-0.45, 0.25),
+        ylim=(-0.45, 0.4),
     )
     right.legend()
     return figure

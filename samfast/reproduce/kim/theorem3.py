@@ -245,5 +245,5 @@ def _figure(ds: Any) -> Any:
         ylim=(0.7, 1e8),
         title="How far Theorem 3 is off",
     )
-    right.legend(loc="upper center", ncols=3, frameon=True)
+    right.legend(loc="upper left", ncols=2, frameon=True)
     return figure

@@ -1,4 +1,4 @@
-"""Register of discrepancies, Kim et al.: stability (K1 to K4), the saddle's Fisher information (K22), examples (K16 to K20)."""
+"""Register, Kim et al.: stability (K1 to K4), Fisher information at the saddle (K22), examples (K16 to K21), networks (K24)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...model.critical_points import critical_points
 from ...model.losses import beale, saddle, toy_network
 from ...model.rules import sam
 from ...simulation.simulate import simulate
-from ..experiments import verdict
+from ..experiments import OPEN, verdict
 from ..kim import beale as walks
 from ..kim import fig7
 from .entry import KIM, Entry, Means, Show, row
@@ -225,6 +225,33 @@ def k20(means: Means) -> Entry:
     )
 
 
+def k21(means: Means) -> Entry:
+    w = np.array([1.0, 2.0])
+    ahead = w + RHO * beale().gradient(w)
+    printed, moving = np.shape(beale().value(ahead)), np.shape(Flow(beale(), sam(lr=1.0, rho=RHO))(w))
+    return Entry(
+        "K21",
+        f"{KIM}, section 4.1, Case III",
+        "SAM moves along -l(w^p)",
+        "along -grad l(w^p)",
+        f"Beale's function at (1, 2): l(w^p) has the shape {printed}, the velocity of SAM {moving}",
+        verdict(printed == moving),
+        "Flow",
+        {"loss": list(printed), "velocity": list(moving)},
+    )
+
+
+def k24(means: Means) -> Entry:
+    return Entry(
+        "K24",
+        f"{KIM}, Figs. 8, 9 and Table 1",
+        "on CIFAR-10 and CIFAR-100 momentum, batch size and radius decide how well SAM generalises",
+        "not known from here",
+        "not computed: each setting needs 300 epochs of training a deep network on images",
+        OPEN,
+    )
+
+
 def k22(means: Means) -> Entry:
     net, labels = toy_network(batch_size=1), np.array([[0.0], [1.0]])  # random bits, which stand for the labels -1 and 2
 
@@ -259,6 +286,7 @@ ENTRIES: dict[str, Show] = {
     "K18": k18,
     "K19": k19,
     "K20": k20,
+    "K21": k21,
     "K22": k22,
+    "K24": k24,
 }
-NOT_SHOWN = {"K21": f"{KIM}, Case III: prints -l(w^p) for -grad l(w^p), a number where a vector belongs; a slip of the pen"}
