@@ -13,7 +13,7 @@ from .. import __version__
 from ..signals import interrupts_outside_imports, termination_raises
 from .bench import bench_options
 from .cache import cache_options
-from .msd import msd_options, show_options
+from .msd import msd_options, show_options, verify_options
 from .options import FAILED, interrupted
 from .reproduce import reproduce_options
 
@@ -33,7 +33,8 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0; 2 for an error (one line on stderr); 3 where --until was not reached; 130 for Ctrl-C, 143 for SIGTERM.
+    0; 1 where `samfast verify` finds other numbers; 2 for an error (one line on stderr); 3 where --until was not reached;
+    130 for Ctrl-C, 143 for SIGTERM.
     """
     try:
         with termination_raises(), interrupts_outside_imports(), warnings.catch_warnings():
@@ -66,6 +67,14 @@ def parser() -> argparse.ArgumentParser:
     )
     msd_options(msd)
     show_options(commands.add_parser("show", help="a saved study again: its table, other pictures"))
+    verify_options(
+        commands.add_parser(
+            "verify",
+            help="compute a saved result again and compare its numbers",
+            description="Compute a saved study, comparison or run again, and compare its numbers bit for bit. "
+            "The exit status is 0 if they are the same, and 1 if they are not.",
+        )
+    )
     reproduce_options(
         commands.add_parser(
             "reproduce",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..simulation.progress import command_bar
-from .options import NOT_REACHED, count, interrupted, joined, numbers, one_of, option
+from .options import NOT_REACHED, NOT_VERIFIED, count, interrupted, joined, numbers, one_of, option
 from .session import FOLDER, remove_if_empty, workers, writing_to
 
 STUDY = {"rho": [0.0, 0.5], "momentum": [0.0, 0.9]}  # `samfast msd`: SGD and SAM, without and with momentum
@@ -71,6 +71,13 @@ def msd_options(p: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FOLDER", help=f"where the files go ({FOLDER}, or {FOLDER}-2, ... if that holds files)"
     )
     _overwrite_option(p)
+    p.add_argument(
+        "--more",
+        type=Path,
+        metavar="FOLDER",
+        help="add paths to the study in this folder: --paths N more, or --until X; it is written there again, and no other "
+        "option decides its numbers",
+    )
     p.set_defaults(run=_msd)
 
 
@@ -110,7 +117,55 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return given | {k: v for k in single if (v := getattr(args, k)) is not None}
 
 
+def verify_options(p: argparse.ArgumentParser) -> None:
+    """The options of samfast verify."""
+    p.add_argument("path", type=Path, metavar="FOLDER", help="of a study or comparison, or a file that save wrote")
+    p.add_argument("--threads", type=count, metavar="N", help="threads (all processors)")
+    p.add_argument("--progress", action=argparse.BooleanOptionalAction, help="a bar on stderr (if it is a terminal)")
+    p.set_defaults(run=_verify)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    """0 where the numbers are the same, 1 where they are not."""
+    from ..study.verifying import verify
+
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"executor": stack.enter_context(workers(args.threads))}
+        if args.progress if args.progress is not None else sys.stderr.isatty():
+            options["progress"] = stack.enter_context(command_bar())
+        good, text = verify(args.path, **options)
+    print(text)
+    return 0 if good else NOT_VERIFIED
+
+
+def _more(args: argparse.Namespace) -> int:
+    """Add paths to a saved study, and write it where it was."""
+    from ..checks import check
+    from ..study.result import Study, StudyInterrupted
+
+    others = [option(k) for k in (*LISTS, *WORDS, *CHOICES, "seed", "confidence", "out") if getattr(args, k) is not None]
+    check(not others, f"--more {args.more}: {others[0] if others else ''} is that of the study; leave it out")
+    study, formats = Study.load(args.more), joined(args.save_format, FORMATS)
+    folder = args.more if args.more.is_dir() else args.more.parent
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"executor": stack.enter_context(workers(args.threads))}
+        if args.progress if args.progress is not None else sys.stderr.isatty():
+            options["progress"] = stack.enter_context(command_bar())
+        try:
+            study, status = study.more(paths=args.paths, until=args.until, **options), 0
+        except StudyInterrupted:
+            print(f"samfast: interrupted; {folder} is as it was", file=sys.stderr)
+            return interrupted()
+    print(study)
+    written = study.save(folder, formats=formats, plots=joined(args.plot, ("time",)), overwrite=True)
+    print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")
+    print(f"the same in Python: {study.dataset.attrs['call']}")
+    return NOT_REACHED if study.shortfall else status
+
+
 def _msd(args: argparse.Namespace) -> int:
+    if args.more is not None:
+        return _more(args)
     given, plots = _given(args), joined(args.plot, ("time",))
     formats = joined(args.save_format, FORMATS)
     _check_plots(plots, given)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..signals import terminated
 
-INTERRUPTED, TERMINATED, FAILED, NOT_REACHED = 130, 143, 2, 3  # exit statuses; the last one is for --until
+INTERRUPTED, TERMINATED, FAILED, NOT_REACHED, NOT_VERIFIED = 130, 143, 2, 3, 1  # exit statuses; 3 is for --until
 
 
 def interrupted() -> int:

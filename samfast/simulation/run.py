@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
@@ -16,6 +16,7 @@ import numpy as np
 from .. import arrays
 from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
+from ..codegen.program import BLOCK
 from ..compilers.choice import made_by
 from ..machine import described
 from ..model.rule import ROW
@@ -427,6 +428,46 @@ def more(run: Run, paths: int, executor: Executor | None = None, progress: Progr
     next_job = replace(job, first_path=end, paths=paths)
     check_size(next_job, run.record, executor)
     return join(run, complete(next_job, run.record, None, executor, progress, {}))
+
+
+PILOT = 4096  # paths of the first batch where `until` decides how many there are
+MOST = 10**9  # paths at which `until` gives up where no limit is given
+SPARE = 1.02  # each batch aims a little further, or rounding would call for many small ones
+
+
+def enough(
+    run: Run,
+    until: float,
+    most: int,
+    error: Callable[[Run], float],
+    executor: Executor | None = None,
+    progress: Progress = None,
+    complete_batch: Callable[[Run], Run] = lambda run: run,
+) -> Run:
+    """The run with as many further paths as bring error(run) to `until`, at most to `most` paths; a warning if that fails.
+
+    The error is taken to fall as one over the root of the number of paths. complete_batch: what is to be done to a run after
+    paths were added to it.
+    """
+    while (off := error(run)) > until and run.paths < most:
+        wanted = min(run.paths * (SPARE * off / until) ** 2, 64.0 * run.paths, float(most))
+        missing = min(max(1, -(-int(wanted - run.paths) // BLOCK)) * BLOCK, most - run.paths)
+        run = complete_batch(more(run, missing, executor, progress))
+    if off > until:
+        warnings.warn(
+            f"until={until:g} is not reached: the largest relative standard error is {off:.3g} after {run.paths:,} paths; give "
+            "more paths, or observe what has a mean other than 0",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return run
+
+
+def relative_error(run: Run) -> float:
+    """The largest std_error/|mean| of all features and times, 0 where there is none."""
+    with np.errstate(all="ignore"):
+        relative = np.where(run.std_error > 0, run.std_error / np.abs(run.mean), 0.0)
+    return float(np.max(relative, initial=0.0))
 
 
 def replay(run: Run, path: int, record: Any = None) -> Run:

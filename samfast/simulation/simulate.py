@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from functools import reduce
 
-from ..checks import check
+import numpy as np
+
+from ..checks import check, integer, numbers
 from ..model.loss import Loss
 from ..model.observer import Observer, Stop
 from ..model.rule import Rule
@@ -15,7 +17,7 @@ from .job import check_size
 from .join import join
 from .prepare import checked_job, ready
 from .progress import Progress
-from .run import Run, complete, finish
+from .run import MOST, PILOT, Run, complete, enough, finish, relative_error
 
 
 def simulate(
@@ -25,6 +27,7 @@ def simulate(
     *,
     record: Record,
     paths: int | None = None,
+    until: float | None = None,
     observe: Observer | None = None,
     seed: int | None = 0,
     dtype: DType = "mixed",
@@ -44,6 +47,9 @@ def simulate(
     [0, 100, 1000]. observe: default position(). A parameter given as a sequence makes a sweep: parameters broadcast
     against each other as in NumPy, and all settings see the same noise unless shared_noise=False. A parameter given as
     per_path(values) differs from path to path.
+
+    until: a relative standard error; paths are added in batches until std_error/|mean| is below it for every feature and
+    time, at most `paths` if that is given. It needs noise, and features whose mean is not 0, such as msd().
 
     seed: an integer, or None for a fresh one (it is in the result). dtype: "mixed" (state in float64, normals drawn in
     float32), "float32", "float64". device: "cpu", or "cuda" for the current GPU (default: where `start` lies), with the
@@ -66,8 +72,9 @@ def simulate(
     """
     arguments.executor_and_progress(executor, progress)
     record = arguments.update_counts(record, -1)
+    first, most = batch(paths, until)
     options = dict(
-        paths=paths,
+        paths=first,
         observe=observe,
         seed=seed,
         dtype=dtype,
@@ -79,7 +86,17 @@ def simulate(
         stop=stop,
     )
     job = checked_job(loss, rule, start, device=device, steps=int(record[-1]), **options)  # type: ignore[arg-type]
-    return complete(ready(job, record, executor), record, None, executor, progress, {})
+    run = complete(ready(job, record, executor), record, None, executor, progress, {})
+    return run if until is None else enough(run, until, most, relative_error, executor, progress)
+
+
+def batch(paths: int | None, until: float | None) -> tuple[int | None, int]:
+    """(paths of the first batch, the most paths) where `until` decides how many there are; else (paths, 0)."""
+    if until is None:
+        return paths, 0
+    check(np.ndim(numbers("until", until, above=0.0, below=1.0, example=0.01)) == 0, f"until={until!r}: give one number")
+    most = MOST if paths is None else integer("paths", paths, 2, 10_000)
+    return min(most, PILOT), most
 
 
 def resume(run: Run, *, record: Record | None = None, executor: Executor | None = None, progress: Progress = None) -> Run:
@@ -104,4 +121,4 @@ def resume(run: Run, *, record: Record | None = None, executor: Executor | None 
     return complete(run.job, record, run, executor, progress, {})
 
 
-__all__ = ["resume", "simulate"]
+__all__ = ["batch", "resume", "simulate"]

@@ -36,6 +36,20 @@ class Estimate(NamedTuple):
     paths: int
 
 
+@np.errstate(all="ignore")
+def pooled(a: Estimate, b: Estimate) -> Estimate:
+    """The estimate from the paths of both, by the sums of squares about the means (Chan, Golub and LeVeque)."""
+    alive = a.alive + b.alive
+    n = np.maximum(alive, 1).astype(float)
+    apart = np.where(b.alive > 0, b.mean - a.mean, 0.0)
+    mean = np.where(a.alive > 0, a.mean + apart * (b.alive / n), b.mean)
+    squares = sum(np.where(x.alive > 1, x.se**2 * x.alive * (x.alive - 1.0), 0.0) for x in (a, b))
+    squares = squares + np.where(a.alive > 0, apart**2 * (a.alive * (b.alive / n)), 0.0)
+    se = np.sqrt(squares / (n * np.maximum(n - 1, 1)))
+    se = np.where(alive == a.paths + b.paths, se, np.nan)  # the survivors do not tell how far the mean is off
+    return Estimate(mean, se, alive, a.lost + b.lost, a.paths + b.paths)
+
+
 def next_paths(run: Run, paths: int, progress: Any, *, executor: Executor | None) -> Run:
     """The next `paths` paths of a run: those numbered after the ones that it has."""
     job = replace(run.job, first_path=run.job.first_path + run.job.paths, paths=paths)
@@ -50,8 +64,11 @@ def added(a: Run | None, b: Run) -> Run:
 class Batches:
     """The paths of one program, computed in batches. After an interrupt `go` resumes the batch that was begun."""
 
-    def __init__(self, plan: Plan, begin: Begin, more: More, executor: Executor | None, progress: Any) -> None:
+    def __init__(
+        self, plan: Plan, begin: Begin, more: More, executor: Executor | None, progress: Any, prior: Estimate | None = None
+    ) -> None:
         self.plan, self.begin, self.more, self.executor, self.progress = plan, begin, more, executor, progress
+        self.prior = prior  # of the paths that were computed before
         self.total: Run | None = None  # the finished batches
         self.last: Run | None = None  # the latest of them, as it came
         self.pending: Run | None = None  # an interrupted batch
@@ -79,16 +96,20 @@ class Batches:
     def _keep(self, run: Run) -> None:
         self.pending, self.last, self.total = None, run, added(self.total, run)
 
+    @property
+    def done(self) -> int:
+        """The number of paths that are finished."""
+        return (0 if self.total is None else self.total.paths) + (0 if self.prior is None else self.prior.paths)
+
     def _report(self) -> Callable[[int, int], None]:
-        before = 0 if self.total is None else self.total.paths
+        before = self.done
         return lambda done, total: self.progress(before + done, before + total)
 
     def _wanted(self) -> int:
         """The number of paths of the next batch; 0 when there are enough."""
         if self.pending is not None:
             return self.pending.job.paths
-        done = 0 if self.total is None else self.total.paths
-        return max(self._target(done) - done, 0)
+        return max(self._target(self.done) - self.done, 0)
 
     def _target(self, done: int) -> int:
         """The number of paths that reach the relative error, as far as is known after `done` of them."""
@@ -116,6 +137,8 @@ class Batches:
             run = added(run, self.pending)
         plan = self.plan
         shape = (*plan.sweep, len(plan.times))
+        if run is None and self.prior is not None:
+            return self.prior
         if run is None:
             nothing = np.zeros(shape)
             return Estimate(nothing, nothing, nothing.astype(np.int64), np.zeros(plan.sweep, np.int64), 0)
@@ -125,7 +148,8 @@ class Batches:
             for a in (run.mean[..., 0], run.std_error[..., 0], run.count)
         )
         se = np.where(count == run.paths, se, np.nan)  # the survivors do not tell how far the mean is off
-        return Estimate(mean, se, count, run.paths - count[..., -1], run.paths)
+        found = Estimate(mean, se, count, run.paths - count[..., -1], run.paths)
+        return found if self.prior is None else pooled(self.prior, found)
 
     @property
     def reached(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .comparison_figure import draw
 from .table import Compared, diverged
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 STEM = "comparison"
@@ -33,7 +34,8 @@ class Comparison(Compared):
         """The verdict in one line."""
         a = self.dataset.attrs
         return (
-            f"{a['title']}: {self.verdict()} ({a['paths']:,} paths, {a['drift']} drift, {a['noise']} noise, seed {a['seed']})"
+            f"{a['title']}: {self.verdict()} ({a['paths']:,} paths, {a['drift']} drift, {a['noise']} noise, seed {a['seed']}, "
+            f"numbers {str(a['numbers'])[:16]})"
         )
 
     def __repr__(self) -> str:
@@ -58,6 +60,10 @@ class Comparison(Compared):
             row = {str(name): float(x) for name, x in (*part.coords.items(), *part.data_vars.items())}
             out = int(row["left_out"])
             yield {**row, "note": diverged(ds.attrs["paths"] - out, out)}
+
+    def to_pandas(self, form: Literal["wide", "long"] = "wide") -> pd.DataFrame:
+        """A data frame with one row for each setting (and time), "wide" or "long"; see `Study.to_pandas`."""
+        return saved.frame(self.rows(), form, (*map(str, self.dataset.coords), "note"))
 
     def plot(self, path: Any = None, *, against: str | None = None) -> Figure:
         """The simulated values with bars of 2 standard errors, the exact ones and other formulas as lines; z below.
@@ -96,8 +102,11 @@ def compared(
     """columns: name -> (long_name, array of the grid); `last`: one further dimension, name=coordinates."""
     import xarray as xr
 
+    from .variables import fingerprint
+
     swept = {p: a.ravel() for p, a in values.items() if a.ndim} | last
     shape = tuple(len(x) for x in swept.values())
     data = {k: (tuple(swept), np.array(np.broadcast_to(x, shape)), {"long_name": text}) for k, (text, x) in columns.items()}
     fixed = {p: float(a) for p, a in values.items() if not a.ndim}
-    return Comparison(xr.Dataset(data, {**swept, **fixed}, dict(attrs)))
+    ds = xr.Dataset(data, {**swept, **fixed}, dict(attrs))
+    return Comparison(ds.assign_attrs(numbers=fingerprint(ds)))

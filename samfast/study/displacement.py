@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import time as clock
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from .. import theory
-from ..checks import DivergenceWarning
-from ..model import losses, observe
 from ..model.noise import Minibatches
 from ..model.parameters import Drift, NoiseKind, Numbers
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
-from ..simulation.simulate import simulate
-from . import exact_sampling, two_point
-from .batches import Batches, Begin, Estimate, More, next_paths
-from .plan import MsdArguments, Plan, planned
-from .process import LinearProcess, Values
+from .batches import Batches
+from .measured import finish, source
+from .plan import MsdArguments, planned
 from .result import Study, StudyInterrupted
 
 
@@ -98,131 +91,5 @@ def msd(
     )
     todo = planned(given)
     started, begun = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    work = [Batches(todo, *_source(todo, model, device, executor), executor, progress) for model in todo.models]
-    return _finish(todo, work, {"started": begun}, started)
-
-
-def _source(todo: Plan, model: LinearProcess, device: str, executor: Executor | None) -> tuple[Begin, More]:
-    """What gives the first batch of paths, and the next ones."""
-    values, given = todo.values, todo.given
-    how: dict[str, Any] = {"seed": given.seed, "dtype": given.dtype, "device": device, "executor": executor}
-    if model.method == "exact":
-        return (
-            lambda paths, progress: exact_sampling.sample(
-                model, values, todo.times, law="sde", paths=paths, kind=given.kind, progress=progress, **how
-            ),
-            partial(next_paths, executor=executor),
-        )
-    rule, loss = model.rule(values, given.kind), losses.quadratic(values["eigenvalue"][..., None])
-    return (
-        lambda paths, progress: simulate(
-            loss,
-            rule,
-            [0.0],
-            record=np.unique(todo.steps),
-            paths=paths,
-            observe=observe.msd(),
-            state=False,
-            progress=progress,
-            **how,
-        ),
-        partial(next_paths, executor=executor),
-    )
-
-
-def _finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: float) -> Study:
-    """Run what is left; after an interrupt, hand over what was finished."""
-
-    def study(status: str) -> Study:
-        return _study(todo, work, {**about, "status": status, "wall_seconds": clock.perf_counter() - started})
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DivergenceWarning)  # counted below, up to the times that were asked for
-            for batches in work:
-                batches.go()
-    except BaseException as stop:
-
-        def resume() -> Study:
-            return _finish(todo, work, about, started)
-
-        if not hasattr(stop, "run"):  # nothing had begun
-            raise
-        stop.resume = resume  # type: ignore[attr-defined]
-        if any(batches.estimate().paths for batches in work):
-            stop.study = study("interrupted")  # type: ignore[attr-defined]
-            if isinstance(stop, KeyboardInterrupt):
-                raise StudyInterrupted(stop.run, stop.study, resume) from None  # type: ignore[attr-defined]
-        raise
-    return study("complete" if all(batches.reached for batches in work) else "until not reached")
-
-
-def _study(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> Study:
-    from .variables import build, msd_call, provenance
-
-    seen = [batches.estimate() for batches in work]
-    columns = [_columns(todo, model, one) for model, one in zip(todo.models, seen, strict=True)]
-    table = {k: np.stack([c[k] for c in columns]) for k in columns[0]}
-    _warn_of_divergence(table["n_diverged"], seen)
-    jobs = [run.job for batches in work if (run := batches.last or batches.pending)]
-    return Study(
-        build(
-            todo,
-            table,
-            {**about, "paths": max(one.paths for one in seen), **provenance(msd_call(todo), jobs)},
-        )
-    )
-
-
-def _columns(todo: Plan, model: LinearProcess, seen: Estimate) -> dict[str, np.ndarray]:
-    """The variables of one program's settings, each (*grid, time) or less."""
-    v, t, shape = todo.with_time, todo.times, (*todo.sweep, len(todo.times))
-    exact = np.broadcast_to(model.exact(v, model.steps_at(v, t)), shape)
-    low, high, z = _judged(todo, model, seen, exact)
-    some = seen.alive > 0
-    whole = some & (seen.alive == seen.paths)  # the survivors of a row that lost paths are no sample of its law
-    found = {"msd": np.where(some, seen.mean, np.nan)}
-    found |= {k: np.where(whole, x, np.nan) for k, x in {"se": seen.se, "low": low, "high": high, "z": z}.items()}
-    known = {"exact": exact, "steps": todo.steps, **_theorems(model, v, t, exact, todo.given.theorem)}
-    return {
-        **found,
-        **{k: np.broadcast_to(x, shape) for k, x in known.items()},
-        "count": seen.alive,
-        "left_out": seen.paths - seen.alive,
-        "n_diverged": seen.lost,
-    }
-
-
-def _theorems(model: LinearProcess, v: Values, times: np.ndarray, exact: np.ndarray, which: str) -> dict[str, np.ndarray]:
-    """The formula that was asked for; with "both", that of the paper, and the same with the drift of the simulation."""
-    columns: dict[str, np.ndarray] = {}
-    for prefix, one in (("", "published"), ("matched", "matched")) if which == "both" else (("", which),):
-        theorem = model.theorem(v, times, one)
-        with np.errstate(all="ignore"):
-            ratio = theorem / exact
-        ends = {"theorem": theorem, "ratio": ratio, "valid": model.valid(v, times, ratio)}
-        columns |= {f"{prefix}_{k}" if prefix else k: x for k, x in ends.items()}
-    return columns
-
-
-def _judged(todo: Plan, model: LinearProcess, seen: Estimate, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(low, high, z). Gaussian paths: N msd/exact is chi-square with N degrees of freedom; else see two_point."""
-    kind, confidence, alive = todo.given.kind, float(todo.given.confidence), np.maximum(seen.alive, 1)
-    if kind == "normal":
-        low, high = theory.msd_interval(np.nan_to_num(seen.mean), paths=alive, confidence=confidence)
-        with np.errstate(all="ignore"):
-            return low, high, (seen.mean - exact) / (exact * np.sqrt(2 / alive))
-    law = two_point.squares(model, todo.with_time, todo.steps, kind)
-    low, high = two_point.interval(seen.mean, law, alive, confidence)
-    return low, high, two_point.standard(seen.mean, exact, law, alive)
-
-
-def _warn_of_divergence(lost: np.ndarray, seen: list[Estimate]) -> None:
-    if lost.any():
-        total = sum(one.paths * max(1, one.lost.size) for one in seen)
-        warnings.warn(
-            f"{int(lost.sum()):,} of {total:,} paths diverged and were left out from there on: give earlier times, "
-            "or a smaller lr or momentum",
-            DivergenceWarning,
-            stacklevel=6,
-        )
+    work = [Batches(todo, *source(todo, model, device, executor), executor, progress) for model in todo.models]
+    return finish(todo, work, {"started": begun}, started, Study, StudyInterrupted)

@@ -20,12 +20,13 @@ from ..model.parameters import Drift, Numbers
 from ..model.rule import Oracle, Rule
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
-from ..simulation.run import Run
-from ..simulation.simulate import resume, simulate
+from ..simulation.run import Run, enough
+from ..simulation.simulate import batch, resume, simulate
 from .comparison import Comparison, compared
 from .plan import BOUNDS, axes
 from .process import DRIFTS, NOISES, LinearProcess
 
+PATHS = 10_000  # default number of paths
 MOST = 10**8  # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4  # the first round lasts so many mean exit times of the slowest setting, further ones double it
 SPARE = 20.0  # exits are at least as fast as exponential ones: a path is later than log(paths) + SPARE means once in 5e8 calls
@@ -43,7 +44,8 @@ def exit_times(
     dt: Numbers | None = None,
     drift: Drift = "plain",
     noise: Minibatches = "unit",
-    paths: int = 10_000,
+    paths: int | None = None,
+    until: float | None = None,
     seed: int | None = 0,
     dtype: DType = "mixed",
     device: Device = "cpu",
@@ -57,6 +59,9 @@ def exit_times(
     Gaussian minibatch gradients), so it leaves later than the diffusion. drift, noise: as in `msd`; seed, dtype,
     device, executor, progress: as in `simulate`. Derived in this library; see theory.em_exit_time.
 
+    paths: default 10,000. until: a relative standard error; paths are added until se/time is below it for every setting, at
+    most `paths` if that is given.
+
     Variables: time, the mean exit time in units of lr per update, and its standard error se; exact, that of the chain by
     Nystrom's method (nan where a step is narrower than limit/20,000); estimate, the diffusion's from a limit wider by 0.5826
     deviations of a step, after theory.ou_embedding; sde, the diffusion's; z, against exact, or estimate where that is nan;
@@ -68,7 +73,8 @@ def exit_times(
     values = axes(given if dt is None else {**given, "dt": dt}, {**BOUNDS, "limit": LIMIT})
     model = LinearProcess(choice("drift", drift, DRIFTS), choice("noise", noise, NOISES), "em", False)
     choice("dtype", dtype, MODES)
-    integer("paths", paths, 2, "10_000")
+    first, most = batch(PATHS if paths is None and until is None else paths, until)
+    integer("paths", first, 2, "10_000")
     numbers("eigenvalue", np.abs(values["eigenvalue"]), above=0.0, example=-1.0)
     from .variables import provenance, written_call
 
@@ -81,7 +87,7 @@ def exit_times(
     )
     settings = int(np.prod(np.shape(known["best"])))
     check(
-        dtype != "float32" or steps * (np.log(paths * settings) + SPARE) <= EXACT,
+        dtype != "float32" or steps * (np.log(max(first or 0, most) * settings) + SPARE) <= EXACT,
         f"dtype='float32': a path needs {steps:.3g} steps on average to leave, the slowest may need more, and float32 counts "
         "updates exactly up to 2**24; use dtype='mixed'",
     )
@@ -89,7 +95,9 @@ def exit_times(
         model,
         values,
         int(np.ceil(FIRST * steps)),
-        paths=paths,
+        paths=first,
+        until=until,
+        most=most,
         seed=seed,
         dtype=dtype,
         device=device,
@@ -110,6 +118,8 @@ def exit_times(
         "left_out": ("paths that diverged and are left out: where there are any, se and z are nan", left_out),
     }
     call = {**given, "dt": step, "drift": drift, "noise": noise, "paths": run.paths, "seed": run.seed, "dtype": dtype}
+    if until is not None:
+        call |= {"paths": paths, "until": until}
     about = {
         "title": "mean exit time",
         "value": "time",
@@ -154,6 +164,8 @@ def _until_all_left(
     v: Mapping[str, np.ndarray],
     steps: int,
     *,
+    until: float | None,
+    most: int,
     executor: Executor | None,
     progress: Progress,
     **options: Any,
@@ -168,11 +180,20 @@ def _until_all_left(
         progress=progress,
         **options,
     )
-    most = EXACT if options["dtype"] == "float32" else 2**62
-    while run.mean[..., -1, 1].any():
-        steps = min(2 * steps, most)
-        run = resume(run, record=[steps], executor=executor, progress=progress)
-    return run
+    longest = EXACT if options["dtype"] == "float32" else 2**62
+
+    def all_left(run: Run) -> Run:
+        while run.mean[..., -1, 1].any():
+            run = resume(run, record=[min(2 * int(run.record[-1]), longest)], executor=executor, progress=progress)
+        return run
+
+    def error(run: Run) -> float:
+        with np.errstate(all="ignore"):
+            relative = run.std_error[..., -1, 0] / run.mean[..., -1, 0]
+        return float(np.max(relative, initial=0.0, where=np.isfinite(relative)))
+
+    run = all_left(run)
+    return run if until is None else enough(run, until, most, error, executor, progress, all_left)
 
 
 def held(base: Rule, *, limit: Any) -> Rule:

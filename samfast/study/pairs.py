@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,11 +16,13 @@ from ..model.paired import paired
 from ..model.parameters import Drift, NoiseKind, Numbers
 from ..simulation.arguments import Device, DType
 from ..simulation.progress import Progress
-from ..simulation.simulate import simulate
+from ..simulation.run import Run, enough
+from ..simulation.simulate import batch, simulate
 from .comparison import Comparison, compared
 from .plan import MsdArguments, Plan, planned
 from .process import DRIFTS, NOISES, LinearProcess, Values
 
+PATHS = 10_000  # default number of pairs
 LEVEL = 3.0  # standard deviations at which `needed` resolves the difference
 
 
@@ -32,7 +35,8 @@ def paired_msd(
     dampening: Numbers = 0.0,
     batch_size: Numbers = 64,
     times: Numbers | None = None,
-    paths: int = 10_000,
+    paths: int | None = None,
+    until: float | None = None,
     drift: Drift = "plain",
     noise: Minibatches = "unit",
     method: Literal["em", "algorithm"] = "em",
@@ -50,6 +54,9 @@ def paired_msd(
     :math:`X^2-Y^2`. It resolves Corollary 1 (Kim et al., Stability Analysis of SAM, eq. 13) with some 20 paths where
     independent runs may need 10^11. Arguments as in `msd` (with momentum both have it); rho > 0.
 
+    paths: default 10,000. until: a relative standard error; pairs are added until se/|difference| is below it at every time and
+    setting, at most `paths` if that is given.
+
     Variables, over the swept parameters and time: difference and its standard error se, measured over the pairs; exact,
     that of the simulated recursion; z; sde, the exact difference of the diffusions (theory.corollary1_exact); printed,
     eq. 13; low, high, the rigorous bounds of sde; gain, the variance of independent runs over that of the pairs; needed,
@@ -62,6 +69,7 @@ def paired_msd(
     choice("method", method, ("em", "algorithm"))
     from .variables import provenance, written_call
 
+    first, most = batch(PATHS if paths is None and until is None else paths, until)
     given = MsdArguments(
         eigenvalue=eigenvalue,
         lr=lr,
@@ -70,7 +78,7 @@ def paired_msd(
         dampening=dampening,
         batch_size=batch_size,
         times=times,
-        paths=paths,
+        paths=first if until is None or first is None else max(first, 2),
         drift=drift,
         noise=noise,
         method=method,
@@ -97,6 +105,8 @@ def paired_msd(
         executor=executor,
         progress=progress,
     )
+    if until is not None:
+        run = enough(run, until, most, partial(_relative, todo), executor, progress)
     at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.times))))
     difference, se, spread, apart, count = (
         np.take_along_axis(np.broadcast_to(x, (*todo.sweep, len(run.record))), at, -1)
@@ -117,7 +127,7 @@ def paired_msd(
         "left_out": ("pairs that diverged and are left out: where there are any, se, z and gain are nan", left_out),
     }
     decided = {k: x for k, x in vars(given).items() if k not in ("until", "theorem", "confidence")}
-    call = {**decided, "times": todo.times, "paths": run.paths, "seed": run.seed}
+    call = {**decided, "times": todo.times, "paths": run.paths if until is None else paths, "seed": run.seed, "until": until}
     about = {
         "title": "MSD of SGD - MSD of SAM on common noise",
         "value": "difference",
@@ -134,6 +144,15 @@ def paired_msd(
         **provenance(written_call("paired_msd", call), [run.job]),
     }
     return compared(values, columns, about, time=todo.times)
+
+
+def _relative(todo: Plan, run: Run) -> float:
+    """The largest se/|difference| at the times of each setting."""
+    at = np.searchsorted(run.record, np.broadcast_to(todo.steps, (*todo.sweep, len(todo.times))))
+    with np.errstate(all="ignore"):
+        relative = np.where(run.std_error[..., 2] > 0, run.std_error[..., 2] / np.abs(run["difference"]), 0.0)
+    whole = np.broadcast_to(relative, (*todo.sweep, len(run.record)))
+    return float(np.max(np.take_along_axis(whole, at, -1), initial=0.0))
 
 
 def _of_sde(model: LinearProcess, v: Values, times: np.ndarray) -> np.ndarray:

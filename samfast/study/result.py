@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..checks import flag, location
+from .. import NUMERICS
+from ..checks import check, flag, integer, location
+from ..simulation.progress import Progress
 from ..simulation.schedule import Interrupted
-from . import saved
+from . import calls, measured, saved
 from .figures import draw
-from .plan import PARAMETERS
+from .plan import CHOICES, PARAMETERS, MsdArguments
 from .process import WITHIN
 from .remarks import discrepancies
 from .sgd_minus_sam import difference
 from .table import Table, name, rows, words
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -123,8 +127,47 @@ class Study(Table):
         status = "INTERRUPTED, " if a["status"] == "interrupted" else ""
         return (
             f"{self.verdict()} ({status}{a['paths']:,} paths, {a['method']}, {a['drift']} drift, {a['noise']} noise, "
-            f"seed {a['seed']}, {a['wall_seconds']:.1f} s)"
+            f"seed {a['seed']}, {a['wall_seconds']:.1f} s, numbers {str(a.get('numbers', ''))[:16]})"
         )
+
+    def more(
+        self,
+        *,
+        paths: int | None = None,
+        until: float | None = None,
+        executor: Executor | None = None,
+        progress: Progress = None,
+    ) -> Study:
+        """This study with further paths of the same seed, those numbered after its own; a loaded study too.
+
+        paths: how many to add. until: a relative standard error; paths are added until se/msd is below it everywhere (at
+        most `paths` if both are given). The study is computed on the device where it began. Raises ValueError for a study
+        that was interrupted, or that was computed with other numerics (`samfast.NUMERICS`), whose paths would be others.
+        """
+        a = self.dataset.attrs
+        check(paths is not None or until is not None, "more: give paths=, e.g. paths=100_000, or until=, e.g. until=0.001")
+        add = None if paths is None else integer("paths", paths, 1, 100_000)
+        check(a["status"] != "interrupted", "more: this study was interrupted, so its paths have gaps; compute it anew")
+        check(
+            a.get("numerics") == NUMERICS,
+            f"more: this study was computed with numerics {a.get('numerics', 0)}, this samfast has {NUMERICS}; compute it anew",
+        )
+        call = calls.read(str(a["call"]))
+        check(call.function == "msd", f"call={a['call']!r:.60}: this is no study of msd")
+        given = MsdArguments(**call.given)
+        options: dict[str, Any] = {"device": str(a["device"]), "executor": executor, "progress": progress}
+        added: Study = measured.more(
+            self.dataset, given, paths=add, until=until, made=Study, stopped=StudyInterrupted, **options
+        )
+        return added
+
+    def to_pandas(self, form: Literal["wide", "long"] = "wide") -> pd.DataFrame:
+        """A data frame with one row for each setting and time, as in study.csv.
+
+        form: "wide" has a column for each variable, "long" the columns `variable` and `value`; beside them stand the
+        parameters and `time`.
+        """
+        return saved.frame(saved.study_rows(self), form, (*CHOICES, *PARAMETERS, "time", "steps", "note"))
 
     def plot(self, path: Any = None, *, kind: str = "time", time: float | None = None) -> Figure:
         """A picture; written to `path` (.png, .pdf, .svg) if one is given.

@@ -20,6 +20,7 @@ from .plan import CHOICES, PARAMETERS
 from .table import MATCHED, Table, rows
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -47,7 +48,7 @@ def save(study: Table, folder: Path, formats: tuple[str, ...], plots: tuple[str,
         refuse_another(folder, str(study.dataset.attrs["call"]), f"folder={str(folder)!r}", "overwrite=True")
     pictures = {(f"{STEM}.png" if kind == "time" else f"{STEM}-{kind}.png"): kind for kind in plots if "png" in formats}
     figures = {file: draw(study, kind) for file, kind in pictures.items()}  # before anything is written
-    return write(folder, STEM, study.dataset, _rows(study), figures, formats)
+    return write(folder, STEM, study.dataset, study_rows(study), figures, formats)
 
 
 def write(
@@ -207,7 +208,7 @@ def _netcdf(ds: xr.Dataset) -> bytes:
         return file.read_bytes()
 
 
-def _rows(study: Table) -> Iterator[dict[str, Any]]:
+def study_rows(study: Table) -> Iterator[dict[str, Any]]:
     """The lines of study.csv."""
     names = [p for p in (*CHOICES, *PARAMETERS) if p != "dt" or "dt" in study.dataset.coords]
     columns = [c for c in COLUMNS if c not in MATCHED or c in study.dataset]
@@ -215,6 +216,15 @@ def _rows(study: Table) -> Iterator[dict[str, Any]]:
         for row in rows(part):
             fixed = {p: setting[p] for p in names}
             yield {**fixed, **{c: row[c] for c in columns}, "n_diverged": int(part["n_diverged"])}
+
+
+def frame(lines: Iterable[Mapping[str, Any]], form: str, fixed: Iterable[str]) -> pd.DataFrame:
+    """Rows as a data frame. form: "wide", or "long" with the columns `variable` and `value`; fixed: columns that stay."""
+    import pandas as pd
+
+    choice("form", form, ("wide", "long"))
+    table = pd.DataFrame(list(lines))
+    return table if form == "wide" else table.melt([c for c in fixed if c in table], var_name="variable", value_name="value")
 
 
 def _csv(lines: Iterable[Mapping[str, Any]]) -> str:

@@ -135,6 +135,20 @@ def test_results_of_other_parameters_stay(capsys, tmp_path):
     assert main(["show", "a", "--plot", "time", "--out", "b", "--overwrite"]) == 0
 
 
+def test_more_paths_are_added_to_a_folder_and_verified(capsys, tmp_path):
+    """The same as in one call, within rounding; what decides the numbers cannot be changed on the way."""
+    here = [*SMALL, "--rho", "0", "--momentum", "0", "--save-format", "csv,nc"]
+    assert main([*here, "--out", "a"]) == main(["msd", "--more", "a", "--paths", "200", "--save-format", "nc"]) == 0
+    assert "(700 paths, em" in capsys.readouterr().out
+    assert main(["verify", "a"]) == 0 and capsys.readouterr().out.startswith("verified: the same numbers, ")
+    ds = sf.load("a").dataset
+    sf.Study(ds.assign(msd=ds["msd"] * 2)).save("b")
+    assert main(["verify", "b"]) == 1 and "they differ in msd by 0.5" in capsys.readouterr().out
+    assert main(["msd", "--more", "a", "--rho", "0.1", "--paths", "200"]) == 2
+    assert "--more a: --rho is that of the study; leave it out" in one_line(capsys.readouterr().err)
+    assert main(["msd", "--more", "a"]) == 2 and "give paths=" in one_line(capsys.readouterr().err)
+
+
 def test_the_same_in_python_names_every_parameter(capsys):
     assert main([*SMALL, "--rho", "0", "--momentum", "0", "--save-format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
@@ -388,7 +402,7 @@ def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
         seconds.append(study.dataset.attrs["wall_seconds"])
         return study
 
-    monkeypatch.setattr("samfast.study.displacement.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
+    monkeypatch.setattr("samfast.study.measured.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
     monkeypatch.setattr("samfast.study.displacement.msd", timed)
     monkeypatch.setattr("samfast.cli.cache.CHOICES", {**cache.CHOICES, "method": (("em", "algorithm"), "")})
     assert main(["cache", "warm"]) == 0

@@ -8,7 +8,7 @@ import pytest
 
 import samfast as sf
 from samfast import theory
-from samfast.study import displacement, process
+from samfast.study import measured, process
 from samfast.study.plan import MsdArguments, planned
 from samfast.study.process import THEOREMS
 from samfast.study.table import rows
@@ -113,8 +113,8 @@ def test_a_wrong_simulation_is_noticed(monkeypatch):
 
 
 def test_a_grid_is_one_program_and_one_run(monkeypatch):
-    runs, simulate = [], displacement.simulate
-    monkeypatch.setattr("samfast.study.displacement.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
+    runs, simulate = [], measured.simulate
+    monkeypatch.setattr("samfast.study.measured.simulate", lambda *a, **k: runs.append(simulate(*a, **k)) or runs[-1])
     msd(**GRID, times=TIMES, paths=100)
     msd(**{**GRID, "rho": [0.0, 0.7], "eigenvalue": -3.0, "dampening": [0.0, 0.5, 0.9]}, times=[0.1], paths=300, seed=5)
     assert len(runs) == 2 and len({run.job.program.text for run in runs}) == 1

@@ -13,7 +13,7 @@ import samfast as sf
 from samfast.simulation.gaussian_chain import gaussian_chain
 from samfast.study import exact_sampling, sgd_minus_sam
 from samfast.study.batches import Estimate
-from samfast.study.displacement import _judged
+from samfast.study.measured import _judged
 from samfast.study.plan import MsdArguments, planned
 
 STUDIES, LOW, HIGH = 1000, 0.929, 0.971

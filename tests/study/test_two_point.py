@@ -15,7 +15,7 @@ import samfast as sf
 from samfast import theory
 from samfast.study import two_point
 from samfast.study.batches import Estimate
-from samfast.study.displacement import _judged
+from samfast.study.measured import _judged
 from samfast.study.plan import MsdArguments, planned
 from samfast.study.process import LinearProcess
 

@@ -1,14 +1,16 @@
 """Batches of paths: the same paths as one run, until a relative error is reached, and nothing lost by Ctrl-C."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 import samfast as sf
-from samfast.study import batches
+from samfast.study import batches, calls
 from samfast.study.plan import MsdArguments, planned
 from samfast.study.result import StudyInterrupted
+from samfast.study.verifying import verify
 
 msd = partial(sf.msd, lr=0.01)
 
@@ -45,7 +47,7 @@ def test_batches_are_the_paths_of_one_run():
 def test_a_batch_that_repeats_paths_is_noticed(monkeypatch):
     """The comparison above fails on it."""
     monkeypatch.setattr(
-        "samfast.study.displacement.next_paths",
+        "samfast.study.measured.next_paths",
         lambda run, paths, progress, executor: batches.resume(
             batches.replace(run, job=batches.replace(run.job, paths=paths), missing=((0, 0),), parts={})
         ),
@@ -58,7 +60,7 @@ def test_a_batch_that_repeats_paths_is_noticed(monkeypatch):
 def test_three_batches_of_two_point_noise_are_one_run(monkeypatch):
     """Its first batch is a pilot; the sums of all are those of the same paths at once."""
     calls, further = [], batches.next_paths
-    monkeypatch.setattr("samfast.study.displacement.next_paths", lambda *a, **k: calls.append(a[1]) or further(*a, **k))
+    monkeypatch.setattr("samfast.study.measured.next_paths", lambda *a, **k: calls.append(a[1]) or further(*a, **k))
     study = msd(until=0.03, kind="sign", dtype="float64", **CALL)
     assert len(calls) == 2 and study.dataset.attrs["paths"] == 512 + sum(calls)
     whole = msd(paths=study.dataset.attrs["paths"], kind="sign", dtype="float64", **CALL)
@@ -180,3 +182,87 @@ def test_an_interrupt_before_any_path(method, monkeypatch):
     with pytest.raises(KeyboardInterrupt) as caught:
         msd(**CALL, method=method)
     assert not isinstance(caught.value, StudyInterrupted)
+
+
+def test_more_paths_are_those_of_a_longer_study():
+    """Of every program and setting; from the saved file too, as one call that can be computed again."""
+    grid = {"rho": [0.0, 0.3], "drift": ["plain", "chain"], "lr": 0.01, "times": [0.1, 0.5]}
+    whole, first = sf.msd(**grid, paths=1200), sf.msd(**grid, paths=700)
+    more = first.more(paths=300).more(paths=200)
+    for k in ("msd", "se", "exact", "count", "ci"):
+        np.testing.assert_allclose(more.dataset[k], whole.dataset[k], rtol=1e-12, atol=0)
+    np.testing.assert_allclose(more.dataset["z"], whole.dataset["z"], rtol=1e-7, atol=1e-12)
+    assert more.dataset.attrs["call"] == first.dataset.attrs["call"] + ".more(paths=300).more(paths=200)"
+    assert (more.dataset["msd"] != first.dataset["msd"]).all()
+
+
+def test_more_until(tmp_path):
+    study = sf.msd(lr=0.01, times=[0.1], paths=300)
+    study.save(tmp_path, formats=["json"])
+    better = sf.load(tmp_path).more(until=0.04)
+    relative = float((better.dataset["se"] / better.dataset["msd"]).max())
+    assert relative <= 0.04 < float((study.dataset["se"] / study.dataset["msd"]).max()) and not better.shortfall
+    assert study.more(until=0.04, paths=20).shortfall.startswith("UNTIL NOT REACHED")
+    with pytest.raises(ValueError, match="give paths="):
+        study.more()
+    for change, words in (({"numerics": 0}, "with numerics 0, this samfast has"), ({"status": "interrupted"}, "have gaps")):
+        with pytest.raises(ValueError, match=words):
+            sf.Study(study.dataset.assign_attrs(**change)).more(paths=3)
+
+
+def test_a_call_is_read_and_never_executed():
+    call = calls.read("sf.msd(rho=[0.0, 0.5], drift='plain').more(paths=3).more(until=0.1)")
+    assert call == ("msd", {"rho": [0.0, 0.5], "drift": "plain"}, ({"paths": 3}, {"until": 0.1}))
+    for text in (
+        "print(1)",
+        "sf.msd(rho=print(1))",
+        "sf.reproduce(a=1)",
+        "sf.msd(1)",
+        "sf.msd(**{})",
+        "os.msd()",
+        "sf.msd().more(seed=1)",
+    ):
+        with pytest.raises(ValueError):
+            calls.read(text)
+
+
+def test_simulate_until():
+    """Paths are added until every feature is known well enough; without noise, and where a mean is 0, that is said."""
+    bowl, rule = sf.losses.quadratic([-1.0]), sf.noisy(sf.gd(lr=0.1), sigma=0.1)
+    run = sf.simulate(bowl, rule, [0.0], record=[1, 10], observe=sf.observe.msd(), until=0.02)
+    assert 4096 < run.paths < 10_000 and (run.std_error / run.mean).max() <= 0.02
+    with pytest.warns(RuntimeWarning, match=r"until=0\.02 is not reached: .* after 5,000 paths"):
+        sf.simulate(bowl, rule, [0.0], record=[1, 10], observe=sf.observe.msd(), until=0.02, paths=5000)
+    with pytest.raises(ValueError, match=r"until=0\.0: give values above 0"):
+        sf.simulate(bowl, rule, [0.0], record=[1], until=0.0)
+
+
+@pytest.mark.parametrize("what", ["study", "comparison", "run"])
+def test_verify_computes_it_again(what, tmp_path):
+    """The same numbers are verified; a changed one is not, and is named."""
+    if what == "study":
+        made = sf.msd(lr=0.01, times=[0.1], paths=300).more(paths=100)
+    elif what == "comparison":
+        made = sf.exit_times(limit=0.1, lr=0.05, batch_size=16, paths=300)
+    else:
+        made = sf.simulate(sf.losses.quadratic([-1.0]), sf.noisy(sf.gd(lr=0.1), sigma=0.1), [0.0], record=[3], paths=50).more(
+            paths=9
+        )
+    place = tmp_path / ("run.nc" if what == "run" else "made")
+    made.save(place)
+    good, text = verify(place)
+    assert good and text.startswith("verified: the same numbers, ") and text.split()[-1] in repr(made) + str(made)
+    if what == "run":
+        replace(made, shift=made.shift * (1 + 1e-15)).save(place, overwrite=True)
+        wanted = "they differ in mean by"
+    else:
+        name = "msd" if what == "study" else "se"
+        ds = made.dataset.assign({name: made.dataset[name] * (1 + 1e-15)})
+        type(made)(ds).save(place, overwrite=True)
+        wanted = f"they differ in {name} by"
+        formulas = made.dataset.assign(exact=made.dataset["exact"] * (1 + 1e-15))
+        type(made)(formulas).save(tmp_path / "formulas")
+        good, text = verify(tmp_path / "formulas")
+        assert good and "formulas differ by rounding (exact by" in text
+    good, text = verify(place)
+    assert not good and text.startswith("NOT VERIFIED") and wanted in text
