@@ -15,6 +15,8 @@ from .landscape.curvature import eigenvalue_map as eigenvalue_map
 from .landscape.curvature import sharpness as sharpness
 from .landscape.flow import Flow as Flow
 from .landscape.flow import cases as cases
+from .landscape.outcomes import Outcomes as Outcomes
+from .landscape.outcomes import outcomes as outcomes
 from .law.density import density as density
 from .law.result import Density as Density
 from .model import losses as losses
@@ -48,6 +50,7 @@ from .simulation.simulate import simulate as simulate
 from .study.comparison import Comparison as Comparison
 from .study.displacement import msd as msd
 from .study.exits import exit_times as exit_times
+from .study.leaving import Exits as Exits
 from .study.loading import load as load
 from .study.pairs import paired_msd as paired_msd
 from .study.result import Study as Study

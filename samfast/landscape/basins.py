@@ -159,7 +159,7 @@ def basins(
         centres.ndim == 2 and centres.shape[1] == loss.dim,
         f"attractors has shape {centres.shape}: give (attractors, {loss.dim})",
     )
-    close = _within(loss, rule, centres) if within is None else numbers("within", within, above=0.0, example=0.01)
+    close = within_of(loss, rule, centres) if within is None else numbers("within", within, above=0.0, example=0.01)
     radii = np.broadcast_to(np.asarray(close, float), len(centres))
     start = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, loss.dim)
     with warnings.catch_warnings():
@@ -219,7 +219,7 @@ def _radius(loss: Loss, rule: Rule, w: np.ndarray) -> float:
     return float(np.linalg.norm(np.array(at, float) - w))
 
 
-def _within(loss: Loss, rule: Rule, centres: np.ndarray) -> np.ndarray:
+def within_of(loss: Loss, rule: Rule, centres: np.ndarray) -> np.ndarray:
     """The default of `within`, one length for each attractor."""
     if any(np.ndim(getattr(v, "values", v)) for v in rule.params.values()) or loss.samples:
         return np.full(len(centres), CLOSE)  # `bounce` needs one value of each parameter

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -14,18 +15,21 @@ from .. import tracing as T
 from ..checks import check, choice, integer, numbers
 from ..codegen.program import EXACT, MODES
 from ..model import losses, observe
+from ..model.loss import Loss
 from ..model.noise import Minibatches
 from ..model.observer import Observer, Seen
 from ..model.parameters import Drift, Numbers
 from ..model.rule import Oracle, Rule
-from ..simulation.arguments import Device, DType
+from ..simulation.arguments import Device, DType, Point
 from ..simulation.progress import Progress
 from ..simulation.run import Run, enough
 from ..simulation.simulate import batch, resume, simulate
 from .comparison import Comparison, compared
+from .leaving import Exits, exits
 from .plan import BOUNDS, axes
 from .process import DRIFTS, NOISES, LinearProcess
 
+NAMED = 3  # settings that a warning names
 PATHS = 10_000  # default number of paths
 MOST = 10**8  # mean number of steps of a setting beyond which nothing is begun
 FIRST = 4  # the first round lasts so many mean exit times of the slowest setting, further ones double it
@@ -34,9 +38,51 @@ NARROW = 1 / 20_000  # of the limit: narrower steps are beyond theory.em_exit_ti
 LIMIT = {"above": 0.0, "example": 0.1}
 
 
+@overload
+def exit_times(
+    loss: Loss,
+    rule: Rule,
+    start: Point,
+    *,
+    limit: Numbers,
+    steps: int,
+    paths: int = ...,
+    seed: int | None = ...,
+    dtype: DType = ...,
+    device: Device | None = ...,
+    executor: Executor | None = ...,
+    progress: Progress = ...,
+) -> Exits: ...
+
+
+@overload
 def exit_times(
     *,
     limit: Numbers,
+    eigenvalue: Numbers = ...,
+    lr: Numbers = ...,
+    rho: Numbers = ...,
+    batch_size: Numbers = ...,
+    dt: Numbers | None = ...,
+    drift: Drift = ...,
+    noise: Minibatches = ...,
+    paths: int | None = ...,
+    until: float | None = ...,
+    seed: int | None = ...,
+    dtype: DType = ...,
+    device: Device | None = ...,
+    executor: Executor | None = ...,
+    progress: Progress = ...,
+) -> Comparison: ...
+
+
+def exit_times(
+    loss: Loss | None = None,
+    rule: Rule | None = None,
+    start: Point | None = None,
+    *,
+    limit: Numbers,
+    steps: int | None = None,
     eigenvalue: Numbers = -1.0,
     lr: Numbers = 1e-3,
     rho: Numbers = 0.0,
@@ -48,11 +94,21 @@ def exit_times(
     until: float | None = None,
     seed: int | None = 0,
     dtype: DType = "mixed",
-    device: Device = "cpu",
+    device: Device | None = None,
     executor: Executor | None = None,
     progress: Progress = None,
-) -> Comparison:
-    r"""Mean time until |w| first exceeds `limit`, from w = 0, without momentum; every path runs until it has left.
+) -> Comparison | Exits:
+    r"""Mean time until paths are first farther than `limit` from their start: on a quadratic, or of any rule on any loss.
+
+    **exit_times(loss, rule, start, limit=, steps=)** takes any loss, rule (with its noise, momentum, sweeps) and start, and at
+    most `steps` updates; a path stops when it has left. The result is an `Exits`, in updates: means, medians, survival.
+    Paths that have not left are censored: Kaplan and Meier's estimate counts them, and settings in which a mean is therefore
+    unknown are named beside the others. Where the start is a saddle and the rule is gd or SAM with noise sigma, theory stands
+    beside: the mean exit of the diffusion along the most unstable direction.
+
+    **exit_times(limit=, ...)** without a loss is the quadratic of one eigenvalue, from w = 0 and without momentum, where the
+    mean is known exactly; every path runs until it has left. Settings that would take more than 10^8 updates on average,
+    or for ever, are left out (nan) and named in a warning.
 
     limit, eigenvalue, lr, rho, batch_size, dt: a number, or a sequence for a dimension of the grid. The chain
     :math:`w^+=(1-\kappa\,dt)w+\sqrt{2D\,dt}\,\xi` is looked at after each step (of size dt, default lr: SGD or SAM on
@@ -67,8 +123,24 @@ def exit_times(
     deviations of a step, after theory.ou_embedding; sde, the diffusion's; z, against exact, or estimate where that is nan;
     steps, the mean number of steps.
 
-    Raises ValueError for what is out of its domain, and where paths would stay longer than 10^8 steps on average.
+    Raises ValueError for what is out of its domain, and where paths of every setting would stay longer than 10^8 steps.
     """
+    if loss is not None or rule is not None or start is not None:
+        return _of_any(
+            loss,
+            rule,
+            start,
+            steps,
+            {"lr": lr, "rho": rho, "eigenvalue": eigenvalue, "batch_size": batch_size, "dt": dt, "until": until},
+            limit=limit,
+            paths=PATHS if paths is None else paths,
+            seed=seed,
+            dtype=dtype,
+            device=device,
+            executor=executor,
+            progress=progress,
+        )
+    check(steps is None, f"steps={steps!r}: it belongs to exit_times(loss, rule, start, ...); leave it out")
     given = {"limit": limit, "eigenvalue": eigenvalue, "lr": lr, "rho": rho, "batch_size": batch_size}
     values = axes(given if dt is None else {**given, "dt": dt}, {**BOUNDS, "limit": LIMIT})
     model = LinearProcess(choice("drift", drift, DRIFTS), choice("noise", noise, NOISES), "em", False)
@@ -79,34 +151,41 @@ def exit_times(
     from .variables import provenance, written_call
 
     known = _theory(model, values)
-    steps = float(np.max(known["best"] / model.step(values)))
+    grid = np.shape(known["best"])
+    needed = np.broadcast_to(known["best"] / model.step(values), grid)
+    good = needed <= MOST  # False for nan
     check(
-        steps <= MOST,
-        f"limit={limit!r}: a path needs {steps:.3g} steps on average to leave; give a smaller limit, or "
+        bool(good.any()),
+        f"limit={limit!r}: a path needs {float(np.min(needed)):.3g} steps on average to leave; give a smaller limit, or "
         "settings that hold it less",
     )
-    settings = int(np.prod(np.shape(known["best"])))
+    average = float(needed[good].max())
+    settings = int(good.sum())
+    kept = values if good.all() else {k: np.broadcast_to(x, grid)[good] for k, x in values.items()}
     check(
-        dtype != "float32" or steps * (np.log(max(first or 0, most) * settings) + SPARE) <= EXACT,
-        f"dtype='float32': a path needs {steps:.3g} steps on average to leave, the slowest may need more, and float32 counts "
+        dtype != "float32" or average * (np.log(max(first or 0, most) * settings) + SPARE) <= EXACT,
+        f"dtype='float32': a path needs {average:.3g} steps on average to leave, the slowest may need more, and float32 counts "
         "updates exactly up to 2**24; use dtype='mixed'",
     )
     run = _until_all_left(
         model,
-        values,
-        int(np.ceil(FIRST * steps)),
+        kept,
+        int(np.ceil(FIRST * average)),
         paths=first,
         until=until,
         most=most,
         seed=seed,
         dtype=dtype,
-        device=device,
+        device=device or "cpu",
         executor=executor,
         progress=progress,
     )
     step, dt = dt, model.step(values)
     mean, left_out = run.mean[..., -1, 0], run.paths - run.count[..., -1]
     se = np.where(left_out == 0, run.std_error[..., -1, 0], np.nan)  # the survivors are no fair sample
+    if not good.all():
+        mean, se, left_out = (_spread(x, good, fill) for x, fill in ((mean, np.nan), (se, np.nan), (left_out, 0)))
+        _name(values, needed, good)
     columns = {
         "time": ("mean exit time, simulated", mean * dt),
         "se": ("standard error of time", se * dt),
@@ -134,6 +213,41 @@ def exit_times(
         **provenance(written_call("exit_times", call), [run.job]),
     }
     return compared(values, columns, about)
+
+
+def _of_any(loss: Any, rule: Any, start: Any, steps: int | None, others: Mapping[str, Any], **options: Any) -> Exits:
+    """The exits of a rule on a loss, with the arguments of the other form refused."""
+    check(
+        loss is not None and rule is not None and start is not None,
+        "exit_times: give loss, rule and start, e.g. exit_times(loss, rule, [0.0, 0.0], limit=0.5, steps=100), or none of them",
+    )
+    check(steps is not None, "steps: give the most updates of a path, e.g. steps=10_000")
+    defaults = {"lr": 1e-3, "rho": 0.0, "eigenvalue": -1.0, "batch_size": 64, "dt": None, "until": None}
+    odd = [k for k, v in others.items() if np.ndim(v) or v != defaults[k]]
+    check(
+        not odd, f"{odd[0] if odd else ''}: with a loss and a rule it belongs to them (until: to the quadratic); leave it out"
+    )
+    return exits(loss, rule, start, steps=int(steps or 0), **options)
+
+
+def _spread(x: np.ndarray, good: np.ndarray, fill: float) -> np.ndarray:
+    """The numbers of the good settings in the grid of all."""
+    out = np.full(good.shape, fill, x.dtype)
+    out[good] = x
+    return out
+
+
+def _name(values: Mapping[str, np.ndarray], needed: np.ndarray, good: np.ndarray) -> None:
+    """Warn of the settings that were left out, by what varies."""
+    varied = {k: np.broadcast_to(x, good.shape)[~good] for k, x in values.items() if x.size > 1}
+    rows = [", ".join(f"{k}={v[i]:.6g}" for k, v in varied.items()) for i in range(min(NAMED, int((~good).sum())))]
+    more = f" and {int((~good).sum()) - NAMED} more" if (~good).sum() > NAMED else ""
+    warnings.warn(
+        f"{'; '.join(rows)}{more}: paths would need more than {MOST:,} steps on average to leave, or never leave; these "
+        "settings are nan, the others were computed",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def _theory(model: LinearProcess, v: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
