@@ -176,8 +176,8 @@ def _check_traced(t: Traced, dim: int, labels: Sequence[str], memory: Any) -> No
     for name, x in t.new.items():
         wanted = len(memory) if name == "m" else dim
         _good(NAME.fullmatch(name), "a row")
-        if name in ("alarm", "stop"):
-            _good(isinstance(x, Expr), "a row")
+        if isinstance(x, Expr):  # one number: an alarm, the update of the stop, or a rule's own
+            _good(name not in ("w", "m"), "a row")
         elif name == "m" or not t.wide:
             _good(isinstance(x, T.Vector) and not isinstance(x, T.Wide) and len(x) == wanted, "a row")
         else:

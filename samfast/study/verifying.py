@@ -36,6 +36,8 @@ def verify(path: Path, executor: Executor | None = None, progress: Progress = No
     there = load(path)
     if isinstance(there, Run):
         return _run(there, executor, progress)
+    if not isinstance(there, Study | Comparison):
+        raise ValueError(f"path={str(path)!r}: verify knows runs, studies and comparisons; compute this result anew")
     attrs = there.dataset.attrs
     check(
         attrs.get("status", "complete") != "interrupted",
