@@ -14,6 +14,7 @@ from ..checks import check, flag, integer, location
 from ..simulation.progress import Progress
 from ..simulation.schedule import Interrupted
 from . import calls, measured, saved
+from .answers import RANGE, answers
 from .figures import draw
 from .plan import CHOICES, PARAMETERS, MsdArguments
 from .process import WITHIN
@@ -86,7 +87,8 @@ class Study(Table):
         said = [line for x in self.discrepancies for line in wrap(x, WIDE, initial_indent="- ", subsequent_indent="  ")]
         head = ["", 'Beside the text of Kim et al., "Stability Analysis of Sharpness-Aware Minimization":'] if said else []
         short = [self.shortfall] if self.shortfall else []
-        return "\n".join([*self._blocks(), self.summary(), *short, *head, *said])
+        first = [line for x in answers(self) for line in wrap(x, WIDE, subsequent_indent="  ")]
+        return "\n".join([*first, "", *self._blocks(), self.summary(), *short, *head, *said])
 
     def _blocks(self) -> Iterator[str]:
         both, beside = "matched_theorem" in self.dataset, False
@@ -107,7 +109,7 @@ class Study(Table):
         if beside:
             yield from wrap(BESIDE, WIDE)
         if not bool(self.dataset["valid"].all()) or (beside and not bool(self.dataset["matched_valid"].all())):
-            yield f"* outside the range where the theorem is {WITHIN}"
+            yield from wrap(f"* the theorem is not {WITHIN} of exact, or it is Theorem 3 out of its range. {RANGE}", WIDE)
 
     @property
     def shortfall(self) -> str:

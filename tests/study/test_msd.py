@@ -242,7 +242,7 @@ def test_the_published_drift_is_another_number():
     assert row["matched_theorem"] == pytest.approx(0.0842, rel=1e-3, abs=0)
     assert row["matched_ratio"] == pytest.approx(1.013, rel=1e-3, abs=0)
     assert not row["valid"] and row["matched_valid"]
-    line = str(study).splitlines()[2]
+    line = str(study).partition("\n\n")[2].splitlines()[2]
     assert "0.6927*" in line and line.endswith("1.013") and "with this drift" in str(study)
     assert "column 'theorem' has the former, 'with this drift' the latter" in study.discrepancies[0]
     for which in THEOREMS:
@@ -428,7 +428,22 @@ def test_a_row_that_lost_paths_is_no_estimate(thinned):
     assert np.isfinite(ds["ci"][0]).all() and np.isnan(ds["ci"][1:]).all()
     assert np.isfinite(ds["exact"]).all() and (ds["msd"][1:] < ds["exact"][1:]).all()
     assert "agree; 2 of 3 rows are not compared, since paths diverged" in thinned.summary()
-    assert f"diverged, {left[1]:,} of 2,000 left" in str(thinned).splitlines()[3]
+    assert f"diverged, {left[1]:,} of 2,000 left" in str(thinned).partition("\n\n")[2].splitlines()[3]
+
+
+def test_the_answer_comes_first():
+    """Before the rows: one sentence for each theorem, with the number that puts Theorem 3 out of its range."""
+    both = msd(rho=[0.0, 2.0], momentum=[0.0, 0.9], lr=1e-3, times=[0.1, 1.0], paths=50)
+    first = " ".join(str(both).partition("\n\n")[0].split())
+    assert first.startswith(
+        "Theorem 1: the point does not attract 2 of 4 settings, e.g. SGD; it attracts 2 of 4 settings, e.g. SAM"
+    )
+    assert "Theorem 2 is within 15 % of the exact MSD in 2 of 4 rows; farthest off for SAM rho=2 at t = 1" in first
+    assert "Theorem 3 is within 15 % of the exact MSD nowhere here" in first
+    assert "lr*|kappa|/(1 - momentum)^2 = 0.1, it needs <= 0.05" in first
+    assert "Theorem 3 is in its range where (1 - momentum)*updates >= 41" in " ".join(str(both).split())
+    one = str(msd(times=[0.1], paths=50)).splitlines()
+    assert one[:2] == ["Theorem 1: the point attracts no setting", "Theorem 2 is within 15 % of the exact MSD everywhere here"]
 
 
 def test_a_row_that_lost_paths_is_marked_in_files_and_pictures(thinned, tmp_path):
