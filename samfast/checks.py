@@ -125,7 +125,8 @@ def shapes_named(function: Function) -> Function:
 
 def said(error: BaseException) -> str:
     """What a reader said of a damaged file, in one line of printable characters."""
-    words = " ".join(str(error).split())[:200] or type(error).__name__
+    words = f"no field {error}" if isinstance(error, KeyError) else str(error)
+    words = " ".join(words.split())[:300] or type(error).__name__
     return "".join(c if c.isprintable() else "?" for c in words)
 
 

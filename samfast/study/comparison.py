@@ -93,7 +93,7 @@ class Comparison(Compared):
     @classmethod
     def load(cls, path: Any) -> Comparison:
         """A saved comparison again, exactly: from its folder, its comparison.nc or its comparison.json."""
-        return saved.readable(cls(saved.load(location("path", path), STEM)), path)
+        return cls(saved.load(location("path", path), STEM))
 
 
 def compared(

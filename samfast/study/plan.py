@@ -98,10 +98,9 @@ class Plan:
         return {p: a[..., None] for p, a in self.values.items()}
 
 
-def planned(given: MsdArguments) -> Plan:
-    """Check everything that msd was given, before anything is compiled."""
+def settings(given: MsdArguments) -> tuple[dict[str, np.ndarray], tuple[LinearProcess, ...]]:
+    """The numbers of the settings on their axes, and a process for each pair of words; ValueError for what msd refuses."""
     values = axes(given.parameters(), BOUNDS)
-    sweep = tuple(a.size for a in values.values() if a.ndim)
     for name, share in (("until", given.until), ("confidence", given.confidence)):
         check(
             share is None or np.ndim(numbers(name, share, above=0.0, below=1.0, example=0.05)) == 0,
@@ -119,13 +118,19 @@ def planned(given: MsdArguments) -> Plan:
         f"momentum={given.momentum!r} with dt={dt!r}: away from dt=lr, "
         "momentum 0 and above have different diffusion limits (Theorems 2 and 3); study them apart",
     )
+    return values, tuple(LinearProcess(d, n, method, heavy) for d in drifts for n in noises)
+
+
+def planned(given: MsdArguments) -> Plan:
+    """Check everything that msd was given, before anything is compiled."""
+    values, models = settings(given)
+    sweep, method = tuple(a.size for a in values.values() if a.ndim), given.method
     step = values.get("dt", values["lr"])
     if given.times is not None:
         times = _ascending(given.times)
     else:
         times = _free(step) if method == "exact" else _default(step, values["lr"])
     steps = np.arange(1, 1 + len(times)) if method == "exact" else _steps(times, step, _epsilon(given))
-    models = tuple(LinearProcess(d, n, method, heavy) for d in drifts for n in noises)
     until = None if given.until is None else float(given.until)
     return Plan(given, values, sweep, times, steps, models, _most(given.paths, until), until)
 
@@ -135,8 +140,8 @@ def _most(paths: Any, until: float | None) -> int:
     if paths is not None:
         return integer("paths", paths, 2, "10_000")
     check(
-        until is None or 2 / until**2 < MOST,
-        f"until={until!r}: that takes {2 / (until or 1) ** 2:.3g} paths; give at least 2e-5, or paths= for a limit",
+        until is None or until > (2 / MOST) ** 0.5,
+        f"until={until!r}: that takes 2/until^2 paths, more than {MOST:,}; give at least 2e-5, or paths= for a limit",
     )
     return PATHS if until is None else MOST
 

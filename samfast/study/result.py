@@ -201,4 +201,4 @@ class Study(Table):
     @classmethod
     def load(cls, path: Any) -> Study:
         """A saved study again, exactly: from its folder, its study.nc or its study.json."""
-        return saved.readable(cls(saved.load(location("path", path))), path)
+        return cls(saved.load(location("path", path)))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import free_memory
 from ..atomic import beside
-from ..checks import check, choice, said
+from ..checks import check, choice, said, shown
 from .figures import draw
 from .plan import CHOICES, PARAMETERS
+from .schema import CHECKS
 from .table import MATCHED, Table, rows
 
 if TYPE_CHECKING:
@@ -25,18 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Holder(Protocol):
-    """A study or a comparison."""
-
-    @property
-    def dataset(self) -> xr.Dataset: ...
-
-
 STEM = "study"
-Made = TypeVar("Made", bound=Holder)
 MARK = {"study": "msd", "comparison": "curves"}  # a variable or attribute that tells one from the other
 OLD = {"msd", "se", "ci", "z", "count", "paths", "theorem", "call"}  # of a study that was saved before it had left_out
 FORMATS: tuple[str, ...] = ("csv", "json", "nc", "png")
+DTYPE = re.compile(r"u?int(8|16|32|64)|float(16|32|64)|bool|object|<U[0-9]{1,3}")  # of a variable in JSON
+SHARE = 0.8  # of the free memory, the most that a saved study may take
 LARGEST = 2**32  # bytes of a saved study, and of the numbers in it
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
@@ -122,33 +120,40 @@ def load(path: Path, stem: str = STEM) -> xr.Dataset:
     check(file.exists(), f"path={str(path)!r}: there is no such file or folder", FileNotFoundError)
     size = file.stat().st_size if file.is_file() else -1
     check(0 <= size <= LARGEST, f"path={str(path)!r}: give a regular file of at most {LARGEST:,} bytes, as save writes it")
-    try:
+    with _damage(path, f"{file} is not a saved {stem}"):
         ds = _from_netcdf(file) if file.suffix == ".nc" else _from_json(file)
         ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
-        changed = ds.attrs["numbers"] != fingerprint(ds)
-        words = [str(x) for x in ds.attrs.values()]
-        check(all(w.replace("\n", "").isprintable() for w in words), "it has an attribute with control characters")
+        changed = ds.attrs.get("numbers") != fingerprint(ds)
         old = "left_out" not in ds and OLD <= {*ds.data_vars, *ds.attrs} and stem == STEM
-        check(old or {"z", "left_out", MARK[stem]} <= {*ds.data_vars, *ds.attrs}, f"it has no {MARK[stem]}, z and left_out")
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, MemoryError) as error:
-        raise ValueError(
-            f"path={str(path)!r}: {file} is not a saved {stem} ({said(error)}); give a folder that save wrote"
-        ) from None
+        ds = _translated(ds) if old else ds
+        CHECKS[stem](ds)
     if changed:
         warnings.warn(f"{file}: these are not the numbers that samfast wrote (their hash differs)", stacklevel=3)
-    return _translated(ds, file) if old else ds
+    return ds
 
 
 def contents(file: Path) -> set[str]:
     """The names of variables and attributes in a file; empty for one that cannot be read."""
     try:
         ds = _from_netcdf(file) if file.suffix == ".nc" else _from_json(file)
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, MemoryError):
+    except Exception:  # of nearly every kind there is
         return set()
     return {str(x) for x in (*ds.variables, *ds.attrs)}
 
 
-def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
+@contextmanager
+def _damage(path: Path, what: str) -> Iterator[None]:
+    """Whatever a reader of a damaged file raises is one ValueError, which names the file and says what is wrong.
+
+    The readers of NetCDF raise nearly every kind of exception there is.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"path={str(path)!r}: {what} ({said(error)}); give a folder that save wrote") from None
+
+
+def _translated(ds: xr.Dataset) -> xr.Dataset:
     """A study of the time before `left_out`, as it would be saved now.
 
     What was the corrected theorem then is the matched one now. Where paths had diverged, z, se and ci were those of the
@@ -158,7 +163,7 @@ def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
 
     check(
         ds.attrs["theorem"] == "corrected",
-        f"path={str(file)!r}: an older samfast saved it with theorem={ds.attrs['theorem']!r}, as printed but with the drift "
+        f"an older samfast saved it with theorem={ds.attrs['theorem']!r}, as printed but with the drift "
         f"that was simulated, which no column holds now; compute it again, then by {ds.attrs['call']}",
     )
     left_out = (int(ds.attrs["paths"]) - ds["count"]).assign_attrs(long_name=NAMES["left_out"], units=UNITS["left_out"])
@@ -168,26 +173,16 @@ def _translated(ds: xr.Dataset, file: Path) -> xr.Dataset:
     return new.assign_attrs(numbers=fingerprint(new))
 
 
-def readable(made: Made, path: Any) -> Made:
-    """What was loaded, if its variables are numbers and it can name itself in a line; else the file is damaged."""
-    try:
-        ds = made.dataset
-        check(all(x.dtype.kind in "iufb" for x in ds.data_vars.values()), "a variable of it holds no numbers")
-        repr(made)
-    except Exception as error:
-        what = type(made).__name__.lower()
-        raise ValueError(
-            f"path={str(path)!r}: this is not a saved {what} ({said(error)}); give a folder that save wrote"
-        ) from None
-    return made
-
-
 def _from_netcdf(file: Path) -> xr.Dataset:
     """The sizes stand in the header, so that a file which claims too much is refused before memory is taken."""
+    import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]
     import xarray as xr
 
+    with h5py.File(file, "r"):  # h5netcdf leaves a half-made object, and a message of its destructor, where this fails
+        pass
     with xr.open_dataset(file, engine="h5netcdf") as ds:
-        check(ds.nbytes <= LARGEST, f"it claims {ds.nbytes:,} bytes")
+        most = min(LARGEST, SHARE * (free_memory() or LARGEST))
+        check(ds.nbytes <= most, f"it claims {ds.nbytes:,} bytes, of which {int(most):,} are free")
         return ds.load()
 
 
@@ -195,8 +190,18 @@ def _from_json(file: Path) -> xr.Dataset:
     import xarray as xr
 
     raw = json.loads(file.read_text(encoding="utf-8"))
-    for variable in (*raw["data_vars"].values(), *raw["coords"].values()):
-        variable["data"] = np.asarray(variable["data"], variable["dtype"])
+    check(isinstance(raw, dict), "it is no JSON object")
+    for part in ("coords", "data_vars", "attrs"):
+        check(isinstance(raw.get(part), dict), f"field {part}: it is missing, or no JSON object")
+    for name, variable in (*raw["coords"].items(), *raw["data_vars"].items()):
+        check(isinstance(variable, dict) and {"dims", "data", "dtype"} <= {*variable}, f"field {name}: no dims, data and dtype")
+        kind = variable["dtype"]
+        known = isinstance(kind, str) and DTYPE.fullmatch(kind) is not None
+        check(known, f"field {name}: dtype={shown(kind)} is none that samfast writes")
+        try:
+            variable["data"] = np.asarray(variable["data"], kind)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"field {name}: {error}") from None
     return xr.Dataset.from_dict(raw)
 
 

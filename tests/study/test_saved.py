@@ -1,8 +1,12 @@
 """Studies on disk: exact, whole or not at all; and the notes under the table."""
 
 import csv
+import functools
 import json
+import math
 import os
+import random
+import re
 import warnings
 from functools import partial
 from pathlib import Path
@@ -265,6 +269,114 @@ def test_damaged_documents_are_said_to_be_damaged(grid, tmp_path):
     for name in (tmp_path / "fifo.json", "/dev/zero"):
         with pytest.raises(ValueError, match=r"give a regular file of at most"):
             sf.Study.load(name)
+
+
+# --- files that were changed at random: a study (or comparison) that prints itself, or one line ----------------------------
+ODD = [
+    None, 3, -1.5, 0, -1, 2**70, 0.5, True, math.nan, math.inf, 1e308, 1e-300, "x", "9" * 400, "nan", "\x1b[31m",
+    "\u202e", "$\\frac$", "plain, chain", "float64", "int64", "object", [], {}, [None], [[1, 2], [3]], [0.5, 0.5], [1, 2],
+    ["low", "high"],
+]  # fmt: skip
+
+
+def places(document, path=()):
+    """Where something stands in a JSON document; of a list the first entries."""
+    inside = document.items() if isinstance(document, dict) else enumerate(document[:2]) if isinstance(document, list) else ()
+    for key, value in inside:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def changed(document, draw):
+    """A copy with up to three things left out, renamed, nested or replaced."""
+    copy = json.loads(json.dumps(document))
+    for _ in range(draw.choice([1, 1, 2, 3])):
+        *way, key = draw.choice(list(places(copy)))
+        place = functools.reduce(lambda at, k: at[k], way, copy)
+        how = draw.random() if isinstance(place, dict) else 1.0
+        if how < 0.3:
+            del place[key]
+        elif how < 0.4:
+            place[draw.choice(["\x1b[2J", "x", "time", "msd", "bound", "$a$"])] = place.pop(key)
+        elif how < 0.5:
+            place[key] = functools.reduce(lambda inner, _: [inner], range(draw.choice([3, 400])), 1)
+        else:
+            place[key] = draw.choice(ODD)
+    return copy
+
+
+def as_netcdf(document, file):
+    """False where no NetCDF file can say this."""
+    try:
+        for v in (*document["data_vars"].values(), *document["coords"].values()):
+            v["data"] = np.asarray(v["data"], v["dtype"])
+        xr.Dataset.from_dict(document).to_netcdf(file, engine="h5netcdf")
+    except Exception:
+        return False
+    return True
+
+
+def uses_or_says_so(kind, file):
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = kind.load(file)
+            text = f"{found!r}\n{found}"
+    except ValueError as error:
+        assert str(file) in str(error) and str(error).isprintable() and len(str(error)) < 900, error
+        return False
+    assert text.replace("\n", "").isprintable()
+    return True
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf's destructor after its own failure
+@pytest.mark.parametrize("form, tries", [("json", 60), ("nc", 12), ("bytes", 24)])
+def test_files_that_were_changed_at_random(grid, tmp_path, form, tries):
+    grid.save(tmp_path, formats=["json", "nc"])
+    exits = sf.exit_times(limit=[0.05, 0.1], lr=0.1, batch_size=16, rho=[0.0, 1.2], paths=300)
+    exits.save(tmp_path, formats=["json", "nc"])
+    draw, read = random.Random(form), 0
+    for i in range(tries):
+        kind, stem = ((sf.Study, "study"), (sf.Comparison, "comparison"))[i % 2]
+        source = json.loads((tmp_path / f"{stem}.json").read_text())
+        file = tmp_path / f"changed-{i}.{'json' if form == 'json' else 'nc'}"
+        if form == "bytes":
+            raw = bytearray((tmp_path / f"{stem}.nc").read_bytes())
+            for _ in range(draw.choice([1, 30, 1000])):
+                raw[draw.randrange(len(raw))] = draw.randrange(256)
+            file.write_bytes(raw)
+        elif form == "json":
+            file.write_text(json.dumps(changed(source, draw)))
+        elif not as_netcdf(changed(source, draw), file):
+            continue
+        read += uses_or_says_so(kind, file)
+    assert 0 < read < tries
+
+
+@pytest.mark.parametrize(
+    "where, value, field",
+    [
+        (("coords", "rho", "data"), [-1.0, 0.3], "rho="),
+        (("coords", "momentum", "data"), [0.0, 1.5], "momentum="),
+        (("coords", "time", "data"), [0.5, 0.1], "coordinate time"),
+        (("coords", "drift", "data"), ["plain", "cain"], "drift='cain'"),
+        (("data_vars", "msd", "dims"), ["rho", "momentum", "drift", "time"], "variable msd"),
+        (("data_vars", "count", "dtype"), "float64", "variable count"),
+        (("data_vars", "valid", "dtype"), "S999999999999", "field valid: dtype="),
+        (("attrs", "paths"), "many", "attribute paths='many'"),
+        (("attrs", "seed"), 1.5, "attribute seed=1.5"),
+        (("attrs", "status"), "unknown", "attribute status='unknown'"),
+        (("attrs", "machine"), [[1], [2]], "attribute machine="),
+        (("attrs", "system"), "\x1b[31m", "attribute system: it has control characters"),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(grid, tmp_path, where, value, field):
+    grid.save(tmp_path, formats=["json"])
+    file = tmp_path / "study.json"
+    document = json.loads(file.read_text())
+    functools.reduce(lambda at, k: at[k], where[:-1], document)[where[-1]] = value
+    file.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match=f"study.json is not a saved study .*{re.escape(field)}"):
+        sf.Study.load(file)
 
 
 # --- what the published text says otherwise -----------------------------------------------------------------------------
