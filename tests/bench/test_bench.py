@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from samfast.bench import measure, scaling, timing
-from samfast.bench.backends import arrays, ours
-from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
-from samfast.bench.workloads import every, linear
 from tolerance import relative
 
 from samfast.backends import cuda
+from samfast.bench import measure, scaling, timing
+from samfast.bench.backends import arrays, ours
+from samfast.bench.check import gaussian
+from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
+from samfast.bench.workloads import every, linear
 
 QUICK = ("linear", "beale-sam", "law", "recording", "statistics")  # the others compile for long
 PLAIN = [name for name, w in every().items() if any(b.name == "NumPy" for b in w.backends)]
@@ -95,6 +96,23 @@ def test_every_check_can_fail(name):
     for key in set(answer) & set(wrong):
         with pytest.raises(WrongError, match=r"off by|another attractor"):
             workload.check(work, {**answer, key: wrong[key](answer[key])})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_check_turns_at_five_standard_errors(sign):
+    """Of the mean, and of the mean square, whose cube root is nearly normal with the variance 2/(9 paths)."""
+    v, paths = 0.3, 1000
+    narrow = 2 / (9 * paths)
+
+    def found(one, two):
+        square = v * (1 - narrow + sign * two * np.sqrt(narrow)) ** 3
+        return gaussian({"first": np.array(sign * one * np.sqrt(v / paths)), "second": np.array(square)}, v, paths)
+
+    assert (found(4.9, 0.0), found(0.0, 4.9)) == ("|z| 4.9", "|z| 4.9")
+    with pytest.raises(WrongError, match=r"^mean off by 5\.1 standard errors"):
+        found(5.1, 0.0)
+    with pytest.raises(WrongError, match=r"^mean square off by 5\.1 standard errors"):
+        found(0.0, 5.1)
 
 
 @pytest.mark.parametrize(

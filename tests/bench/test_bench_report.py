@@ -5,10 +5,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pictures import panels, shade
+from tolerance import relative
+
 from samfast.bench import charts, page, report, scaling
 from samfast.bench.work import Row
 from samfast.bench.workloads import every
-
 from samfast.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +106,29 @@ def test_tables_show_goal_figure_and_reason():
 def test_pictures_are_drawn(tmp_path):
     made = charts.draw(sample(), tmp_path / "new")
     assert [p.name for p in made] == ["bench-ratios.png", "bench-scaling.png"] and all(p.stat().st_size > 5000 for p in made)
+
+
+def test_the_pictures_show_the_rows():
+    """Bars from 1 to the ratio with its quartiles, in the colour of the library; the points of each backend as one curve."""
+    made = sample()
+    made.points += [scaling.Point("paths", "JAX float32", n, 30.0 / n + 2, "cpu") for n in (1, 1000)]
+    made.points += [scaling.Point("threads", "samfast", n, 3.0 / n, "wall") for n in (1, 2)]
+    (axes,) = charts._ratios(made).axes
+    right = [r for r in made.rows if r.correct]
+    for bar, ends, row in zip(axes.patches, axes.containers[1::2], right, strict=True):
+        assert (bar.get_x(), bar.get_x() + bar.get_width()) == relative((1.0, row.ratio), 1e-12)
+        assert shade(bar.get_facecolor()) == shade(charts.colour(row.backend)) and axes.get_xscale() == "log"
+        (segment,) = ends.lines[2][0].get_segments()
+        assert segment[:, 0].tolist() == relative([row.low, row.high], 1e-12)
+    words = [t.get_text() for t in axes.texts]
+    assert {"linear", "samfast", "JAX float32", "10   12.5 ns per path-step"} <= set(words) and "torchsde" not in words
+    paths, threads = panels(charts._scaling(made))
+    for name in ("samfast", "JAX float32"):
+        curve = paths.curve(label=name, colour=charts.colour(name))
+        points = [(p.x, p.value) for p in made.points if (p.axis, p.backend) == ("paths", name)]
+        assert curve.finite.T.tolist() == [list(p) for p in points]
+    assert paths.scales == ("log", "log") and threads.scales == ("linear", "linear") and threads.xlabel == "threads"
+    assert threads.curve(label="samfast").y.tolist() == [3.0, 1.5] and paths.ylabel == "ns per path-step"
 
 
 def test_the_page_holds_every_figure_and_a_changed_one_is_found(tmp_path, monkeypatch, capsys):

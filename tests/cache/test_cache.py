@@ -332,6 +332,14 @@ def test_prune_removes_what_was_used_longest_ago(three, limits, gone):
     assert (three / "notes.py").read_text() == "mine"
 
 
+def test_prune_keeps_what_is_old_and_in_use(three):
+    """Written 100 days ago and used today: the label tells the use."""
+    (three / f"samfast_cpu_{0:024x}.label").write_text("used")
+    assert [int(entry.key, 16) for entry in cache.prune(max_age_days=5)] == [1]
+    old = next(entry for entry in cache.entries() if int(entry.key, 16) == 0)
+    assert old.used - old.created > 99 * 86400 and old.name == "used"
+
+
 def test_clear_removes_all_that_samfast_wrote_and_nothing_else(three):
     (three / "__pycache__").mkdir()
     own = three / "__pycache__" / f"samfast_cpu_{7:024x}.run-3.py312.nbi"

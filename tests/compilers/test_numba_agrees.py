@@ -87,3 +87,22 @@ def kinds(cases):
 @pytest.mark.acceptance
 def test_the_short_list_has_every_node_of_the_programs():
     assert kinds(EVERY) == kinds(SHORT)
+
+
+def test_machine_code_of_another_processor_is_not_taken(tmp_path):
+    """Numba's key holds the signature, the processor and its features; a file in the place of another key is none."""
+    import pickle
+
+    from samfast.cache import files
+    from samfast.compilers.numba_cpu import MachineCode
+
+    made = object.__new__(MachineCode)
+    made._base, made._files, made._dump = tmp_path / "samfast_x.run", files, pickle.dumps
+    keys = [("signature", (name, features), "index") for name in ("znver3", "haswell") for features in ("+avx2", "")]
+    made.save(keys[0], "code")
+    (file,) = tmp_path.iterdir()
+    assert made.load(keys[0]) == "code"
+    for other in keys[1:]:
+        assert made._path(other) != file
+        made._path(other).write_bytes(file.read_bytes())
+        assert made.load(other) is None

@@ -194,6 +194,7 @@ def test_float32_counts_updates_up_to_2_24(dtype):
 def test_seeds():
     a, b, c = (simulate(options={"seed": s}) for s in (None, None, 0))
     assert a.seed != b.seed and not np.array_equal(a.values, b.values)
+    assert max(a.seed, b.seed) >= 2**32  # of 64 bits; below it by chance once in 2**64
     assert digest(simulate(options={"seed": a.seed})) == digest(a)
     assert digest(c) == digest(simulate()) and c.seed == 0
     assert not np.array_equal(simulate(options={"seed": 2**32}).values, c.values)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import samfast as sf
 from samfast import theory
@@ -12,6 +13,7 @@ from samfast.study import measured, process
 from samfast.study.plan import MsdArguments, planned
 from samfast.study.process import THEOREMS
 from samfast.study.table import rows
+from samfast.study.variables import fingerprint
 
 msd = partial(sf.msd, lr=0.01)
 
@@ -194,6 +196,24 @@ def test_the_hash_of_the_numbers(grid):
     assert msd(**GRID, times=TIMES, paths=20_000, confidence=0.9).dataset.attrs["numbers"] != again.attrs["numbers"]
     chain = msd(paths=50, times=[0.1], drift=["plain", "chain"], rho=0.1).dataset.attrs["programs"].split(", ")
     assert len(set(chain)) == 2
+
+
+def test_the_hash_tells_axes_apart():
+    """The same numbers along other dimensions, or in another shape, are another dataset."""
+    square = np.arange(4.0).reshape(2, 2)
+    made = [xr.Dataset({"msd": (d, square)}) for d in (("rho", "time"), ("time", "rho"), ("rho", "lr"))]
+    made += [xr.Dataset({"msd": ("rho", square.ravel())}), xr.Dataset({"se": (("rho", "time"), square)})]
+    assert len({fingerprint(ds) for ds in made}) == 5
+
+
+def test_the_table_counts_updates_and_marks_what_is_invalid():
+    """Updates are times over lr, whatever the step; * at a theorem outside its range."""
+    rows = str(msd(lr=0.02, dt=0.005, times=[0.1], paths=50)).splitlines()
+    assert rows[2].split()[:2] == ["0.1", "5"]
+    study = msd(lr=1e-4, momentum=0.9, times=[0.001, 0.1], paths=50)
+    assert study.dataset["valid"].values.tolist() == [False, True]
+    early, late = str(study).splitlines()[2:4]
+    assert early.split()[:2] == ["0.001", "10"] and "*" in early and "*" not in late
 
 
 def test_interval_and_exact_value(grid):
