@@ -110,6 +110,7 @@ def test_diverged_is_not_the_same_as_near_nothing():
     away = np.abs(got.axes[0]) > np.sqrt(21)
     np.testing.assert_array_equal(got.index == -2, np.repeat(away[:, None], 3, 1))
     assert got.diverged == away.mean() > 0.1 and got.not_close == 0.0
+    assert got.fractions.sum() + got.diverged == relative(1.0, 1e-12)  # shares of all starts
     assert f"{away.mean():.4f} diverged" in repr(got)
 
 

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ import samfast as sf
 from samfast import reproduce
 from samfast.checks import choice
 from samfast.cli.main import main
-from samfast.reproduce import verdicts
+from samfast.reproduce import page, verdicts
 from samfast.reproduce.experiments import Claim, Experiment, Outcome, verdict
 
 CLAIMS = (
@@ -204,6 +205,20 @@ def test_one_page_with_everything(made, capsys):
     assert len(page.images) == 1 and picture == (made / "out" / "cheap" / "picture.png").read_bytes()
     assert page.asked and all((made / "out" / place).exists() for place in page.asked) and "://" not in text
     assert all(f">{k}</th>" in text for k in ("holds", "holds only if …", "does not hold", "open", "not stated"))
+
+
+def test_the_page_counts_the_claims_of_each_paper():
+    """An entry of the register belongs to the paper that its first letter names."""
+    entries = [("discrepancies", "K1. a"), ("discrepancies", "B2. b"), ("kim-fig1", "c"), ("bartlett-fig1", "d"), ("x", "e")]
+    claims = [(name, Claim(text, "1", "holds" if i else "open", "there")) for i, (name, text) in enumerate(entries)]
+    rows = re.findall(r"<tr>(.*?)</tr>", page._summary(claims))
+    cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in rows]
+    assert cells[0] == ["paper", "holds", "open", "all"]
+    assert [(c[0][:4], c[1:]) for c in cells[1:]] == [
+        ("Kim,", ["1", "1", "2"]),
+        ("Bart", ["2", "0", "2"]),
+        ("othe", ["1", "0", "1"]),
+    ]
 
 
 @pytest.mark.parametrize(
