@@ -108,6 +108,15 @@ def test_a_batch_size_may_be_a_fraction(monkeypatch):
     assert [k["batch_size"] for k in asked] == [1.5, [16, 2.5]]
 
 
+def test_lists_that_begin_with_a_minus(monkeypatch):
+    """argparse takes such a word for an option; a point may follow the minus."""
+    asked = []
+    monkeypatch.setattr("samfast.study.displacement.msd", lambda **k: asked.append(k) or sf.Study.load("nowhere"))
+    for word, values in (("-1,-2", [-1.0, -2.0]), ("-.5,-1", [-0.5, -1.0]), ("-.5", -0.5), ("-2e-1", -0.2)):
+        assert main(["msd", "--eigenvalue", word]) == 2
+        assert asked[-1]["eigenvalue"] == values
+
+
 def test_until_that_is_not_reached_has_a_status(capsys):
     """3, and a line of its own under the verdict."""
     assert main([*SMALL, "--until", "0.001", "--rho", "0", "--momentum", "0", "--save-format", "csv"]) == 3

@@ -1,5 +1,6 @@
 """What simulate gives: shapes, statistics, divergence, replay, resume, seeds; and that nothing is compiled twice."""
 
+import io
 import warnings
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from subject import RULE, bowl, digest, far_out, simulate
 from tolerance import relative
 
 import samfast as sf
-from samfast import cache
+from samfast import arrays, cache
 from samfast.simulation import arguments, prepare
 from samfast.simulation.job import check_size
 
@@ -341,6 +342,13 @@ def test_memory_of_a_continuation_and_a_replay(monkeypatch):
         sf.resume(run, record=range(41, 10**4))
     with pytest.raises(MemoryError, match="record fewer"):
         run.replay(0, record=range(10**5))
+
+
+def test_free_memory_is_in_bytes(monkeypatch):
+    """The system tells it in units of 1024 bytes; where it does not tell, it is unknown."""
+    for text, free in (("MemTotal: 9 kB\nMemAvailable:    2048 kB\n", 2048 * 1024.0), ("MemTotal: 9 kB\n", None)):
+        monkeypatch.setattr("samfast.arrays.open", lambda *a, text=text, **k: io.StringIO(text), raising=False)
+        assert arrays.free_memory() == free
 
 
 def test_memory_unknown(monkeypatch):
