@@ -12,9 +12,9 @@ import pytest
 import standin
 import test_stats_device
 from gpu_checks import same_bits, ulp
+from samfast.bench.gpu_kernel import machine_code
 
 from samfast.backends import cuda
-from samfast.bench.gpu_kernel import machine_code
 from samfast.simulation import prepare
 
 

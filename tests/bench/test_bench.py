@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tolerance import relative
-
-from samfast.backends import cuda
 from samfast.bench import measure, scaling, timing
 from samfast.bench.backends import arrays, ours
 from samfast.bench.check import gaussian
 from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
 from samfast.bench.workloads import every, linear
+from tolerance import relative
+
+from samfast.backends import cuda
 
 QUICK = ("linear", "beale-sam", "law", "recording", "statistics")  # the others compile for long
 PLAIN = [name for name, w in every().items() if any(b.name == "NumPy" for b in w.backends)]

@@ -10,13 +10,13 @@ from dataclasses import replace
 import gpu_standin
 import numpy as np
 import pytest
+from samfast.bench import gpu, gpu_kernel, gpu_place, gpu_rows
+from samfast.bench.work import WrongError
+from samfast.bench.workloads import linear
 from tolerance import relative
 
 import samfast as sf
 from samfast.backends import cuda
-from samfast.bench import gpu, gpu_kernel, gpu_place, gpu_rows
-from samfast.bench.work import WrongError
-from samfast.bench.workloads import linear
 from samfast.simulation import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of peers

@@ -1,9 +1,9 @@
 """The counting of instructions in loops, on assembly written for it and on a program's own."""
 
 import pytest
+from samfast.bench import loops
 
 from samfast import machine
-from samfast.bench import loops
 
 LLVM = """
 run:

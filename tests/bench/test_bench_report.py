@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from pictures import panels, shade
-from tolerance import relative
-
 from samfast.bench import charts, page, report, scaling
 from samfast.bench.work import Row
 from samfast.bench.workloads import every
+from tolerance import relative
+
 from samfast.cli.main import main
 
 ROOT = Path(__file__).parents[2]

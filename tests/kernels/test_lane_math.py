@@ -12,11 +12,11 @@ import language
 import mpmath
 import numpy as np
 import pytest
+from samfast.kernels import math32, math64
 
 from samfast.compilers import native
 from samfast.compilers.language import typed_tree
 from samfast.compilers.llvm import llvm_text
-from samfast.kernels import math32, math64
 
 LOOP = """
 for i in range(n):

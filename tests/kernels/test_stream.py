@@ -13,12 +13,12 @@ import mpmath
 import numpy as np
 import pytest
 from randomgen import Philox
+from samfast.kernels import stream
 from scipy import special, stats
 
 import samfast as sf
 from samfast.backends import cpu
 from samfast.codegen import program
-from samfast.kernels import stream
 from samfast.simulation.job import check_size
 from samfast.simulation.prepare import FEW, prepared_job
 
