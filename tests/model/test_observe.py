@@ -89,6 +89,14 @@ def test_what_is_followed_at_every_step():
     assert (loss.max(0) > loss[1:].max(0)).any() and (path.min(0) < path[1:].min(0)).any(), "a start that is the extreme"
 
 
+@pytest.mark.parametrize("sign, observer", [(-1.0, O.running_min), (1.0, O.running_max)])
+def test_an_extreme_that_is_infinite_does_not_count(sign, observer):
+    """At the start, 0, the logarithm is infinite; after a step of length 1 it is 0, and that is the extreme."""
+    feature, slope = O.Observer("far", lambda s: [-sign * sf.log(s.w[0])], ("far",)), sf.loss(dim=1)(lambda w, p: -w[0])
+    seen = plain.values(slope, sf.gd(lr=1.0), [[0.0]], [0, 1], observe=observer(feature))
+    assert seen[0, 0, 0] == -sign * np.inf and seen[1, 0, 0] == 0
+
+
 @pytest.mark.parametrize("dim", [3, 12])
 def test_exits_within_ten_steps(dim):
     """Of programs in single statements and in loops over coordinates: no step early, none late, and the start is none."""

@@ -63,9 +63,10 @@ def judge(todo, model, run, paths):
     standard(z, paths, (low < exact) & (exact < high))
 
 
-def test_pairs_and_differences():
+@pytest.mark.parametrize("noise", ["unit", "same"])
+def test_pairs_and_differences(noise):
     """On common noise: z by the error of the sample, as in paired_msd, and by that of theory, as in Study.difference."""
-    todo = planned(MsdArguments(**SETTING, times=[1.0, 5.0], paths=200))
+    todo = planned(MsdArguments(**SETTING, noise=noise, times=[1.0, 5.0], paths=200))
     (model,) = todo.models
     both = sf.paired(*(model.rule({**todo.values, "rho": np.full(STUDIES, r)}) for r in (SETTING["rho"], 0.0)))
     options = {"state": False, "shared_noise": False, "observe": sf.observe.paired_msd()}
@@ -76,3 +77,14 @@ def test_pairs_and_differences():
         z = (run["difference"] - exact) / error
         standard(z, 200, np.abs(z) < 1.96)
     assert not np.allclose(run.std_error[..., 2], run.std_error[..., 0], rtol=0.5)  # it is the error of pairs
+
+
+def test_the_columns_of_paired_msd():
+    """Its error is that of pairs, known to 4 % from 2000 of them; bounds are there for unit noise only."""
+    times = [1.0, 5.0]
+    for how in ({}, {"method": "algorithm", "noise": "same"}):
+        ds = sf.paired_msd(**SETTING, times=times, paths=2000, **how).dataset
+        model = planned(MsdArguments(**SETTING, times=times, **how)).models[0]
+        exact = sgd_minus_sam.spread(model, {**SETTING, "momentum": 0.0, "dampening": 0.0}, np.array(times)) / np.sqrt(2000)
+        np.testing.assert_allclose(ds["se"], exact, rtol=0.21)
+        assert np.isfinite(ds["low"]).all() == np.isfinite(ds["high"]).all() == (how == {}) and np.isfinite(ds["sde"]).all()
