@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import arrays
+from ..atomic import beside
 from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
 from ..codegen.program import BLOCK
@@ -24,6 +25,7 @@ from ..signals import termination_raises
 from ..stats.moments import Moments, Source
 from . import arguments, kept
 from .dataset import run_dataset
+from .figure import draw
 from .fingerprint import of_arrays
 from .job import Job, check_size
 from .join import join, joined, source
@@ -35,6 +37,7 @@ from .table import as_html, frame
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -166,6 +169,21 @@ class Run:
     def dataset(self) -> xr.Dataset:
         """The statistics, and the values if they were kept, as an xarray.Dataset; see `run_dataset`."""
         return run_dataset(self)
+
+    def plot(self, path: Any = None, *, feature: str | None = None, boundary: Any = None) -> Figure:
+        """Draw the mean of a feature and return the figure, which is also saved to `path` if that is given.
+
+        Over two swept parameters it is a map, over one a curve with bars of 2 standard errors, both at the last time; without
+        a sweep the course in time. feature: a label, by default the first. boundary: over a map, an array of the shape of
+        the sweep that theory says is positive on one side and negative on the other (or True and False); a line is drawn
+        where it changes. Raises ValueError for a sweep over more than two parameters.
+        """
+        chosen = self.labels[0] if feature is None else self.labels[self.index(feature)]
+        figure = draw(self, chosen, boundary)
+        if path is not None:
+            where = location("path", path)
+            beside(where, lambda file: figure.savefig(file, format=where.suffix.lstrip(".") or "png", dpi=150))
+        return figure
 
     def to_pandas(
         self,

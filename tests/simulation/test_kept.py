@@ -254,3 +254,19 @@ def test_data_frames():
 def test_a_notebook_shows_a_table():
     html = simulated()._repr_html_()
     assert html.count("<tr>") == 5 + 1 + 2 and "w1_std_error" in html and simulated().numbers in html
+
+
+def test_pictures_of_sweeps():
+    """A map over two parameters with theory's line where it changes sign, a curve over one, the course in time without any."""
+    rho, lr = np.array([0.0, 0.5, 1.0]), np.array([[0.1], [0.2]])
+    rule = sf.noisy(sf.sam(lr=lr, rho=rho), sigma=0.1)
+    run = plain(sf.losses.double_well(), rule, [0.5, 0.0], paths=5, device="plain", record=[0, 4])
+    axes = run.plot(boundary=np.array([[1, 1, -1], [1, -1, -1]])).axes[0]
+    np.testing.assert_array_equal(np.asarray(axes.collections[0].get_array()).reshape(3, 2), run.mean[:, :, -1, 0].T)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("lr", "rho") and axes.get_legend() is not None
+    one = simulated().plot(feature="w1").axes[0]
+    np.testing.assert_array_equal(one.lines[0].get_ydata(), simulated().mean[:, -1, 1])
+    course = plain(sf.losses.double_well(), sf.gd(lr=0.1), [0.5, 0.0], device="plain", record=[0, 2, 4]).plot().axes[0]
+    assert course.get_xlabel() == "updates" and list(course.lines[0].get_xdata()) == [0, 2, 4]
+    with pytest.raises(ValueError, match=r"give an array of the sweep's shape \(2, 3\)"):
+        run.plot(boundary=[1.0])
