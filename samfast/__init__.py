@@ -84,6 +84,7 @@ _PUBLIC = {
 _MODULES = {
     "losses": "model.losses",
     "observe": "model.observe",
+    "rules": "model.catalogue.rules",
     "schedule": "model.schedule",
     **{name: name for name in ("stats", "theory", "cache", "tracing", "reproduce")},
 }

@@ -22,6 +22,7 @@ from .law.result import Density as Density
 from .model import losses as losses
 from .model import observe as observe
 from .model import schedule as schedule
+from .model.catalogue import rules as rules
 from .model.critical_points import CriticalPoint as CriticalPoint
 from .model.loss import Loss as Loss
 from .model.loss import critical_point as critical_point

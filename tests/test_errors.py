@@ -216,7 +216,7 @@ for name, error, pattern, call in [
     (
         "direction-parameter",
         TraceError,
-        r"p\.ahead: the rule has no parameter 'ahead' \(it has lr\).*sf\.rule\(\.\.\., ahead",
+        r"p\.ahead: the rule has no parameter 'ahead' \(it has lr, step_count\).*sf\.rule\(\.\.\., ahead",
         lambda: sf.rule("mine", lambda w, grad, p: p.ahead * grad(w), lr=0.1),
     ),
     ("replace", ValueError, r"rho: rule 'gd' has no such parameter; it has lr", lambda: gd.replace(rho=1)),

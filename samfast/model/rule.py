@@ -179,6 +179,7 @@ class Rule:
     bounded: frozenset[str] = frozenset()  # parameters for which the bounds in parameters.BOUNDS hold
     state: Mapping[str, Any] = field(default_factory=dict)  # name -> start, as `sf.rule` takes it
     diffusive: bool = False
+    batches: tuple[int, ...] = ()  # for each gradient of a step the number of its minibatch; empty: one minibatch for all
 
     def __post_init__(self) -> None:
         text("name", self.name, "extragradient")
@@ -225,3 +226,12 @@ class Rule:
             k for k, v in flat.items() if getattr(v, "ndim", isinstance(v, Sequence)) and not isinstance(v, PerCoordinate)
         }
         return replace(self, params={**self.params, **flat}, vectors=self.vectors - (self.either & sweeps))
+
+
+def ball(w: Any, v: Any, g: Any, p: Any, dampen_first: bool = True) -> tuple[Any, Any]:
+    """One heavy-ball step with the direction g; v is the momentum m. Returns (w', m')."""
+    keep = 1 - p.dampening
+    if not dampen_first:
+        keep = T.where(p.step_count < 0.5, 1.0, keep)
+    m = p.momentum * v + keep * g
+    return w - p.lr * m, m

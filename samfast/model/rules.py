@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from .. import tracing as T
 from ..checks import check, choice, flag, instance, integer
+from .change import changed
 from .loss import LARGEST
 from .parameters import Drift, NoiseKind, Parameters, PerCoordinate, Sweep, parameter
-from .rule import Direction, Oracle, Rule, Step, derivative, traced_calls
+from .rule import Direction, Oracle, Rule, Step, ball, derivative, traced_calls
 
 
 def _descend(w: Any, v: Any, step: Any, p: Any) -> tuple[Any, Any]:
@@ -152,7 +153,11 @@ def _count(direction: Direction, params: Mapping[str, Any]) -> int:
     for dim in sorted(set(wide.values())) or (2, 8, 64):  # a direction that uses e.g. w[2] cannot be traced in two dimensions
         oracle = Oracle(lambda u: 0.5 * T.dot(u, u))
         try:
-            result = direction(T.Vector(T.var(f"w_{i}") for i in range(dim)), oracle, Parameters("the rule", symbols))
+            result = direction(
+                T.Vector(T.var(f"w_{i}") for i in range(dim)),
+                oracle,
+                Parameters("the rule", symbols | {"step_count": T.var("step", "time")}),
+            )
             break
         except T.TraceError:
             if dim == 64 or wide:
@@ -171,8 +176,9 @@ def gd(*, lr: Sweep, momentum: Sweep | None = None, dampening: Sweep = 0.0, damp
 
 
 def sam(
+    base: Rule | None = None,
     *,
-    lr: Sweep,
+    lr: Sweep | None = None,
     rho: Sweep,
     normalize: bool = False,
     drift: Drift = "plain",
@@ -181,6 +187,7 @@ def sam(
     dampen_first: bool = True,
     at_critical: Literal["stay", "raise"] = "stay",
     epsilon: float | None = None,
+    mask: PerCoordinate | None = None,
 ) -> Rule:
     """Sharpness-aware minimisation, w' = w - lr*grad(w^p) with w^p = w + rho*grad(w) (Kim et al., eq. 5 and 6).
 
@@ -192,8 +199,23 @@ def sam(
     drift: "plain" follows grad(w^p), as SAM does, without a derivative of w^p. "chain" follows the gradient of
     w -> loss(w^p), the drift of Kim et al., Theorems 2 and 3.
     momentum, dampening, dampen_first: as in `heavy_ball`.
+    base: another rule to follow grad(w^p) in place of grad(w), e.g. sf.sam(sf.rules.adam(lr=1e-3), rho=0.05); it takes the
+    place of lr, momentum and dampening.
+    mask: sf.vector of ones and zeros, to perturb only the coordinates with a one: grad(w) is multiplied by it in w^p.
     """
     flag("normalize", normalize)
+    check(
+        (base is None) != (lr is None),
+        f"sam: base={base!r}, lr={lr!r}: give one of them, lr=0.01 or a rule such as sf.rules.adam(lr=0.001)",
+        TypeError if base is None else ValueError,
+    )
+    check(
+        base is None or (momentum is None and isinstance(dampening, float | int) and dampening == 0),
+        "sam: momentum and dampening are the base's; give them to it",
+    )
+    if mask is not None:
+        instance("mask", mask, PerCoordinate, "give a number for each coordinate, e.g. mask=sf.vector([1.0, 0.0])")
+        parameter("mask", mask, low=0.0, example=1.0)
     choice("drift", drift, ("plain", "chain"))
     choice("at_critical", at_critical, ("stay", "raise"))
     check(epsilon is None or normalize, f"epsilon={epsilon!r}: it belongs to normalize=True; leave it out")
@@ -212,7 +234,7 @@ def sam(
         return p.rho / T.length(g)
 
     def perturbed(w: Any, grad: Oracle, p: Any) -> Any:
-        g = grad(w)
+        g = grad(w) if mask is None else p.mask * grad(w)
         return w + scale(g, grad, p) * g
 
     def plain(w: Any, grad: Oracle, p: Any) -> Any:
@@ -222,6 +244,21 @@ def sam(
         return derivative(lambda u: grad.value(perturbed(u, grad, p)))(w)
 
     name = "sam" + ("_normalized" if normalize else "") + ("_chain" if drift == "chain" else "")
+    if mask is not None:
+        name += "_masked"
+    more: dict[str, Any] = {} if mask is None else {"mask": mask}
+    if base is not None:
+        Rule.checked("base", base)
+        check(
+            not base.draws,
+            f"sam of rule {base.name!r}: it has noise already; put SAM on a rule without, and add noise afterwards",
+        )
+        follow = plain if drift == "plain" else chain
+        on = changed(
+            name, base, lambda w, s, grad, p: (follow(w, grad, p), {}), {"rho": rho, **more}, bounded=frozenset({"rho"})
+        )
+        return replace(on, perturbed=perturbed)
+    assert lr is not None
     made = rule(
         name,
         plain if drift == "plain" else chain,
@@ -230,6 +267,7 @@ def sam(
         momentum=momentum,
         dampening=dampening,
         dampen_first=dampen_first,
+        **more,
     )
     return replace(made, perturbed=perturbed, bounded=made.bounded | {"rho"})
 
@@ -263,12 +301,3 @@ def heavy_ball(base: Rule, *, momentum: Sweep, dampening: Sweep = 0.0, dampen_fi
         params={**base.params, "momentum": momentum, "dampening": dampening},
         bounded=base.bounded | {"momentum", "dampening"},
     )
-
-
-def ball(w: Any, v: Any, g: Any, p: Any, dampen_first: bool = True) -> tuple[Any, Any]:
-    """One heavy-ball step with the direction g; v is the momentum m. Returns (w', m')."""
-    keep = 1 - p.dampening
-    if not dampen_first:
-        keep = T.where(p.step_count < 0.5, 1.0, keep)
-    m = p.momentum * v + keep * g
-    return w - p.lr * m, m

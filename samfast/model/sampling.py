@@ -54,12 +54,13 @@ def sampled(base: Rule, loss: Loss, *, minibatch: Literal["same", "independent"]
     )
     direction = base.direction
     check(not base.draws, f"sampled of rule {base.name!r}: it has noise already; start from a rule without")
-    n, blocks = loss.samples, gradient_calls(base) if minibatch == "independent" else 1
+    which = tuple(range(gradient_calls(base))) if minibatch == "independent" else base.batches or (0,)
+    n, blocks = loss.samples, 1 + max(which)
 
     def step(w: Any, v: Any, grad: Oracle, p: Any, z: Any) -> tuple[Any, Any]:
         drawn = [x for vector in z for x in vector]
         samples = [sample_numbers(drawn[i * n : (i + 1) * n], loss.kind) for i in range(blocks)]
-        oracle = Sampled([partial(_of_sample, loss, p, y) for y in samples], grad.alarms)
+        oracle = Sampled([partial(_of_sample, loss, p, samples[i]) for i in which], grad.alarms)
         if direction is None:
             return base.step(w, v, oracle, p, ())
         g = direction(w, oracle, p)

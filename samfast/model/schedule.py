@@ -75,8 +75,8 @@ def linear(value: Numbers, *, steps: Numbers, end: Numbers = 0.0, warmup: Number
 def exponential(value: Numbers, *, factor: Numbers) -> Schedule:
     """value*factor^n at update n; factor above 0."""
     numbers("schedule.exponential: factor", factor, above=0.0, example=0.999)
-    own = {**_numbers("exponential", value=value), "log_factor": np.log(np.asarray(factor, float))}
-    return Schedule("exponential", lambda n, own, p: own.value * T.exp(n * own.log_factor), own, ("value",))
+    own = _numbers("exponential", value=value, factor=factor)
+    return Schedule("exponential", lambda n, own, p: own.value * T.exp(n * T.log(own.factor)), own, ("value",))
 
 
 def step(value: Numbers, *, factor: Numbers = 0.1, every: Numbers | None = None, at: Numbers | None = None) -> Schedule:
@@ -91,8 +91,8 @@ def step(value: Numbers, *, factor: Numbers = 0.1, every: Numbers | None = None,
     own = _numbers("step", value=value)
     if every is not None:
         numbers("schedule.step: factor", factor, above=0.0)
-        own |= {**_counts("step", 1.0, every=every), "log_factor": np.log(np.asarray(factor, float))}
-        return Schedule("step", lambda n, own, p: own.value * T.exp(n // own.every * own.log_factor), own, ("value",))
+        own |= {**_counts("step", 1.0, every=every), "factor": factor}
+        return Schedule("step", lambda n, own, p: own.value * T.exp(n // own.every * T.log(own.factor)), own, ("value",))
     edges = np.atleast_1d(np.asarray(_counts("step", at=at)["at"], float))
     check(edges.ndim == 1, f"schedule.step: at has shape {edges.shape}: give a flat sequence of updates, e.g. at=[100, 150]")
     own |= _numbers("step", factor=factor) | {f"at_{i}": x for i, x in enumerate(edges.tolist())}

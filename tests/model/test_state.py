@@ -143,6 +143,13 @@ def test_counting_is_exact():
         assert found == [a.tolist() for a in (record % 7, record // 7, 0.5 + 0 * record, -record % 7, np.floor(-0.25 * record))]
 
 
+def test_the_number_of_updates_in_a_direction():
+    """Every third step of gradient descent is taken."""
+    rule = sf.rule("third", lambda w, grad, p: sf.where(p.step_count % 3 < 1, 1.0, 0.0) * grad(w), lr=0.5)
+    seen = plain.values(sf.losses.quadratic([1.0]), rule, [[1.0]], range(8))[:, 0, 0]
+    assert seen.tolist() == [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
+
+
 def returns(value):
     return lambda w, s, grad, p: (w, value)
 
