@@ -19,6 +19,7 @@ from .step import OneStep, one_step
 
 Method: TypeAlias = Literal["fokker-planck", "transfer"]
 METHODS = ("fokker-planck", "transfer")
+STIFF = 1e13  # longest time, divided by the shortest mean time in a cell, that float64 resolves
 STEPS = 1e12  # multiplications of a whole run of the transfer operator, some minutes
 
 
@@ -89,6 +90,12 @@ def _diffusion(
             mass = density_at(start, grid.points, np.full(grid.shape, grid.volume)) * grid.volume
         else:
             mass = spread(point, grid)
+        jumps = float(-made.matrix.diagonal().min()) * float(times[-1])
+        check(
+            jumps <= STIFF,
+            f"times={times.tolist()!r:.60}: the longest is {jumps:.3g} mean times between jumps from a cell, too many for float64; "
+            "give shorter times, or fewer cells",
+        )
         chosen = scheme or ("uniformization" if cost(made.matrix, float(times[-1])) <= WORK else "tr-bdf2")
         masses, errors = evolve(made.matrix, mass.ravel(), times, chosen)
         kept.append(Diffusion(made, mass.ravel(), masses, errors, chosen))

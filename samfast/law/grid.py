@@ -106,7 +106,7 @@ def _walls(walls: Any, dim: int) -> tuple[tuple[bool, bool], ...]:
 
 def starting_point(start: Any, grid: Grid) -> np.ndarray | None:
     """The point at which all paths start, or None where `start` is a function of w."""
-    if callable(start):
+    if callable(start) and not isinstance(start, type):
         return None
     point = np.asarray(numbers("start", start, example=[0.0] * grid.dim), float)
     point = point[None] if point.ndim == 0 and grid.dim == 1 else point

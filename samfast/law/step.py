@@ -106,11 +106,8 @@ def _suitable(loss: Loss, rule: Rule) -> None:
         f"loss {loss.name!r} has {loss.dim} coordinates: a grid is for one or two; simulate paths by sf.simulate",
     )
     for name, value in rule.params.items():
-        inner = getattr(value, "values", value)
-        check(
-            inner is value and np.ndim(value) == int(name in rule.vectors),
-            f"{name}: rule {rule.name!r} has several values of it; choose one by rule.replace({name}=...)",
-        )
+        one = np.asarray(value).dtype.kind in "iuf" and np.ndim(value) == int(name in rule.vectors)
+        check(one, f"{name}: rule {rule.name!r} has several values of it; choose one by rule.replace({name}=...)")
     check(
         not rule.slots and not rule.state,
         f"rule {rule.name!r}: with momentum or another state the noise moves w and the state together, and their density on a "

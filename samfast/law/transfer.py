@@ -22,6 +22,7 @@ ORDER, FEWER = 32, 28  # nodes in a panel, for the result and for the estimate o
 ACCURACY = {1: 1e-13, 2: 1e-9}  # wanted of one integral; in the plane the number of nodes is squared
 LARGEST = {1: 4_000, 2: 40_000}  # nodes, in all
 DENSE = 4_096  # nodes with noise that is correlated between the coordinates, for which the whole matrix is held
+MOST = 1e12  # updates
 FAR = 8.5  # standard deviations beyond which a normal density adds nothing
 SINGULAR = 1e-14  # determinant of a correlation matrix below which the noise has no density in the plane
 
@@ -224,6 +225,7 @@ class State:
 def updates(times: np.ndarray, length: float, name: str) -> np.ndarray:
     """The numbers of updates after which the times are reached; ValueError for a time between two updates."""
     counts = np.rint(times / length)
+    check(bool((counts <= MOST).all()), f"times={times.tolist()!r:.60}: these are {counts[-1]:.3g} updates; give shorter times")
     check(
         bool((np.abs(times / length - counts) <= 1e-9 * np.maximum(counts, 1.0)).all()),
         f"times={times.tolist()!r:.60}: rule {name!r} is at times n*{length:g}; give whole multiples of {length:g}",

@@ -113,7 +113,8 @@ def exit_times(
     limit, eigenvalue, lr, rho, batch_size, dt: a number, or a sequence for a dimension of the grid. The chain
     :math:`w^+=(1-\kappa\,dt)w+\sqrt{2D\,dt}\,\xi` is looked at after each step (of size dt, default lr: SGD or SAM on
     Gaussian minibatch gradients), so it leaves later than the diffusion. drift, noise: as in `msd`; seed, dtype,
-    device, executor, progress: as in `simulate`. Derived in this library; see theory.em_exit_time.
+    device, executor, progress: as in `simulate`. Derived in this library; see theory.em_exit_time. On losses
+    of one or two coordinates that are no quadratics, `density` gives the mean exit time of an algorithm.
 
     paths: default 10,000. until: a relative standard error; paths are added until se/time is below it for every setting, at
     most `paths` if that is given.

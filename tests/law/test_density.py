@@ -1,5 +1,8 @@
 """Laws on a grid beside closed forms, beside each other, and beside simulated paths of the double well."""
 
+import math
+import traceback
+
 import numpy as np
 import pytest
 from scipy.sparse import eye_array
@@ -254,6 +257,17 @@ def test_histograms_of_paths(which):
     assert np.nanmax(np.abs(law.z(run.values[0, :, 0] * 1.05, together=2))) > 8, "a scale that is 5 % off is seen"
 
 
+def test_paths_that_left_count_as_outside():
+    """The walls absorb: a bin is compared with the share of all paths, those included that are nan since they left."""
+    law = sf.density(sf.losses.quadratic([-1.0]), sf.noisy(sf.gd(lr=0.1), sigma=2.0), 0.0, grid=(-1, 1, 16), times=1.0)
+    assert 0.4 < law.mass[0] < 0.8
+    centres = (law.edges[0][1:] + law.edges[0][:-1]) / 2
+    counts = np.rint(100_000 * law.probability[0]).astype(int)
+    values = np.full(100_000, np.nan)
+    values[: counts.sum()] = np.repeat(centres, counts)
+    assert np.abs(law.z(values)).max() < 0.01
+
+
 # --- what is returned and refused ----------------------------------------------------------------------------------------
 def test_the_result(tmp_path):
     law = sf.density(sf.losses.quadratic([1.0, 2.0]), sf.diffusion(sf.gd(lr=0.2), sigma=1.0), [0.1, 0.0],
@@ -283,6 +297,7 @@ def test_the_result(tmp_path):
 NOISY = sf.noisy(sf.gd(lr=0.1), sigma=1.0)
 REFUSED = {
     "three coordinates": ((sf.losses.quadratic([1.0, 1, 1]), NOISY), {}, "has 3 coordinates: a grid is for one or two"),
+    "per path": ((WELL, sf.noisy(sf.sam(lr=0.1, rho=sf.per_path([0.1, 0.2])), sigma=1.0)), {}, "rho: rule .* several values"),
     "samples": ((sf.losses.toy_network(batch_size=1), NOISY), {}, "random samples"),
     "sweep": ((WELL, sf.noisy(sf.gd(lr=[0.1, 0.2]), sigma=1.0)), {}, "lr: rule .* several values"),
     "momentum": ((WELL, sf.noisy(sf.gd(lr=0.1, momentum=0.9), sigma=1.0)), {}, "leave momentum out"),
@@ -317,6 +332,28 @@ def test_refusals(name):
     with pytest.raises(ValueError, match=words) as caught:
         sf.density(loss, rule, start, **settings)
     assert "\n" not in str(caught.value)
+
+
+ODD = [
+    *(None, True, "1.5", 1j, math.nan, math.inf, -1.0, 0, 10**30, 1e300, [], [[]], [1.0, [2.0]], {"a": 1}, {1.0}, object()),
+    float,
+    *(np.zeros((2, 0)), np.ones((1, 2, 3)), np.ma.masked_array([1.0, 2.0], [True, False]), WELL, NOISY, print, b"x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["loss", "rule", "start", "grid", "times", "walls", "method", "scheme"])
+@pytest.mark.parametrize("rule", ["noisy", "diffusion"])
+def test_odd_arguments(name, rule):
+    """A clear error in one line, raised by samfast, or a result."""
+    good = {"loss": WELL, "rule": getattr(sf, rule)(sf.gd(lr=0.1), sigma=1.0), "start": 0.5, "grid": (-2, 2, 16), "times": 0.1}
+    for value in ODD:
+        given = good | {name: value}
+        try:
+            sf.density(given.pop("loss"), given.pop("rule"), given.pop("start"), **given)
+        except (ValueError, TypeError) as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            assert "samfast" in frame.filename and "raise" in frame.line, (value, frame, error)
+            assert "\n" not in str(error) and len(str(error)) < 400, value
 
 
 def test_correlation_that_the_cells_cannot_carry():
