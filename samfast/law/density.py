@@ -93,8 +93,8 @@ def _diffusion(
         jumps = float(-made.matrix.diagonal().min()) * float(times[-1])
         check(
             jumps <= STIFF,
-            f"times={times.tolist()!r:.60}: the longest is {jumps:.3g} mean times between jumps from a cell, too many for float64; "
-            "give shorter times, or fewer cells",
+            f"times={times.tolist()!r:.60}: the longest is {jumps:.3g} mean times between jumps from a cell, too many for "
+            "float64; give shorter times, or fewer cells",
         )
         chosen = scheme or ("uniformization" if cost(made.matrix, float(times[-1])) <= WORK else "tr-bdf2")
         masses, errors = evolve(made.matrix, mass.ravel(), times, chosen)
