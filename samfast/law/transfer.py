@@ -23,23 +23,25 @@ ACCURACY = {1: 1e-13, 2: 1e-9}  # wanted of one integral; in the plane the numbe
 LARGEST = {1: 4_000, 2: 40_000}  # nodes, in all
 DENSE = 4_096  # nodes with noise that is correlated between the coordinates, for which the whole matrix is held
 MOST = 1e12  # updates
+STEEP = 16.0  # slope of m above which a panel is not made narrower; the stated error tells what that costs
+PIECES, HALVINGS = 4096, 40  # of the box in the search for jumps of m, and of each piece
+JUMP = 1e-3  # the least jump, in deviations of the noise
 FAR = 8.5  # standard deviations beyond which a normal density adds nothing
 SINGULAR = 1e-14  # determinant of a correlation matrix below which the noise has no density in the plane
 
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """The operator of one update on densities at nodes: `order` nodes in each of the panels along a coordinate."""
+    """The operator of one update on densities at nodes: `order` nodes in each panel; panels: their edges, by coordinate."""
 
     step: OneStep
     grid: Grid
-    panels: tuple[int, ...]
+    panels: tuple[np.ndarray, ...]
     order: int
 
     @cached_property
     def _rules(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        ends = zip(self.grid.edges, self.panels, strict=True)
-        return [_nodes(np.linspace(e[0], e[-1], n + 1), self.order) for e, n in ends]
+        return [_nodes(edges, self.order) for edges in self.panels]
 
     @property
     def axes(self) -> tuple[np.ndarray, ...]:
@@ -159,11 +161,12 @@ def _normal_2d(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.nd
     return _normal(x[:, 0], mean[:, 0], a) * np.exp(-((x[:, 1:] - given) ** 2) / (2 * rest)) / np.sqrt(2 * np.pi * rest)
 
 
-def panels(step: OneStep, grid: Grid) -> tuple[int, ...]:
-    """How many panels the box needs along each coordinate; ValueError where these would be too many.
+def panels(step: OneStep, grid: Grid) -> tuple[np.ndarray, ...]:
+    """The edges of the panels that the box needs along each coordinate; ValueError where these would be too many.
 
     The integrand is a normal density of y, from the density before, times one of m(y). The first has at least the deviation s
-    of the noise and the second s over the slope of m. What matters is m where its image lies in the box.
+    of the noise and the second s over the slope of m. What matters is m where its image lies in the box. Where m jumps, as that
+    of normalised SAM does at a minimum, a panel ends, if there is one coordinate; in the plane a jump costs accuracy.
     """
     w = grid.points
     mean, covariance = step.mean(w), step.covariance(w)
@@ -173,23 +176,59 @@ def panels(step: OneStep, grid: Grid) -> tuple[int, ...]:
     for i, edge in enumerate(grid.edges):
         reach = FAR * deviations[..., i]
         inside &= (mean[..., i] > edge[0] - reach) & (mean[..., i] < edge[-1] + reach)
-    needed = []
+    breaks = _jumps(step, grid) if grid.dim == 1 else np.zeros(0)
+    needed: list[np.ndarray] = []
     for axis, (edge, width) in enumerate(zip(grid.edges, grid.widths, strict=True)):
         quarter = np.zeros(grid.dim)
         quarter[axis] = width / 4
         slope = np.abs(step.mean(w + quarter) - step.mean(w - quarter)) / (width / 2)
         narrow = 1 / np.sqrt(deviations[..., axis] ** -2.0 + (slope**2 / deviations**2).sum(-1))
-        least = float(narrow[inside].min()) if inside.any() else float(narrow.min())
+        if breaks.size:
+            inside &= np.abs(grid.centres[0][:, None] - breaks).min(-1) > width
+        least = float(np.maximum(narrow, deviations[..., axis] / STEEP)[inside].min(initial=float(deviations[..., axis].max())))
         size = float(edge[-1] - edge[0])
         most = LARGEST[grid.dim] // ORDER + 1
-        needed.append(next((n for n in range(1, most) if _error(least * n / size) < ACCURACY[grid.dim]), most))
-    nodes = int(np.prod(needed)) * ORDER**grid.dim
+        many = next((n for n in range(1, most) if _error(least * n / size) < ACCURACY[grid.dim]), most)
+        needed.append(_cut(np.array([edge[0], *breaks, edge[-1]]), size / many))
+    nodes = int(np.prod([len(e) - 1 for e in needed])) * ORDER**grid.dim
     check(
         nodes <= LARGEST[grid.dim],
         f"grid: the noise of a step, of deviation {float(deviations.min()):.3g}, is so small beside the box that at least "
         f"{nodes:,} nodes are needed, and {LARGEST[grid.dim]:,} are possible; give a smaller box, or more noise",
     )
     return tuple(needed)
+
+
+def _cut(ends: np.ndarray, width: float) -> np.ndarray:
+    """Edges with all of `ends` among them, and no more than a width apart."""
+    parts = np.ceil(np.diff(ends) / width * (1 - 1e-12)).astype(int)
+    pieces = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(ends[:-1], ends[1:], parts, strict=True)]
+    return np.append(np.concatenate(pieces), ends[-1])
+
+
+def _jumps(step: OneStep, grid: Grid) -> np.ndarray:
+    """Where m or the deviation of the noise jumps along one coordinate.
+
+    The box is cut finely, so that a jump outweighs a slope, and then that half of each piece is kept where the difference is
+    larger, many times: at the end only a jump has a difference left.
+    """
+
+    def sides(w: np.ndarray) -> np.ndarray:
+        return np.stack([step.mean(w[:, None])[:, 0], np.sqrt(step.covariance(w[:, None])[:, 0, 0])])
+
+    fine = np.linspace(grid.edges[0][0], grid.edges[0][-1], max(PIECES, 8 * grid.shape[0]) + 1)
+    low, high = fine[:-1], fine[1:]
+    below, above = sides(low), sides(high)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        here = sides(middle)
+        right = np.abs(above - here).sum(0) > np.abs(here - below).sum(0)
+        low, high = np.where(right, middle, low), np.where(right, high, middle)
+        below, above = np.where(right, here, below), np.where(right, above, here)
+    found = ((low + high) / 2)[np.abs(above - below).sum(0) > JUMP * below[1]]
+    edge, width = grid.edges[0], grid.widths[0]
+    found = found[(found > edge[0] + 1e-6 * width) & (found < edge[-1] - 1e-6 * width)]
+    return found[np.diff(found, prepend=-np.inf) > 1e-6 * width]
 
 
 def _checked(covariance: np.ndarray, deviations: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import eye_array
 from scipy.sparse.linalg import splu
+from scipy.special import erf
 from scipy.stats import norm
 
 import samfast as sf
@@ -222,6 +223,22 @@ def test_one_update_of_sam_and_the_next():
     assert law.probability[0] == pytest.approx(gaussian(law, mean, 0.04), rel=0, abs=1e-14)
     second = sf.density(WELL, rule, lambda w: norm.pdf(w[0], mean, 0.2), grid=(-3, 3, 120), times=[0.2])
     assert second.probability[0] == pytest.approx(law.probability[1], rel=0, abs=1e-13)
+
+
+@pytest.mark.parametrize("low, high", [(-1.5, 1.5), (-1.4, 1.55)], ids=["edge", "inside"])
+def test_normalised_sam_whose_step_jumps(low, high):
+    """w' = w - lr*(w + rho*sign(w)) + noise: two updates from 0.1 have the mean (1-lr)*m - lr*rho*erf(m/(s*sqrt(2)))."""
+    sam = sf.sam(lr=0.1, rho=0.3, normalize=True)
+    law = sf.density(sf.losses.quadratic([1.0]), sf.noisy(sam, sigma=1.0), 0.1, grid=(low, high, 40), times=[0.1, 0.2, 3.0])
+    m = 0.1 - 0.1 * 0.4
+    assert law.mean[:2, 0] == pytest.approx([m, 0.9 * m - 0.03 * erf(m / 0.1 / np.sqrt(2))], rel=1e-12, abs=0)
+    assert law.dataset["msd_error"].values.max() < 1e-12 and law.mass.min() > 1 - 1e-9
+    # by the equation: the stationary variance of theory, for which the force at 0 must be the mean of both sides
+    closed = sf.density(sf.losses.quadratic([1.0]), sf.diffusion(sam, sigma=1.0), 0.1, grid=(-1.5, 1.5, 160), times=0.1,
+                        walls="reflecting")  # fmt: skip
+    x = (closed.edges[0][1:] + closed.edges[0][:-1]) / 2
+    exact = theory.normalized_stationary_variance(lr=0.1, rho=0.3, batch_size=1.0)
+    assert closed.stationary().density @ x**2 * (3 / 160) == pytest.approx(exact, rel=1e-3, abs=0)
 
 
 def test_the_chain_of_a_diffusion_tends_to_its_equation():
