@@ -107,7 +107,9 @@ def _suitable(loss: Loss, rule: Rule) -> None:
     )
     for name, value in rule.params.items():
         one = np.asarray(value).dtype.kind in "iuf" and np.ndim(value) == int(name in rule.vectors)
-        check(one, f"{name}: rule {rule.name!r} has several values of it; choose one by rule.replace({name}=...)")
+        check(
+            one, f"{name}: rule {rule.name!r} has several values of it, or a schedule; choose one by rule.replace({name}=...)"
+        )
     check(
         not rule.slots and not rule.state,
         f"rule {rule.name!r}: with momentum or another state the noise moves w and the state together, and their density on a "

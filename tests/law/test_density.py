@@ -315,6 +315,7 @@ NOISY = sf.noisy(sf.gd(lr=0.1), sigma=1.0)
 REFUSED = {
     "three coordinates": ((sf.losses.quadratic([1.0, 1, 1]), NOISY), {}, "has 3 coordinates: a grid is for one or two"),
     "per path": ((WELL, sf.noisy(sf.sam(lr=0.1, rho=sf.per_path([0.1, 0.2])), sigma=1.0)), {}, "rho: rule .* several values"),
+    "schedule": ((WELL, sf.noisy(sf.gd(lr=sf.schedule.cosine(0.1, steps=100)), sigma=1.0)), {}, "lr: .* or a schedule"),
     "samples": ((sf.losses.toy_network(batch_size=1), NOISY), {}, "random samples"),
     "sweep": ((WELL, sf.noisy(sf.gd(lr=[0.1, 0.2]), sigma=1.0)), {}, "lr: rule .* several values"),
     "momentum": ((WELL, sf.noisy(sf.gd(lr=0.1, momentum=0.9), sigma=1.0)), {}, "leave momentum out"),
