@@ -253,7 +253,7 @@ def test_the_chain_of_a_diffusion_tends_to_its_equation():
 
 
 # --- simulated paths -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("which", ["algorithm", "equation", "scaled"])
+@pytest.mark.parametrize("which", ["algorithm", "equation", "scaled", "function"])
 def test_histograms_of_paths(which):
     """10^5 paths of SAM in the double well, |z| < 5 in every bin of more than 1000: some 10 bins, a false alarm in 1e5 runs.
 
@@ -265,9 +265,10 @@ def test_histograms_of_paths(which):
         "algorithm": sf.noisy(sam, sigma=1.0),
         "equation": sf.diffusion(sam, sigma=1.0, dt=0.005),
         "scaled": scaled_noise(),
+        "function": sf.diffusion(sam, sigma=lambda w, p: 1 + 0.25 * w[0] ** 2, dt=0.005),
     }
     law = sf.density(WELL, rules[which], -0.6, grid=(-3, 3, 120), times=2.0)
-    steps = {"algorithm": 20, "equation": 400, "scaled": 10}[which]
+    steps = {"algorithm": 20, "equation": 400, "scaled": 10, "function": 400}[which]
     run = sf.simulate(WELL, rules[which], [-0.6], paths=100_000, record=[steps], values=True, observe=sf.observe.position())
     z = law.z(run.values[0, :, 0], together=2)
     assert np.isfinite(z).sum() >= 10 and np.nanmax(np.abs(z)) < 5
