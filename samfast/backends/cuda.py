@@ -27,7 +27,10 @@ from .central import central, pooled
 from .shard import NEVER, Part, Shard, StoppedError, diverged_and_alarms, initial, same_versions
 
 LAUNCH = 0.4  # seconds of one launch, for whose end Ctrl-C and progress wait
-FIRST = 2e9  # path-steps of the first launch; later ones are sized by the speed of the one before
+FIRST, LONGEST = (
+    2e11,
+    2**18,
+)  # statements, and at most steps, of the first launch; later ones follow the speed of the one before
 GRID = (2**31 - 1, 65535)  # most blocks of a launch along x (paths) and y (settings), a limit of CUDA
 EXTRA = 'pip install "samfast[cuda13]" (or "samfast[cuda12]" for an older driver)'
 _loaded = threading.local()
@@ -49,7 +52,11 @@ def missing() -> str | None:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"{error}: install NVIDIA's driver, or leave device out to run on the CPU"
+        old = "insufficient" in str(error).lower()  # a driver is there, but older than the runtime of CUDA that is installed
+        remedy = (
+            'pip install "samfast[cuda12]", which an older driver can run, or install a newer' if old else "install NVIDIA's"
+        )
+        return f"{error}: {remedy} driver, or leave device out to run on the CPU"
     return None if count else "the driver shows no GPU (see CUDA_VISIBLE_DEVICES): leave device out to run on the CPU"
 
 
@@ -189,9 +196,13 @@ def run_shard(shard: Shard, stop: np.ndarray = NEVER) -> Part:
 
 
 def _steps(shard: Shard, launch: Callable[[int, int, int, int], None], stop: np.ndarray, work: int, xp: Any) -> None:
-    """Run to the last recorded step in launches of about LAUNCH seconds each; work: paths times settings."""
-    done, r0, last = shard.start, 0, int(shard.record[-1])
-    piece = max(1, int(FIRST / work))
+    """Run to the last recorded step in launches of about LAUNCH seconds each; work: paths times settings.
+
+    Nothing is known of the speed before the first launch, so it is sized by the statements of a step; those of a program that
+    loops over the coordinates count for each of them.
+    """
+    done, r0, last, p = shard.start, 0, int(shard.record[-1]), shard.program
+    piece = max(1, min(LONGEST, int(FIRST / (work * max(1, p.statements) * (p.dim if p.wide else 1)))))
     while True:
         if stop[0] != 0:
             raise StoppedError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -23,18 +23,25 @@ CONTRACTIBLE = re.compile(r"\b(?:add|sub|mul)\.f(?:32|64)\b")  # without .rn: th
 # that spills at most SPILLS bytes is taken, since so few lie outside the loop over the steps.
 REGISTERS = (64, 80, 128, 255)
 SPILLS = 64
-PACKAGES = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
+NVVM = ("nvidia-nvvm", "nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12")
+LINKER = ("nvidia-nvjitlink", "nvidia-nvjitlink-cu12")
+PACKAGES = ("numba-cuda", "cuda-bindings", *NVVM, *LINKER)
 _lock = threading.Lock()
 
 
 @cache
 def inputs() -> tuple[str, ...]:
     """What decides, beside the text, which machine code comes out: Numba's inputs and the packages of CUDA."""
-    found = list(numba_cpu.inputs())
-    for package in PACKAGES:
+    return (*numba_cpu.inputs(), *_installed(PACKAGES))
+
+
+def _installed(packages: Iterable[str]) -> list[str]:
+    """Those of the packages that are there, each with its version."""
+    found = []
+    for package in packages:
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
-    return tuple(found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,11 @@ def link(ptx: str, cc: tuple[int, int], registers: int, *more: str) -> tuple[byt
     options = [f"-arch=sm_{cc[0]}{cc[1]}", f"-maxrregcount={registers}", "-verbose", *more]
     handle = linker.create(len(options), options)
     try:
-        linker.add_data(handle, linker.InputType.PTX, text, len(text), "program")
-        linker.complete(handle)
+        try:
+            linker.add_data(handle, linker.InputType.PTX, text, len(text), "program")
+            linker.complete(handle)
+        except Exception as error:
+            raise RuntimeError(_unlinked(linker, handle, error)) from None
         cubin = bytearray(linker.get_linked_cubin_size(handle))
         linker.get_linked_cubin(handle, cubin)
         log = bytearray(linker.get_info_log_size(handle))
@@ -119,3 +129,14 @@ def link(ptx: str, cc: tuple[int, int], registers: int, *more: str) -> tuple[byt
     finally:
         linker.destroy(handle)
     return bytes(cubin), log.decode()
+
+
+def _unlinked(linker: Any, handle: Any, error: Exception) -> str:
+    """Why nvJitLink did not take the PTX: its own log, and the versions, since an older one does not know NVVM's newer PTX."""
+    said = bytearray(linker.get_error_log_size(handle))
+    linker.get_error_log(handle, said)
+    log = " ".join(said.decode(errors="replace").replace("\0", " ").split())
+    return (
+        f"nvJitLink: {error}: {log or 'it gives no reason'} ({', '.join(_installed((*NVVM, *LINKER)))}); it must not be older "
+        'than NVVM: pip install --upgrade "samfast[cuda13]" (or "samfast[cuda12]")'
+    )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .critical_points import CriticalPoint
 
 SAMPLE_KINDS = ("normal", "sign", "bit")
+ENDLESS = 1e150  # a second derivative beyond it comes from a root at 0, for which the smallest normal number is written
 LARGEST = 2**16  # at most this many coordinates or sample numbers; each is a symbol, and tracing this many takes about a second
 
 
@@ -192,9 +193,14 @@ class Loss:
         return np.stack(self._evaluate(self._gradient, w, y, params), -1)
 
     def hessian(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:
-        """The matrix of second derivatives at w, shape (..., dim, dim). The arguments are those of `value`."""
+        """The matrix of second derivatives at w, shape (..., dim, dim). The arguments are those of `value`.
+
+        At a point where they have no finite limit, as those of norm(w) at 0, which depend on the direction, entries are inf
+        or nan.
+        """
         self._need_samples(y)
         h = np.stack(self._evaluate(self._hessian, w, y, params), -1)
+        h = np.where(np.abs(h) > ENDLESS, np.copysign(np.inf, h), h)
         return h.reshape(*h.shape[:-1], self.dim, self.dim)
 
     def third(self, w: Numbers, y: Numbers | None = None, **params: Numbers) -> np.ndarray:

@@ -214,7 +214,7 @@ def _local(e: Expr, g: Expr, signs: Mapping[bytes, int]) -> list[tuple[Expr, Exp
             return [(a[0], g), (a[1], -g)]
         case "mul":
             base, n, c = _power(e)
-            if base is not e and (n > 2 or n % 1 or base.key not in (a[0].key, a[1].key)):
+            if base is not e and n != 0.5 and (n > 2 or n % 1 or base.key not in (a[0].key, a[1].key)):
                 # Not by way of the products that it is made of: they would wait for each other, and x*sqrt(x) is nan at 0.
                 return [(base, g * (c * n * base ** (n - 1)))]
             return [(a[0], g * a[1]), (a[1], g * a[0])]

@@ -67,7 +67,11 @@ def driver(monkeypatch):
     "count, reason",
     [
         (0, "the driver shows no GPU .*CUDA_VISIBLE_DEVICES"),
-        ("cudaErrorInsufficientDriver", "cudaErrorInsufficientDriver: install NVIDIA's"),
+        ("cudaErrorNoDriver", "cudaErrorNoDriver: install NVIDIA's driver"),
+        (
+            "cudaErrorInsufficientDriver: CUDA driver version is insufficient",
+            r"cudaErrorInsufficientDriver: .*: pip install \"samfast\[cuda12\]\", which an older driver can run",
+        ),
     ],
 )
 def test_no_gpu_is_an_error_and_never_the_cpu(driver, count, reason):
@@ -121,3 +125,78 @@ def test_arrays_of_other_libraries_on_the_host():
     np.testing.assert_array_equal(run.values, again.values)
     given = arrays.like(np.ones(2), "jax")
     assert "jax" in type(given).__module__ and given.dtype == np.float64  # also where JAX is not told to use it
+
+
+def test_a_linker_that_is_too_old_says_so(monkeypatch):
+    """Its log and the versions of NVVM and nvJitLink are in the message, and both decide the name in the cache."""
+    from samfast.compilers import numba_cuda
+
+    said = b"ptxas fatal : Unsupported .version 9.9; current version is '9.0'\0"
+
+    class Linker(types.ModuleType):
+        InputType = types.SimpleNamespace(PTX=1)
+
+        def create(self, many, options):
+            return 1
+
+        def add_data(self, *_):
+            raise RuntimeError("ERROR_PTX_COMPILE (4)")
+
+        def get_error_log_size(self, handle):
+            return len(said)
+
+        def get_error_log(self, handle, into):
+            into[:] = said
+
+        def destroy(self, handle):
+            destroyed.append(handle)
+
+    destroyed, versions = [], {"nvidia-nvvm": "13.9", "nvidia-nvjitlink": "13.0"}
+
+    def version(package):
+        if package not in versions:
+            raise numba_cuda.PackageNotFoundError(package)
+        return versions[package]
+
+    bindings = types.ModuleType("cuda.bindings")
+    bindings.nvjitlink = Linker("nvjitlink")
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    monkeypatch.setattr(numba_cuda, "version", version)
+    with pytest.raises(RuntimeError) as caught:
+        numba_cuda.link("", (9, 0), 64)
+    text = str(caught.value)
+    for part in ("ERROR_PTX_COMPILE", "Unsupported .version 9.9", "nvidia-nvvm 13.9", "nvidia-nvjitlink 13.0", "--upgrade"):
+        assert part in text
+    assert destroyed == [1] and "\0" not in text and "\n" not in text
+    keys = set()
+    for package in versions:
+        for versions[package] in ("1", "2"):
+            numba_cuda.inputs.cache_clear()
+            keys.add(numba_cuda.inputs())
+    numba_cuda.inputs.cache_clear()
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    "wide, dim, statements, work, steps",
+    [
+        (False, 2, 20, 1, 2**18),  # short paths are cheap, but nothing says how cheap
+        (False, 2, 20, 10**6, 10**4),
+        (False, 2, 2000, 10**6, 100),
+        (True, 4096, 20, 10**6, 2),
+        (True, 10**6, 200, 10**6, 1),
+    ],
+)
+def test_the_first_launch_is_sized_by_the_work_of_a_step(wide, dim, statements, work, steps):
+    """Statements count for each coordinate of a program that loops over them; it took 44 s for 4096 coordinates."""
+    program = types.SimpleNamespace(statements=statements, wide=wide, dim=dim)
+    shard = types.SimpleNamespace(start=0, record=np.array([10**9]), program=program)
+    ends = []
+
+    def launch(start, end, r0, r1):
+        ends.append(end)
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        cuda._steps(shard, launch, np.zeros(1), work, np)
+    assert ends == [steps]

@@ -161,11 +161,12 @@ def launches(cp, monkeypatch, names=("linear", "linear-sign", "wide12"), paths=2
     """Launches that end at any step: counted, and the same bits as one launch."""
     for name in names:
         shard, _ = shard_of(CASES[name], device="cuda", record=(0, 2, 7, 11), paths=paths)
-        whole, seen, launch = cuda.run_shard(shard), [], cuda._launch
+        whole, seen, launch, p = cuda.run_shard(shard), [], cuda._launch, shard.program
+        step = 2 * paths * p.statements * (p.dim if p.wide else 1)  # statements of a step of two settings
         with monkeypatch.context() as m:
             m.setattr(cuda, "_launch", lambda *args, launch=launch, seen=seen: seen.append(args) or launch(*args))
             m.setattr(cuda, "LAUNCH", 1e-12)
-            for first, count in ((1, 11), (4 * 2 * paths, 8)):
+            for first, count in ((1, 11), (4 * step, 8)):
                 seen.clear()
                 m.setattr(cuda, "FIRST", first)
                 same_parts(f"{name} in {count} launches", cuda.run_shard(shard), whole)

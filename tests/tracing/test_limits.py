@@ -82,6 +82,9 @@ def test_sine_and_cosine_have_no_limit_at_infinity(f):
 # lengths -------------------------------------------------------------------------------------------------------------
 LENGTHS = {  # name -> (function, gradient at 0, Hessian at 0 or None where it has no limit)
     "norm": (sf.norm, 0, None),
+    "twice the norm": (lambda w: 2 * sf.norm(w), 0, None),
+    "minus a third": (lambda w: sf.norm(w) / -3, 0, None),
+    "three roots of a square": (lambda w: 3 * sf.sqrt(w[0] * w[0]) + sf.sqrt(2.0) * sf.sqrt(w[1] * w[1]), 0, None),
     "norm squared": (lambda w: sf.norm(w) ** 2, 0, 2),
     "norm cubed": (lambda w: sf.norm(w) ** 3, 0, 0),
     "norm to the fourth": (lambda w: sf.norm(w) ** 4, 0, 0),
@@ -101,6 +104,29 @@ def test_lengths_at_0(name):
     np.testing.assert_array_equal(loss.gradient([0.0, 0.0]), [slope, slope])
     if bend is not None:
         np.testing.assert_allclose(loss.hessian([0.0, 0.0]), bend * np.eye(2), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "sign"),
+    [
+        (sf.norm, 1),
+        (lambda w: -2 * sf.norm(w), -1),
+        (lambda w: 1e-5 * sf.norm(w) + w[0] ** 2, 1),
+        (lambda w: sf.sin(sf.norm(w)), 1),
+        (lambda w: sf.log(1 + sf.norm(w)), 1),
+        (lambda w: sf.norm(w) ** 1.5, 1),
+    ],
+    ids=["norm", "minus twice", "beside a bowl", "sine", "logarithm", "power"],
+)
+def test_a_length_bends_without_end_at_0(function, sign):
+    """Across a ray the second derivative of |w| is 1/|w|; at 0 it was 4.5e307, a finite number."""
+    with mp.workdps(30):
+        across = [float(mp.diff(lambda y, x=x: mp.sqrt(x * x + y * y), 0, 2)) for x in (mp.mpf("1e-3"), mp.mpf("1e-6"))]
+    assert across == pytest.approx([1e3, 1e6], rel=1e-6, abs=0)
+    loss = of(function, 2)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(np.diag(loss.hessian([0.0, 0.0])), [sign * INF] * 2)
+    assert (loss.gradient([0.0, 0.0]) == 0).all() and np.isfinite(loss.hessian([1e-3, 0.0])).all()
 
 
 def test_two_roots_that_vanish_together_are_nan_rather_than_wrong():
