@@ -17,11 +17,12 @@ from typing import Any
 
 from ..compilers.choice import chosen
 from ..compilers.compiling import compilation
-from . import files
+from . import files, folders
 from .files import Program, directory
+from .folders import Layer, layers
 from .listing import Entry, clear, entries, prune
 
-__all__ = ["Entry", "Program", "built", "clear", "directory", "entries", "key", "load", "prune"]
+__all__ = ["Entry", "Layer", "Program", "built", "clear", "directory", "entries", "key", "layers", "load", "prune"]
 
 LAYOUT = "samfast cache 2"  # a change of the files is a new name: older ones are then never looked at
 COMPILERS = {"cpu": "numba", "cuda": "numba-cuda", "simulator": "numba-cuda"}  # others are run by Python
@@ -34,7 +35,7 @@ def load(program: Program) -> Any:
 
     The front end of `compilers` compiles now. Numba is given the program's whole module, and compiles when `run` is called.
 
-    Raises ImportError if the text cannot be imported, PermissionError if the cache directory is not safe.
+    Raises ImportError if the text cannot be imported.
     """
     compiler = compiler_of(program)
     content = program.device, program.text, compiler
@@ -63,17 +64,12 @@ def _loaded(program: Program, compiler: str) -> Any:
 
 def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
     """What `build` makes of a program, e.g. a GPU's machine code: made once, kept beside its text with a checksum."""
-    name = f"samfast_{program.device}_{key(program)}"
-    path = files.place(program, name).with_suffix(f".{kind}.nbc")
-    kept = files.read_checked(path)
-    if kept is not None:
-        return kept
-    with compilation():
-        made = build()
-    try:
-        files.write_checked(path, made)
-    except OSError as error:
-        files.warn(f"machine code is not kept, {path.parent} cannot be written ({error})")
+    name = f"samfast_{program.device}_{key(program)}.{kind}.nbc"
+    made = folders.find(name, program)
+    if made is None:
+        with compilation():
+            made = build()
+        folders.keep(name, program, made)
     return made
 
 
@@ -109,6 +105,7 @@ def _import(program: Program) -> ModuleType:
 
     name = f"samfast_{program.device}_{_key(program.device, program.text)}"
     path = files.place(program, name)
+    folders.grown()
     spec = spec_from_file_location(name, path)
     assert spec is not None
     module = module_from_spec(spec)

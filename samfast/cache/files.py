@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ..atomic import beside
+from ..compilers.choice import log
 
 DIGEST = 16  # bytes of checksum, before the data
+REMEDY = "set SAMFAST_CACHE_DIR to a directory that you can write to, with space"
 STEM = re.compile(r"(samfast_([a-z]+)_([0-9a-f]{24}))\.")
 
 lock = threading.RLock()  # of what the cache holds in this process; a forked child gets a new one: take it as files.lock
@@ -34,40 +36,45 @@ class Program(Protocol):
     def device(self) -> str: ...
 
 
+def wanted() -> Path:
+    """The folder that is to be written: SAMFAST_CACHE_DIR, else samfast's in the user's cache directory."""
+    if given := os.environ.get("SAMFAST_CACHE_DIR"):
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_path("samfast", appauthor=False))
+
+
 def directory() -> Path:
     """The cache directory, created private: SAMFAST_CACHE_DIR, else samfast's in the user's cache directory.
 
-    If it cannot be created or written: a temporary directory of this process, and one RuntimeWarning. Raises
-    PermissionError if other users could place code in it.
+    If it cannot be created or written, is not the user's own or can be written by others: a temporary directory of this
+    process, and one line to the logger "samfast".
     """
-    if given := os.environ.get("SAMFAST_CACHE_DIR"):
-        wanted = Path(given).expanduser().absolute()
-    else:
-        import platformdirs
-
-        wanted = platformdirs.user_cache_path("samfast", appauthor=False)
-    if wanted in _unusable:
-        return _fallback(wanted)
+    folder = wanted()
+    if folder in _unusable:
+        return _fallback(folder)
     try:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(wanted, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "not writable", str(wanted))
-        status = wanted.stat()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(folder))
+        fault = unsafe(folder.stat(), os.geteuid() if os.name == "posix" else 0)
     except OSError as error:
-        return _fallback(wanted, error)
-    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o002):
-        fault, remedy = f"belongs to user {status.st_uid}", ""
-        if status.st_uid == os.geteuid():
-            fault, remedy = "is writable by everyone", f", or empty this one and chmod 700 {wanted}"
-        raise PermissionError(
-            f"cache directory {wanted} {fault}, and samfast executes code from it: "
-            f"set SAMFAST_CACHE_DIR to a directory of your own{remedy}"
-        )
-    return wanted
+        fault = str(error)
+    return _fallback(folder, fault) if fault else folder
 
 
-def _fallback(wanted: Path, error: OSError | None = None) -> Path:
-    """One temporary directory per process, removed at its end; one warning per directory that it replaces."""
+def unsafe(status: os.stat_result, *owners: int) -> str:
+    """Who else than these users could have written a file or folder, since samfast runs code from it; '' for nobody."""
+    if os.name != "posix":
+        return ""
+    if status.st_uid not in owners:
+        return f"it belongs to user {status.st_uid}"
+    return "others can write to it; chmod go-w" if status.st_mode & 0o022 else ""
+
+
+def _fallback(folder: Path, fault: str = "", loud: bool = False) -> Path:
+    """One temporary directory per process, removed at its end; we tell once of each folder that it replaces."""
     global _temporary
     import atexit
     import tempfile
@@ -76,16 +83,16 @@ def _fallback(wanted: Path, error: OSError | None = None) -> Path:
         if _temporary is None or not _temporary.is_dir():
             _temporary = Path(tempfile.mkdtemp(prefix="samfast-"))
             atexit.register(_discard, _temporary, os.getpid())
-        if wanted not in _unusable:
-            _unusable.add(wanted)
-            warn(f"cache directory {wanted} cannot be used ({error}), {_temporary} serves this process only")
+        if folder not in _unusable:
+            _unusable.add(folder)
+            message = f"cache directory {folder} cannot be used ({fault}), {_temporary} serves this process only"
+            warn(message) if loud else log.warning("%s: %s", message, REMEDY)
         return _temporary
 
 
 def warn(message: str) -> None:
     """Warn that something was not kept on disk, and say how to change that."""
-    remedy = "set SAMFAST_CACHE_DIR to a directory that you can write to, with space"
-    warnings.warn(f"{message}: {remedy}", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"{message}: {REMEDY}", RuntimeWarning, stacklevel=4)
 
 
 def _discard(folder: Path, process: int) -> None:
@@ -101,7 +108,7 @@ def place(program: Program, name: str) -> Path:
     try:
         return _put(folder, name, program)
     except OSError as error:  # a full disk, a quota, a permission that os.access did not see
-        return _put(_fallback(folder, error), name, program)
+        return _put(_fallback(folder, str(error), loud=True), name, program)
 
 
 def _put(folder: Path, name: str, program: Program) -> Path:

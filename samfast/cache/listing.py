@@ -36,7 +36,9 @@ class Entry:
 
 def entries() -> list[Entry]:
     """All programs in the cache, those used longest ago first."""
-    return [entry for entry, _ in _listing()]
+    folder = directory()
+    remove_leftovers(folder)
+    return [entry for entry, _ in listing(folder)]
 
 
 def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) -> list[Entry]:
@@ -49,18 +51,21 @@ def prune(max_bytes: int | None = 500_000_000, max_age_days: float | None = 90) 
         if limit is not None:
             good = isinstance(limit, Real) and not isinstance(limit, bool)
             check(good and limit >= 0, f"{name}={shown(limit)}: give at least 0, or None for no limit")
-    return _evict(max_bytes, None if max_age_days is None else time.time() - 86400 * max_age_days)
+    return evict(max_bytes, None if max_age_days is None else time.time() - 86400 * max_age_days)
 
 
 def clear() -> list[Entry]:
     """Remove every entry and return the removed ones; files that samfast did not write stay."""
-    return _evict(-1, None)
+    return evict(-1, None)
 
 
-def _evict(max_bytes: int | None, oldest: float | None) -> list[Entry]:
-    listing, removed = _listing(), []
-    total = sum(entry.bytes for entry, _ in listing)
-    for entry, files in listing:
+def evict(max_bytes: int | None, oldest: float | None) -> list[Entry]:
+    """Remove what was used before `oldest`, and what was used longest ago until the rest is at most `max_bytes`."""
+    folder, removed = directory(), []
+    remove_leftovers(folder)
+    found = listing(folder)
+    total = sum(entry.bytes for entry, _ in found)
+    for entry, files in found:
         if (oldest is not None and entry.used < oldest) or (max_bytes is not None and total > max_bytes):
             unlink(files)
             if not any(file.exists() for file in files):
@@ -69,9 +74,9 @@ def _evict(max_bytes: int | None, oldest: float | None) -> list[Entry]:
     return removed
 
 
-def _listing() -> list[tuple[Entry, list[Path]]]:
-    listing, folder = [], directory()
-    remove_leftovers(folder)
+def listing(folder: Path) -> list[tuple[Entry, list[Path]]]:
+    """The programs of a folder with their files, those used longest ago first."""
+    found = []
     for stem, files in scan(folder).items():
         stats = []
         for file in files:
@@ -81,5 +86,5 @@ def _listing() -> list[tuple[Entry, list[Path]]]:
             _, device, digits = stem.split("_")
             name = (read(folder / f"{stem}.label") or b"(no label)").decode(errors="replace")
             size, times = sum(s.st_size for s in stats), [s.st_mtime for s in stats]
-            listing.append((Entry(digits, name, device, size, min(times), max(times)), files))
-    return sorted(listing, key=lambda pair: pair[0].used)
+            found.append((Entry(digits, name, device, size, min(times), max(times)), files))
+    return sorted(found, key=lambda pair: pair[0].used)

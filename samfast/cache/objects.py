@@ -17,7 +17,7 @@ from ..compilers import choice, native
 from ..compilers.errors import LanguageError
 from ..compilers.language import typed_tree
 from ..compilers.llvm import llvm_text
-from . import files
+from . import files, folders
 
 LAYOUT = "samfast objects 1"
 
@@ -50,9 +50,7 @@ def key(text: str, compiler: str) -> str:
 def load(program: files.Program, compiler: str) -> Compiled | None:
     """The driver of a program, from its object file or made anew; None, with a warning in the log, if Numba has to make it."""
     name = f"samfast_cpu_{key(program.text, compiler)}"
-    folder = files.directory()
-    path = folder / f"{name}.o"
-    code = files.read_checked(path)
+    code = folders.find(f"{name}.o", program)
     if code is None:
         try:
             checked = compiler == "checked"
@@ -63,11 +61,7 @@ def load(program: files.Program, compiler: str) -> Compiled | None:
                 raise
             choice.log.warning("program %r goes to Numba, refused by the front end: %s", program.name, error)
             return None
-        try:
-            files.write_checked(path, code)
-        except OSError as error:
-            files.warn(f"machine code is not kept, {folder} cannot be written ({error})")
-    files.label(folder, name, program)
+        folders.keep(f"{name}.o", program, code)
     return Compiled(native.Kernel(code, _types(program), f"{name}.py", compiler == "checked"), compiler)
 
 

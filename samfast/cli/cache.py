@@ -1,4 +1,4 @@
-"""samfast cache: list, prune, clear and warm the compiled programs on disk."""
+"""samfast cache: show its folders; list, prune, clear and warm the compiled programs on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .options import count
 
 def cache_options(p: argparse.ArgumentParser) -> None:
     """The options of samfast cache."""
-    actions = p.add_subparsers(metavar="action", required=True)
+    p.set_defaults(run=_cache_layers)
+    actions = p.add_subparsers(metavar="action")
     actions.add_parser("list", help="every compiled program").set_defaults(run=_cache_list)
     prune = actions.add_parser("prune", help="remove what was not used lately")
     prune.add_argument("--max-bytes", type=count, default=500_000_000, metavar="N", help="largest size (500000000)")
@@ -22,13 +23,19 @@ def cache_options(p: argparse.ArgumentParser) -> None:
     actions.add_parser("warm", help="compile what samfast msd needs, now").set_defaults(run=_cache_warm)
 
 
+def _cache_layers(args: argparse.Namespace) -> None:
+    from .. import cache
+
+    for layer in cache.layers():
+        print(layer)
+
+
 def _cache_list(args: argparse.Namespace) -> None:
     from .. import cache
 
-    entries = cache.entries()
-    for entry in entries:
+    for entry in cache.entries():
         print(entry)
-    print(f"{len(entries)} programs, {sum(e.bytes for e in entries) / 1e6:.1f} MB in {cache.directory()}")
+    _cache_layers(args)
 
 
 def _cache_prune(args: argparse.Namespace) -> None:

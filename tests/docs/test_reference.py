@@ -18,7 +18,7 @@ DIRECTIVE = re.compile(r"^\.\. auto(?:function|class|exception|module|data):: sa
 # What builds on these modules is in their docstrings; their pages show what a user needs of them.
 PARTLY = {
     "tracing": {"gradient"},
-    "cache": {"directory", "entries", "Entry", "prune"},
+    "cache": {"directory", "layers", "Layer", "entries", "Entry", "prune"},
 }
 
 
