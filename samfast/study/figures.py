@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import theory
 from ..checks import check, choice
-from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, pale
+from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, one_artist_for_small_ticks, pale
 from .panels import (
     FINE,
     LABELS,
@@ -47,8 +47,11 @@ def draw(study: Table, kind: str, time: float | None = None) -> Figure:
     check(time is None or kind in PARAMETERS, f"time={time!r}: a picture of kind {kind!r} shows all times; leave it out")
     with matplotlib.rc_context(STYLE):
         if kind == "time":
-            return over_time(study)
-        return _difference(study) if kind == "difference" else _against(study, kind, time)
+            figure = over_time(study)
+        else:
+            figure = _difference(study) if kind == "difference" else _against(study, kind, time)
+        one_artist_for_small_ticks(figure)
+    return figure
 
 
 def _difference(study: Table) -> Figure:

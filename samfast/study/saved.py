@@ -35,6 +35,7 @@ OLD = {"msd", "se", "ci", "z", "count", "paths", "theorem", "call"}  # of a stud
 FORMATS: tuple[str, ...] = ("csv", "json", "nc", "png")
 DTYPE = re.compile(r"u?int(8|16|32|64)|float(16|32|64)|bool|object|<U[0-9]{1,3}")  # of a variable in JSON
 SHARE = 0.8  # of the free memory, the most that a saved study may take
+DPI = 150  # of pictures
 LARGEST = 2**32  # bytes of a saved study, and of the numbers in it
 COLUMNS = ("time", "steps", "msd", "se", "low", "high", "exact", "theorem", "ratio", "valid", *MATCHED, "z", "count", "note")
 
@@ -81,7 +82,19 @@ def write(
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a picture in the format of its ending: .png, .pdf or .svg; PNG without one."""
     ending = path.suffix.lstrip(".") or "png"
-    beside(path, lambda f: figure.savefig(f, format=ending, dpi=150))
+    beside(path, lambda f: _png(figure, f) if ending == "png" else figure.savefig(f, format=ending, dpi=DPI))
+
+
+def _png(figure: Figure, file: IO[bytes]) -> None:
+    """The bytes of `savefig`, which draws a figure twice: first to measure what constrained layout has measured before."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    usual = figure.dpi
+    try:
+        figure.dpi = DPI
+        FigureCanvasAgg(figure).print_png(file)
+    finally:
+        figure.dpi = usual
 
 
 def _checked(formats: tuple[str, ...]) -> None:

@@ -203,6 +203,7 @@ def test_a_failed_save_leaves_no_half_file(grid, tmp_path, monkeypatch, kind):
         raise OSError("no space left")
 
     monkeypatch.setattr(Figure, "savefig", half)
+    monkeypatch.setattr("matplotlib.backends.backend_agg.FigureCanvasAgg.print_png", half)
     monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
     with pytest.raises(OSError, match="no space"):
         grid.save(tmp_path, formats=[kind], overwrite=True)
