@@ -51,7 +51,7 @@ def both(start=(0.1, 0.2), loss=LOSS, rule=RULE, **options):
 
 
 def test_a_run(gpu):
-    compare(*both(paths=300))
+    compare(*both(paths=260))
     assert gpu.launched[-1] == ((2, 1, 1), (256, 1, 1))
 
 
@@ -94,7 +94,7 @@ def test_going_on_and_looking_again(gpu):
 def test_shards_by_memory_and_the_same_bits(monkeypatch):
     """A GPU with little memory takes the paths in turns."""
     small = gpu_standin.install(monkeypatch, free=40_000)
-    options = dict(record=[0, 4], paths=700, state=False)
+    options = dict(record=[0, 2], paths=513, state=False)
     run = sf.simulate(LOSS, RULE, [0.1, 0.2], device="cuda", **options)
     assert len(small.launched) == 1 + 3 and len(run.job.shards(0, run.record, None)) == 3
     compare(run, sf.simulate(LOSS, RULE, [0.1, 0.2], **options))
@@ -118,7 +118,7 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch):
         launch(*args)
 
     monkeypatch.setattr(cuda, "_launch", until_the_third)
-    options = dict(record=[0, 4], paths=700, state=False)
+    options = dict(record=[0, 2], paths=513, state=False)
     with pytest.raises(sf.Interrupted) as stopped:
         sf.simulate(LOSS, RULE, [0.1, 0.2], device="cuda", **options)
     assert stopped.value.run.paths == 512
@@ -182,8 +182,8 @@ def test_one_worker_for_each_gpu(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda, "Device", lambda number=0: device)
     with sf.gpus() as pool:
         assert pool._max_workers == 2
-        run = sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1300, device="cuda", executor=pool)
-    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1300).sums)
+        run = sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1025, device="cuda", executor=pool)
+    np.testing.assert_array_equal(run.sums, sf.simulate(LOSS, RULE, [0.1, 0.2], record=[1], paths=1025).sums)
     assert used and len(run.job.shards(0, run.record, None)) > 4
     for numbers, words in (([2], r"numbers=\[2\]: there are 2 GPUs, numbered 0 to 1"), ([0, 0], "give each GPU once")):
         with pytest.raises(ValueError, match=words):
