@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compilers import choice, native
+from ..compilers.compiling import compilation
 from ..compilers.errors import LanguageError
 from ..compilers.language import typed_tree
 from ..compilers.llvm import llvm_text
@@ -48,7 +49,15 @@ def key(text: str, compiler: str) -> str:
 
 
 def load(program: files.Program, compiler: str) -> Compiled | None:
-    """The driver of a program, from its object file or made anew; None, with a warning in the log, if Numba has to make it."""
+    """The driver of a program, from its object file or made anew; None, with a warning in the log, if Numba has to make it.
+
+    Ctrl-C waits for the end of what llvmlite is doing: an exception in the midst of it leaves objects that own the same memory.
+    """
+    with compilation():
+        return _loaded(program, compiler)
+
+
+def _loaded(program: files.Program, compiler: str) -> Compiled | None:
     name = f"samfast_cpu_{key(program.text, compiler)}"
     code = folders.find(f"{name}.o", program)
     if code is None:

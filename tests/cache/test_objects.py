@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -144,3 +145,20 @@ def test_the_choice(monkeypatch):
     monkeypatch.setenv("SAMFAST_COMPILER", "gcc")
     with pytest.raises(ValueError, match="SAMFAST_COMPILER='gcc': choose one of llvm, numba, checked"):
         cache.load(FEW)
+
+
+def test_ctrl_c_inside_llvmlite_waits_for_the_end_of_the_compilation(folder, monkeypatch):
+    """An exception there could end in an abort of the process; the work of the compilation is kept."""
+    inside = {"__name__": "llvmlite.stand_in", "reached": []}
+    exec("import os, signal\ndef interrupted():\n    os.kill(os.getpid(), signal.SIGINT)\n    reached.append(1)", inside)
+    make = native.object_file
+    monkeypatch.setattr(
+        "samfast.compilers.native.object_file", lambda *args, **how: inside["interrupted"]() or make(*args, **how)
+    )
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cache.load(FEW)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert inside["reached"] == [1] and object_of(folder).exists()
