@@ -88,6 +88,19 @@ def real_array(name: str, value: Any, example: Any = 0.1) -> np.ndarray:
     raise TypeError(f"{name}={shown(value)}: give a number or a sequence of numbers, e.g. {name}={example}")
 
 
+def results(name: str, function: Callable[[Any], Any], argument: Any, shape: tuple[int, ...], example: str) -> np.ndarray:
+    """What a user's function returns for an array: real numbers of this shape; else an error that names the function."""
+    check(callable(function), f"{name}={shown(function)}: give a function, e.g. {example}", TypeError)
+    try:
+        found = function(argument)
+    except TypeError as error:
+        what = f"{name}: it does not take an array of shape {np.shape(argument)} ({said(error)})"
+        raise TypeError(f"{what}; give a function such as {example}") from error
+    numbers = real_array(name, found, example)
+    check(numbers.shape == shape, f"{name}: it returned shape {numbers.shape}; give a function of numbers of shape {shape}")
+    return numbers
+
+
 def unfit(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """The message where arguments of these shapes do not broadcast."""
     listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items() if shape)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, choice, instance, integer, numbers, real_array
+from ..checks import check, choice, instance, integer, numbers, real_array, results
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers, Parameters, unscheduled
@@ -235,9 +235,8 @@ def cases(w: Numbers, perturbed: Numbers, boundary: Callable[[Any], Any], saddle
     check(a.shape == b.shape and a.ndim >= 1, f"perturbed has shape {b.shape} and w {a.shape}: give both one shape")
     check(centre.shape == a.shape[-1:], f"saddle has shape {centre.shape}: give shape {a.shape[-1:]}, as w has it last")
     numbers("near", near, above=0.0, example=0.1)
-    check(callable(boundary), f"boundary={boundary!r:.60}: give a function of w, e.g. lambda w: w[0]", TypeError)
-    side = np.asarray(boundary(np.moveaxis(a, -1, 0)), float)
-    crossed = np.sign(side) * np.sign(boundary(np.moveaxis(b, -1, 0))) < 0
+    side, ahead = (results("boundary", boundary, np.moveaxis(x, -1, 0), x.shape[:-1], "lambda w: w[0]") for x in (a, b))
+    crossed = np.sign(side) * np.sign(ahead) < 0
     at_saddle = np.linalg.norm(a - centre, axis=-1) <= near
     at_boundary = np.abs(side) <= near * np.linalg.norm(_slope(boundary, a), axis=-1)
     return np.where(crossed, 3, np.where(at_saddle, 0, np.where(at_boundary, 2, 1)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check, integer, real_array, shapes_named
+from ..checks import check, integer, results, shapes_named
 from .blocks import Array, host, namespace, numeric, quiet
 from .distribution import Histogram, ordered
 
@@ -66,8 +66,7 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
     from scipy.special import chdtrc
 
     counts, outside = host(histogram.counts), host(histogram.outside)
-    below = real_array("cdf", cdf(histogram.edges), "scipy.stats.norm.cdf")
-    check(below.shape == histogram.edges.shape, f"cdf: it returned shape {below.shape}: give one probability for each edge")
+    below = results("cdf", cdf, histogram.edges, histogram.edges.shape, "scipy.stats.norm.cdf")
     check(bool((np.diff(below) >= 0).all() and (below >= 0).all() and (below <= 1).all()), "cdf: it must ascend from 0 to 1")
     share = np.diff(np.concatenate([[0.0], below, [1.0]]))
     seen = np.concatenate([outside[..., :1], counts, outside[..., 1:]], -1)
@@ -98,8 +97,7 @@ def ks(values: Any, cdf: Callable[[Array], Array], *, axis: int = -1) -> Goodnes
     xp = namespace(values)
     x, count = ordered(values, axis, xp)
     n, i = count[..., None], xp.arange(x.shape[-1])
-    known = cdf(x)
-    check(np.shape(known) == tuple(x.shape), f"cdf: it returned shape {np.shape(known)}: give one probability for each value")
+    known = cdf(x) if xp is not np else results("cdf", cdf, x, x.shape, "scipy.stats.norm.cdf")
     gap = xp.maximum((i + 1) / n - known, known - i / n)
 
     def tail(statistic: np.ndarray) -> np.ndarray:
