@@ -21,6 +21,7 @@ _PUBLIC = {
     "resume": "simulation.simulate",
     "load": "study.loading",
     "gpus": "backends.cuda",
+    "use_compiler": "compilers.choice",
     "Run": "simulation.run",
     "Interrupted": "simulation.schedule",
     "StudyInterrupted": "study.result",

@@ -9,6 +9,7 @@ from .backends.cuda import gpus as gpus
 from .checks import CriticalPointError as CriticalPointError
 from .checks import DivergenceWarning as DivergenceWarning
 from .checks import NoGpuError as NoGpuError
+from .compilers.choice import use_compiler as use_compiler
 from .landscape.basins import Basins as Basins
 from .landscape.basins import basins as basins
 from .landscape.curvature import eigenvalue_map as eigenvalue_map

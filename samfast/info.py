@@ -48,7 +48,7 @@ def report() -> str:
         "numba": i["numba"],
         "llvmlite": i["llvmlite"],
         "numpy": i["numpy"],
-        "compiler": f"{i['compiler']} (programs of the CPU; SAMFAST_COMPILER chooses)",
+        "compiler": f"{i['compiler']} (programs of the CPU; samfast --compiler chooses)",
         "system": i["system"],
         "processor": f"{i['processor']} (compiled for {i['name']})",
         "vectors": f"{i['vector_bits']} bits, {'with' if i['fma'] else 'without'} fused multiply-add (FMA)",

@@ -1,4 +1,4 @@
-"""The backend heyoka takes adaptive Taylor steps, for as many starts at once as a vector register holds."""
+"""The backend heyoka: adaptive Taylor steps, for as many starts at once as a vector register holds; compiled functions."""
 
 from __future__ import annotations
 
@@ -36,3 +36,29 @@ def flow(value: Callable[..., Any], time: float, tolerance: float) -> Backend:
         return run
 
     return Backend("heyoka, batches", prepare, needs="heyoka")
+
+
+def anew(lr: float, rho: float) -> Callable[[Work], Run]:
+    """Derives, compiles and takes the steps w <- w - lr grad L(w + rho grad L(w)) in each call, with nothing kept."""
+
+    def prepare(work: Work) -> Run:
+        import heyoka as library
+
+        if hasattr(library.llvm_state, "set_diskcache_enabled"):  # since version 7.10
+            library.llvm_state.set_diskcache_enabled(False)
+
+        def run() -> Answer:
+            library.llvm_state.clear_memcache()
+            names = library.make_vars("x", "y")
+            gradient = [library.diff(work.value(None, names), name) for name in names]  # type: ignore[misc]
+            moved = {str(n): n + rho * g for n, g in zip(names, gradient, strict=True)}
+            step = [n - lr * library.subs(g, moved) for n, g in zip(names, gradient, strict=True)]
+            compiled = library.cfunc(step, names)
+            w = np.ascontiguousarray(np.stack(work.start))
+            for _ in range(work.steps):
+                w = compiled(w)
+            return {"w": w}
+
+        return run
+
+    return prepare

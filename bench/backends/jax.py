@@ -38,6 +38,23 @@ def jax(dtype: str = "float32", derived: bool = False) -> Callable[[Work], Run]:
     return prepare
 
 
+def anew(dtype: str) -> Callable[[Work], Run]:
+    """Traces, compiles and runs in each call, since each call makes another function; the gradient comes from jax.grad."""
+
+    def prepare(work: Work) -> Run:
+        import jax as library
+
+        library.config.update("jax_enable_compilation_cache", False)  # which would keep machine code on disk
+
+        def run() -> Answer:
+            library.clear_caches()
+            return jax(dtype, derived=True)(work)()
+
+        return run
+
+    return prepare
+
+
 def _derivative(work: Work) -> Callable[..., Any]:
     import jax
 

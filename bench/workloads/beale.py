@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,18 @@ def starts(paths: int) -> np.ndarray:
     return np.random.default_rng(0).uniform([0.5, -0.3], [1.5, 0.3], (paths, 2)).T.copy()
 
 
+def right(name: str) -> Callable[[Work, Answer], str]:
+    """Returns a check that computes the first paths again in extended precision, with the error that rounding allows."""
+
+    def check_paths(work: Work, answer: Answer) -> str:
+        w = tuple(x[:SHOWN].astype(np.longdouble) for x in work.start)
+        for _ in range(work.steps):
+            w = STEPS[name](np, w, None, gradient)
+        return check.near("paths", answer["w"][:, :SHOWN], np.stack(w), check.rounding(answer["w"], work.steps))
+
+    return check_paths
+
+
 def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
     def make(scale: float) -> Work:
         paths = count(2**17, scale)
@@ -65,13 +78,6 @@ def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
 
     def build(work: Work) -> Any:
         return sf.losses.beale(), RULES[name], np.stack(work.start, -1), {}
-
-    def right(work: Work, answer: Answer) -> str:
-        """Computes the first paths again in extended precision, with the error that rounding allows."""
-        w = tuple(x[:SHOWN].astype(np.longdouble) for x in work.start)
-        for _ in range(work.steps):
-            w = STEPS[name](np, w, None, gradient)
-        return check.near("paths", answer["w"][:, :SHOWN], np.stack(w), check.rounding(answer["w"], work.steps))
 
     def yard(y: Any, work: Work) -> Answer:
         x, v = (a.copy() for a in work.start)
@@ -84,7 +90,7 @@ def workload(name: str, title: str, goals: dict[str, Goal]) -> Workload:
         title,
         "deterministic; extended precision",
         make,
-        right,
+        right(name),
         (*ours.backends(build, "float64"), cpp.backend(yard), *(peers if name == "sam" else late(*peers))),
         goals,
     )

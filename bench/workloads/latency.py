@@ -48,7 +48,7 @@ WORKLOADS = (
         make,
         right,
         (
-            Backend("samfast kernel", in_a_row(ours.kernel(build, dtype="mixed"))),
+            *ours.kernels(build, in_a_row, dtype="mixed"),
             Backend("samfast", in_a_row(ours.simulated(build, dtype="mixed"))),
             Backend("NumPy", in_a_row(arrays.numpy)),
             Backend("JAX float32", in_a_row(jax.jax("float32")), needs="jax"),

@@ -22,10 +22,14 @@ from .files import Program, directory
 from .folders import Layer, layers
 from .listing import Entry, clear, entries, prune
 
-__all__ = ["Entry", "Layer", "Program", "built", "clear", "directory", "entries", "key", "layers", "load", "prune"]
+__all__ = [
+    "Entry", "Layer", "Program", "built", "clear", "compiler_of", "directory", "entries", "key", "layers", "load", "prune",
+]  # fmt: skip
 
 LAYOUT = "samfast cache 2"  # a change of the files is a new name: older ones are then never looked at
 COMPILERS = {"cpu": "numba", "cuda": "numba-cuda", "simulator": "numba-cuda"}  # others are run by Python
+
+OURS = ("llvm", "checked")  # what the front end of `compilers` makes
 
 _modules: dict[tuple[str, str, str], Any] = {}
 
@@ -37,7 +41,7 @@ def load(program: Program) -> Any:
 
     Raises ImportError if the text cannot be imported.
     """
-    compiler = compiler_of(program)
+    compiler = asked_for(program)
     content = program.device, program.text, compiler
     module = _modules.get(content)
     if module is None:
@@ -49,12 +53,18 @@ def load(program: Program) -> Any:
 
 
 def compiler_of(program: Program) -> str:
-    """The compiler that is asked for this program; what `load` gives says which one made it."""
-    return chosen() if program.device == "cpu" else "numba"
+    """The compiler that made the program in this process; before it is loaded, the one that is asked for."""
+    module = _modules.get((program.device, program.text, asked_for(program)))
+    return str(getattr(module, "compiler", asked_for(program)))
+
+
+def asked_for(program: Program) -> str:
+    """The compiler that is asked for a program: the chosen one for the CPU, else the only one that there is."""
+    return chosen() if program.device == "cpu" else COMPILERS.get(program.device, "none")
 
 
 def _loaded(program: Program, compiler: str) -> Any:
-    if compiler != "numba":
+    if compiler in OURS:
         from . import objects
 
         if (found := objects.load(program, compiler)) is not None:
@@ -75,7 +85,7 @@ def built(program: Program, kind: str, build: Callable[[], bytes]) -> bytes:
 
 def key(program: Program) -> str:
     """24 hex digits that name a program on this toolchain (Numba itself tells CPUs and GPUs apart)."""
-    if (compiler := compiler_of(program)) != "numba":
+    if (compiler := asked_for(program)) in OURS:
         from . import objects
 
         return objects.key(program.text, compiler)
@@ -119,7 +129,7 @@ def _import(program: Program) -> ModuleType:
             name=name,
             path=str(path),
         ) from error
-    module.__dict__["compiler"] = COMPILERS.get(program.device, "none")
+    vars(module)["compiler"] = COMPILERS.get(program.device, "none")
     if program.device == "cpu":
         from ..compilers import numba_cpu
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..compilers.choice import COMPILERS, use_compiler
 from ..signals import interrupts_outside_imports, termination_raises
 from .bench import bench_options
 from .cache import cache_options
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with termination_raises(), interrupts_outside_imports(), warnings.catch_warnings():
             args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+            if args.compiler:
+                use_compiler(args.compiler)
             warnings.simplefilter("default")
             warnings.showwarning = _warn
             status: int = args.run(args) or 0
@@ -58,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = Parser("samfast", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"samfast {__version__}")
+    top.add_argument("--compiler", choices=COMPILERS, help="what compiles programs of the CPU (llvm; the numbers are the same)")
     commands = top.add_subparsers(metavar="command", required=True)
     msd = commands.add_parser(
         "msd",

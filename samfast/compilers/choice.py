@@ -24,15 +24,15 @@ def chosen() -> str:
     return name
 
 
-def made_by(device: str) -> str:
-    """What compiles the programs of a device in this process; "none" for device "plain", whose text Python runs."""
-    return "none" if device == "plain" else chosen() if device == "cpu" else "numba"
+def use_compiler(compiler: str) -> None:
+    """Choose what compiles programs of the CPU in this process, and in processes that it starts from now on.
 
+    "llvm" is the front end of samfast's own and the default; a program that it refuses goes to Numba, with one line to the
+    logger "samfast". "numba" is the reference. "checked" is "llvm" with checks of what the kernel language promises, slow and
+    for tests. Programs that were loaded before are loaded again. The numbers of a simulation do not depend on it, bit for bit.
+    The command has it as `samfast --compiler`; the environment variable SAMFAST_COMPILER says the same.
 
-def use(compiler: str) -> None:
-    """Choose the compiler for this process, and for processes that it starts: "llvm", "numba" or "checked".
-
-    Programs that have been loaded before are loaded again by the new one. The numbers of a simulation do not depend on it.
+    Raises ValueError for any other name.
     """
     os.environ["SAMFAST_COMPILER"] = choice("compiler", compiler, COMPILERS)
 

@@ -46,8 +46,17 @@ def versions() -> tuple[str, ...]:
     return f"llvmlite {llvmlite.__version__}", "LLVM " + ".".join(map(str, binding().llvm_version_info))
 
 
+@cache
+def _know_others() -> None:
+    """Make LLVM know the processors that are not of this machine's kind."""
+    binding().initialize_all_targets()
+    binding().initialize_all_asmprinters()
+
+
 def target(triple: str, processor: str, features: str) -> Any:
     """A machine to compile for. Each module gets its own: an engine takes hold of the one that it is given."""
+    if triple != host()[0]:
+        _know_others()
     return (
         binding()
         .Target.from_triple(triple)

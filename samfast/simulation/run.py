@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import arrays
+from .. import arrays, cache
 from ..atomic import beside
 from ..backends.shard import Part, Shard, as_slice
 from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
 from ..codegen.program import BLOCK
-from ..compilers.choice import made_by
 from ..machine import described
 from ..model.rule import ROW
 from ..signals import termination_raises
@@ -343,7 +342,7 @@ def _run(job: Job, record: np.ndarray, parts: Parts, shards: Sequence[Shard], be
         missing=m.missing,
         parts=dict(parts) if m.missing else {},
         before=before if m.missing else None,
-        info={**described(job.program.device), "compiler": made_by(job.program.device)},
+        info={**described(job.program.device), "compiler": cache.compiler_of(job.program)},
     )
 
 

@@ -139,7 +139,6 @@ def provenance(call: str, jobs: Sequence[Any]) -> dict[str, Any]:
 
     from .. import cache
     from ..backends.cuda import gpu
-    from ..compilers.choice import made_by
     from ..machine import described
 
     programs = {cache.key(job.program): None for job in jobs}
@@ -150,7 +149,7 @@ def provenance(call: str, jobs: Sequence[Any]) -> dict[str, Any]:
         **about,
         "programs": ", ".join(programs),
         **described(device),
-        "compiler": made_by(device),
+        "compiler": ", ".join(sorted({cache.compiler_of(job.program) for job in jobs})),
         "scipy": scipy.__version__,
         "xarray": xarray.__version__,
     }

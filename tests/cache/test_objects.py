@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from programs import CASES, shard_of
@@ -91,9 +92,10 @@ def test_what_is_refused_goes_to_numba_with_one_logged_line(monkeypatch, caplog)
         raise LanguageError("samfast_cpu_x.py", 7, "u64 with i64", "convert one")
 
     monkeypatch.setattr("samfast.cache.objects.typed_tree", refuse)
-    monkeypatch.setattr("samfast.cache._import", lambda program: "by Numba")
+    monkeypatch.setattr("samfast.cache._import", lambda program: SimpleNamespace(compiler="numba"))
     with caplog.at_level(logging.WARNING, logger="samfast"):
-        assert cache.load(FEW) == cache.load(FEW) == "by Numba"
+        assert cache.compiler_of(FEW) == "llvm"
+        assert cache.load(FEW) is cache.load(FEW) and cache.compiler_of(FEW) == "numba"
     assert [r.getMessage() for r in caplog.records] == [
         "program 'a program' goes to Numba, refused by the front end: samfast_cpu_x.py:7: u64 with i64: convert one"
     ]
@@ -136,12 +138,12 @@ def test_no_numba_is_imported_on_the_way_and_three_processes_at_once_are_harmles
 
 
 def test_the_choice(monkeypatch):
-    choice.use("numba")
+    sf.use_compiler("numba")
     assert choice.chosen() == "numba" and sf.cache.compiler_of(FEW) == "numba"
-    choice.use("llvm")
-    assert sf.cache.compiler_of(FEW) == "llvm" and sf.cache.compiler_of(replace(FEW, device="cuda")) == "numba"
+    sf.use_compiler("llvm")
+    assert sf.cache.compiler_of(FEW) == "llvm" and sf.cache.compiler_of(replace(FEW, device="cuda")) == "numba-cuda"
     with pytest.raises(ValueError, match="compiler='gcc': choose one of 'llvm', 'numba', 'checked'"):
-        choice.use("gcc")
+        sf.use_compiler("gcc")
     monkeypatch.setenv("SAMFAST_COMPILER", "gcc")
     with pytest.raises(ValueError, match="SAMFAST_COMPILER='gcc': choose one of llvm, numba, checked"):
         cache.load(FEW)

@@ -423,3 +423,12 @@ def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
     for method in ("em", "algorithm"):
         main([*SMALL, "--method", method, "--save-format", "csv"])
         assert runs[-1].job.program.text in warmed
+
+
+def test_the_compiler_is_chosen_for_a_command(monkeypatch, capsys):
+    monkeypatch.setenv("SAMFAST_COMPILER", "llvm")
+    assert main(["--compiler", "numba", "info"]) == 0
+    assert re.search(r"^compiler +numba", capsys.readouterr().out, re.M) and os.environ["SAMFAST_COMPILER"] == "numba"
+    with pytest.raises(SystemExit):
+        main(["--compiler", "gcc", "info"])
+    assert "'gcc'" in capsys.readouterr().err
