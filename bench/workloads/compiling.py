@@ -37,7 +37,7 @@ WORKLOADS = (
         beale.right("sam"),
         (
             Backend("samfast", ours.anew(build, "llvm", dtype="float64")),
-            Backend("samfast by Numba", ours.anew(build, "numba", dtype="float64")),
+            Backend("samfast by Numba", ours.anew(build, "numba", dtype="float64"), late=True),
             Backend("JAX float64, derived gradient", jax.anew("float64"), needs="jax"),
             Backend("heyoka, compiled function", heyoka.anew(beale.LR, beale.RHO), needs="heyoka"),
         ),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..compilers.choice import COMPILERS, use_compiler
 from ..signals import interrupts_outside_imports, termination_raises
 from .bench import bench_options
 from .cache import cache_options
@@ -41,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with termination_raises(), interrupts_outside_imports(), warnings.catch_warnings():
             args = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
             if args.compiler:
+                from ..compilers.choice import use_compiler
+
                 use_compiler(args.compiler)
             warnings.simplefilter("default")
             warnings.showwarning = _warn
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = Parser("samfast", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"samfast {__version__}")
-    top.add_argument("--compiler", choices=COMPILERS, help="what compiles programs of the CPU (llvm; the numbers are the same)")
+    top.add_argument("--compiler", metavar="NAME", help="what compiles for the CPU: llvm (default), numba or checked")
     commands = top.add_subparsers(metavar="command", required=True)
     msd = commands.add_parser(
         "msd",

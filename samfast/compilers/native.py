@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import struct
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -123,17 +124,18 @@ class Kernel:
                 continue
             if x.dtype != dtype or x.ndim != axes or not x.flags.c_contiguous:
                 raise TypeError(f"an array of {x.dtype} and {x.ndim} axes where one of {dtype} and {axes} is needed")
-            words += (x.__array_interface__["data"][0], *x.shape)
+            words += (x.ctypes.data, *x.shape)
         if self._checked:
             return self._told(words, arguments)
-        return int(self._call((ctypes.c_uint64 * len(words))(*words)))
+        return int(self._call(struct.pack(f"{len(words)}Q", *words)))
 
     def _told(self, words: list[int], arguments: Sequence[Any]) -> int:
         """The call of a checked build, which has two words more: the one where it tells a fault, and the byte to fill with."""
         arrays = [x for x, axes in zip(arguments, self._axes, strict=True) if axes and x.size]
         if any(np.may_share_memory(a, b) for a, b in itertools.combinations(arrays, 2)):
             raise IndexError(f"{self._file}: {t.PROMISES['overlap']}")
-        done = int(self._call((ctypes.c_uint64 * (len(words) + 2))(*words, 0, self.fill)))
+        told = ctypes.create_string_buffer(struct.pack(f"{len(words) + 2}Q", *words, 0, self.fill))
+        done = int(self._call(ctypes.addressof(told)))
         if done < 0:  # a driver returns no negative number
             line, promise = divmod(-1 - done, len(t.PROMISES))
             raise IndexError(f"{self._file}:{line}: {list(t.PROMISES.values())[promise]}")

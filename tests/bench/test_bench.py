@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from samfast.bench import measure, scaling, timing
+from samfast.bench import driver_call, measure, scaling, timing
 from samfast.bench.backends import arrays, ours
 from samfast.bench.check import gaussian
 from samfast.bench.work import Backend, Goal, MissingError, Work, Workload, WrongError
@@ -20,7 +20,7 @@ from tolerance import relative
 
 from samfast.backends import cuda
 
-QUICK = ("linear", "beale-sam", "law", "recording", "statistics")  # the others compile for long
+QUICK = ("linear", "beale-sam", "law", "recording", "statistics", "new-loss")  # the others compile for long
 PLAIN = [name for name, w in every().items() if any(b.name == "NumPy" for b in w.backends)]
 
 
@@ -344,3 +344,7 @@ def test_every_workload_states_its_work():
         assert len({b.name for b in w.backends}) == len(w.backends)
         assert all(b.against in {"", *(c.name for c in w.backends)} for b in w.backends)
     assert importlib.util.find_spec("samfast.bench").origin.endswith("__init__.py")
+
+
+def test_the_call_of_a_driver_is_timed_without_its_steps():
+    assert 1e-7 < driver_call.call(20) < 1

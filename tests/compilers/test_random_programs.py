@@ -1,13 +1,17 @@
 """Random programs: losses, rules, noises, observers, precisions and numbers of paths that nobody put together before.
 
-Each is compiled by the front end, refused by nothing, and gives the bits of the same text run by plain Python.
+Each is compiled by the front end, refused by nothing, and gives the bits of the same text run by plain Python; in the
+acceptance tier, 300 drawn by Hypothesis have the bits of Numba's code.
 """
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from programs import Case, bits, labels, quadratic, shard_of, wells
 
 import samfast as sf
+from samfast import cache
 from samfast.backends import cpu
 
 
@@ -71,3 +75,21 @@ def test_a_random_program_is_refused_by_nothing_and_has_the_bits_of_plain_python
     plain = cpu.run_shard(shard_of(case, device="plain", **options)[0])
     for field in ("state", "values", "moments", "count"):
         np.testing.assert_array_equal(getattr(made, field), getattr(plain, field), f"{case}: {field}")
+
+
+@pytest.mark.acceptance
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_random_program_has_the_bits_of_numba(seed):
+    case, options = program(seed)
+    shard = shard_of(case, **options)[0]
+    found = []
+    for compiler in ("llvm", "numba"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SAMFAST_COMPILER", compiler)
+            patch.setenv("SAMFAST_STRICT", "1")
+            found.append(cpu.run_shard(shard))
+            assert cache.load(shard.program).compiler == compiler
+            cache._modules.clear()
+    for field in ("state", "values", "moments", "count"):
+        assert getattr(found[0], field).tobytes() == getattr(found[1], field).tobytes(), f"{case}: {field}"
