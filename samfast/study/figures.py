@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import theory
 from ..checks import check, choice
-from ..plotting import GREY, MARKS, STYLE, TIME, around_one, colour, dashed, drawn, log_axes, one_artist_for_small_ticks, pale
+from ..plotting import GREY, STYLE, TIME, around_one, dashed, drawn, log_axes, one_artist_for_small_ticks, pale
 from .panels import (
     FINE,
     LABELS,
@@ -20,6 +20,7 @@ from .panels import (
     formulas,
     legend,
     lines,
+    looks,
     matched,
     title,
     whole_steps,
@@ -62,8 +63,9 @@ def _difference(study: Table) -> Figure:
     figure = Figure(figsize=(9.6, 8.0), layout="constrained")
     top, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1.2])
     settings = list(Table(d).settings())
+    marked = looks([setting for setting, _ in settings], study.varied)
     for i, (setting, part) in enumerate(settings):
-        look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
+        look = marked[i]
         _difference_curves(top, ratio, study, setting, look["color"])
         t, value, se, exact, quotient = (np.asarray(part[k], float) for k in ("time", "difference", "se", "exact", "ratio"))
         for sign, face in ((1, "white"), (-1, look["color"])):
@@ -128,8 +130,9 @@ def _against(study: Table, parameter: str, time: float | None) -> Figure:
     figure = Figure(figsize=(9.6, 6.4), layout="constrained")
     axes = figure.subplots()
     others = list(Table(whole.dataset.isel({parameter: [0]})).settings())
+    marked = looks([setting for setting, _ in others], tuple(v for v in study.varied if v != parameter))
     for i, (setting, part) in enumerate(others):
-        look = {"color": colour(i, len(others)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
+        look = marked[i]
         line = ds.sel({d: part[d].item() for d in study.swept if d != parameter}).sel(time=at, method="nearest")
         label = _label(setting, parameter, study)
         bars(axes, line[parameter].values, np.asarray(line["msd"], float), line, look, label)
@@ -145,6 +148,7 @@ def _against(study: Table, parameter: str, time: float | None) -> Figure:
     axes.set_xscale("log" if parameter in LOG else "linear")
     if np.isfinite(drawn(np.asarray(whole.dataset["msd"], float))).any():
         axes.set_yscale("log")
+        follow(axes, whole.dataset)
     legend(figure, axes, len(others), lines(whole, "exact"))
     return figure
 
@@ -178,10 +182,11 @@ def over_time(study: Table) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 8.0), layout="constrained")
-    msd, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[3.6, 1, 1])
+    msd, z, ratio = figure.subplots(3, 1, sharex=True, height_ratios=[6, 1, 1])
     settings = list(study.settings())
+    marked = looks([setting for setting, _ in settings], study.varied)
     for i, (setting, part) in enumerate(settings):
-        look = {"color": colour(i, len(settings)), "marker": MARKS[i % len(MARKS)], "markerfacecolor": "white"}
+        look = marked[i]
         _curves(msd, ratio, study, setting, look["color"])
         _points(msd, ratio, part, look, name(setting, study.varied), matched(study, setting))
         z.plot(np.asarray(part["time"]) * aside(i, len(settings)), part["z"], linestyle="none", markersize=4, **look)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..plotting import GREY, drawn, pale
+from ..plotting import GREY, MARKS, colour, drawn, pale
 from .plan import CHOICES, PARAMETERS
 from .process import WITHIN
 from .table import FAULT, Table, number
@@ -28,6 +28,7 @@ LABELS = {
     "limit": "limit of |w| (length)",
     "dt": "step dt (length²)",
 }
+FEW = 4  # up to so many settings each has a colour of its own
 LEGEND = 24  # more settings than this get no names of their own
 FINE = 300  # points of a curve
 ROW = 0.18  # inches of a row of the legend
@@ -94,6 +95,24 @@ def follow(axes: Axes, ds: xr.Dataset) -> None:
     if seen.size:
         room = max(2.0, float(seen.max() / seen.min()) ** 0.06)
         axes.set_ylim(seen.min() / room, seen.max() * room)
+
+
+def looks(settings: Sequence[dict[str, Any]], varied: Sequence[str]) -> list[dict[str, Any]]:
+    """Colour and mark of every setting. Above FEW a colour stands for rho (or what varies most), a mark for the rest."""
+    free = [v for v in varied if len({s[v] for s in settings}) > 1]
+    if len(settings) <= FEW or len(free) < 2:
+        kinds, rest = list(range(len(settings))), list(range(len(settings)))
+    else:
+        by = "rho" if "rho" in free else max(free, key=lambda v: len({s[v] for s in settings}))
+        groups = list(dict.fromkeys(s[by] for s in settings))
+        others = list(dict.fromkeys(tuple(s[v] for v in free if v != by) for s in settings))
+        kinds = [groups.index(s[by]) for s in settings]
+        rest = [others.index(tuple(s[v] for v in free if v != by)) for s in settings]
+    many = max(kinds, default=0) + 1
+    return [
+        {"color": colour(k, many), "marker": MARKS[r % len(MARKS)], "markerfacecolor": "white"}
+        for k, r in zip(kinds, rest, strict=True)
+    ]
 
 
 def aside(i: int, many: int) -> float:
