@@ -177,7 +177,7 @@ def exit_times(
         most=most,
         seed=seed,
         dtype=dtype,
-        device=device or "cpu",
+        device="cpu" if device is None else device,
         executor=executor,
         progress=progress,
     )

@@ -211,7 +211,7 @@ def test_the_table():
     lines = str(result).splitlines()
     assert lines[0].split() == ["rho", "time", "difference", "se", "exact", "z", "sde", "printed", "gain", "needed"]
     assert len(lines) == 6 and lines[-1] == result.summary()
-    assert "agree (1,000 paths, plain drift, unit noise, seed 0)" in lines[-1]
+    assert "agree (1,000 paths, plain drift, unit noise, seed 0, numbers " in lines[-1]
     assert repr(result) == f"Comparison({result.summary()})" and 0 < result.worst < 5
     assert np.isnan(result.dataset["z"][:, 0]).all()  # after one update both are where the noise put them
     wrong = sf.Comparison(result.dataset.assign(z=result.dataset["z"] + 10))
