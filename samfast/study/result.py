@@ -88,7 +88,9 @@ class Study(Table):
         head = ["", 'Beside the text of Kim et al., "Stability Analysis of Sharpness-Aware Minimization":'] if said else []
         short = [self.shortfall] if self.shortfall else []
         first = [line for x in answers(self) for line in wrap(x, WIDE, subsequent_indent="  ")]
-        return "\n".join([*first, "", *self._blocks(), self.summary(), *short, *head, *said])
+        return "\n".join(
+            [*first, "", *self._blocks(), self.summary(), f"numbers {self.dataset.attrs['numbers'][:16]}", *short, *head, *said]
+        )
 
     def _blocks(self) -> Iterator[str]:
         both, beside = "matched_theorem" in self.dataset, False
@@ -129,7 +131,7 @@ class Study(Table):
         status = "INTERRUPTED, " if a["status"] == "interrupted" else ""
         return (
             f"{self.verdict()} ({status}{a['paths']:,} paths, {a['method']}, {a['drift']} drift, {a['noise']} noise, "
-            f"seed {a['seed']}, {a['wall_seconds']:.1f} s, numbers {str(a.get('numbers', ''))[:16]})"
+            f"seed {a['seed']}, {a['wall_seconds']:.1f} s)"
         )
 
     def more(

@@ -15,7 +15,7 @@ from samfast.cli import cache
 from samfast.cli import msd as msd_module
 from samfast.cli.main import main
 from samfast.info import info
-from samfast.study import displacement
+from samfast.study import displacement, measured
 from samfast.study.plan import MsdArguments, planned
 
 FILES = ["study.csv", "study.json", "study.nc", "study.png"]
@@ -403,7 +403,7 @@ def test_cache_commands(monkeypatch, capsys, tmp_path):
 
 def test_warm_compiles_what_the_study_runs(monkeypatch, capsys):
     """Of each method; the seconds that it prints are those of the study."""
-    runs, seconds, simulate, msd = [], [], displacement.simulate, displacement.msd
+    runs, seconds, simulate, msd = [], [], measured.simulate, displacement.msd
 
     def timed(**given):
         study = msd(**given)
