@@ -65,6 +65,7 @@ print(json.dumps(sorted(new)))
 """
 HELP = {  # a page of help waits for these; no array library, no compiler
     "samfast",
+    "samfast.ahead",
     "samfast.signals",
     "samfast.simulation",
     "samfast.simulation.progress",

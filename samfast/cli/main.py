@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
 from .. import __version__
@@ -45,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 use_compiler(args.compiler)
             warnings.simplefilter("default")
             warnings.showwarning = _warn
-            status: int = args.run(args) or 0
+            with _no_collector(args) if argv is None else nullcontext():
+                status: int = args.run(args) or 0
             sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -57,6 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MemoryError, ArithmeticError, RuntimeError, ImportError) as error:
         print(f"samfast: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return FAILED
+
+
+@contextmanager
+def _no_collector(args: argparse.Namespace) -> Iterator[None]:
+    """Python's garbage collector is off in a short command, and ends without a walk through all that was loaded."""
+    if getattr(args, "short", False):
+        gc.disable()
+    try:
+        yield
+    finally:
+        if getattr(args, "short", False):
+            gc.freeze()
 
 
 def parser() -> argparse.ArgumentParser:

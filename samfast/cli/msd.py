@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from .. import ahead
 from ..simulation.progress import command_bar
 from .options import NOT_REACHED, NOT_VERIFIED, count, interrupted, joined, numbers, one_of, option
 from .session import FOLDER, remove_if_empty, workers, writing_to
@@ -40,6 +41,8 @@ CHOICES = {
     "dtype": (("mixed", "float32", "float64"), "precision of the paths (mixed)"),
     "device": (("cpu", "cuda", "auto"), "where the paths run; auto: on a GPU if it pays (cpu)"),
 }
+TABLE = ("scipy.special", "xarray", "h5netcdf", "xarray.backends.h5netcdf_")  # what the table and its file need
+PICTURE = ("matplotlib.figure", "matplotlib.backends.backend_agg")
 FORMATS, PLOTS = ("csv", "json", "nc", "png"), ("time", "difference", *(p for p in LISTS if p != "times"))
 
 
@@ -78,7 +81,7 @@ def msd_options(p: argparse.ArgumentParser) -> None:
         help="add paths to the study in this folder: --paths N more, or --until X; it is written there again, and no other "
         "option decides its numbers",
     )
-    p.set_defaults(run=_msd)
+    p.set_defaults(run=_msd, short=True)
 
 
 def show_options(p: argparse.ArgumentParser) -> None:
@@ -87,7 +90,7 @@ def show_options(p: argparse.ArgumentParser) -> None:
     _plot_option(p)
     p.add_argument("--out", type=Path, metavar="FOLDER", help="where the pictures go (beside the study)")
     _overwrite_option(p)
-    p.set_defaults(run=_show)
+    p.set_defaults(run=_show, short=True)
 
 
 def _overwrite_option(p: argparse.ArgumentParser) -> None:
@@ -172,7 +175,9 @@ def _msd(args: argparse.Namespace) -> int:
     if args.out is not None and not args.overwrite:
         _refuse_another(args.out, given)
     folder = writing_to(args.out)
+    _prepare(str(given.get("device", "cpu")), pictures=bool(plots) and "png" in formats)
     with ExitStack() as stack:
+        stack.callback(ahead.drop)
         stack.callback(remove_if_empty, folder)
         if args.threads is not None:
             given["executor"] = stack.enter_context(workers(args.threads))
@@ -185,6 +190,18 @@ def _msd(args: argparse.Namespace) -> int:
     print(f"written: {', '.join(p.name for p in written)} in {folder}{os.sep}")
     print(f"the same in Python: {study.dataset.attrs['call']}")
     return status
+
+
+def _prepare(device: str, pictures: bool) -> None:
+    """Let the modules that the end needs be loaded beside the work, if that is by LLVM and imports nothing else meanwhile."""
+    from ..compilers.choice import chosen
+
+    if device == "cpu" and chosen() == "llvm":
+        from ..cache import objects
+        from ..study import displacement
+
+        assert displacement and objects  # loaded here, so that the other thread meets no import under way
+        ahead.wanted(*TABLE, *(PICTURE if pictures else ()))
 
 
 def _run(given: dict[str, Any]) -> tuple[Any, int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .. import theory
+from .. import ahead, theory
 from ..checks import DivergenceWarning
 from ..codegen.program import BLOCK
 from ..model import losses, observe
@@ -70,6 +70,7 @@ def finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: f
     def study(status: str) -> Any:
         return made(_dataset(todo, work, {**about, "status": status, "wall_seconds": clock.perf_counter() - started}))
 
+    ahead.begin()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DivergenceWarning)  # counted below, up to the times that were asked for
@@ -92,6 +93,7 @@ def finish(todo: Plan, work: list[Batches], about: Mapping[str, Any], started: f
 
 
 def _dataset(todo: Plan, work: list[Batches], about: Mapping[str, Any]) -> xr.Dataset:
+    ahead.ready()
     from .variables import build, msd_call, provenance
 
     seen = [batches.estimate() for batches in work]
