@@ -88,9 +88,8 @@ class Study(Table):
         head = ["", 'Beside the text of Kim et al., "Stability Analysis of Sharpness-Aware Minimization":'] if said else []
         short = [self.shortfall] if self.shortfall else []
         first = [line for x in answers(self) for line in wrap(x, WIDE, subsequent_indent="  ")]
-        return "\n".join(
-            [*first, "", *self._blocks(), self.summary(), f"numbers {self.dataset.attrs['numbers'][:16]}", *short, *head, *said]
-        )
+        numbers = f"numbers {str(self.dataset.attrs.get('numbers', ''))[:16]}"
+        return "\n".join([*first, "", *self._blocks(), self.summary(), *short, numbers, *head, *said])
 
     def _blocks(self) -> Iterator[str]:
         both, beside = "matched_theorem" in self.dataset, False
