@@ -27,8 +27,9 @@ def begin() -> None:
     if _wanted:
         modules, _wanted = _wanted, ()
         _end.clear()
-        _thread = threading.Thread(target=_import, args=(modules,), name="samfast-imports")
-        _thread.start()
+        thread = threading.Thread(target=_import, args=(modules,), name="samfast-imports")
+        thread.start()  # Ctrl-C may come up here
+        _thread = thread
 
 
 def ready() -> None:

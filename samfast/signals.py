@@ -71,7 +71,7 @@ def interrupts_outside_imports() -> Iterator[None]:
     This is for a command, which imports much while it runs. Inside an import CPython and libraries turn an interrupt into
     another error or swallow it, so it is sent again until it meets the main thread outside of one. So it is where the
     exception came up in a destructor or a callback, which Python reports and drops. Imports of other threads do not count,
-    nor does an import that calls this function.
+    nor does an import that calls this function. Inside llvmlite an interrupt would leave two objects that free the same memory.
     """
     if not _main_thread():
         yield
@@ -124,7 +124,7 @@ class _Again:
 
 @contextmanager
 def _postponed(number: int, outer: int, again: _Again) -> Iterator[None]:
-    """The usual handler, but the signal comes again where more imports are under way than the `outer` ones."""
+    """The usual handler, but the signal comes again where more imports are under way than the `outer` ones, and in llvmlite."""
     usual: Any = signal.getsignal(number)
     if not callable(usual):
         yield
@@ -132,7 +132,7 @@ def _postponed(number: int, outer: int, again: _Again) -> Iterator[None]:
     process = os.getpid()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process and _imports(frame) > outer:
+        if os.getpid() == process and (_imports(frame) > outer or _in_llvm(frame)):
             again.send(number)
         else:
             again.ahead.pop(number, None)

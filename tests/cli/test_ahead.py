@@ -84,3 +84,17 @@ def test_a_command_that_ends_early_begins_no_import(tmp_path, monkeypatch):
     ahead.drop()
     ahead.begin()
     assert "samfast_test_next" not in sys.modules
+
+
+def test_an_interrupt_while_the_thread_is_started(monkeypatch):
+    """It leaves no thread to wait for that never began; the command said that it cannot join it, with exit status 2."""
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    ahead.wanted("math")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ahead.begin()
+    ahead.drop()

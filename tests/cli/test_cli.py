@@ -15,6 +15,7 @@ from samfast.cli import cache
 from samfast.cli import msd as msd_module
 from samfast.cli.main import main
 from samfast.info import info
+from samfast.signals import interrupts_outside_imports
 from samfast.study import displacement, measured
 from samfast.study.plan import MsdArguments, planned
 
@@ -268,6 +269,22 @@ def test_interrupted_keeps_what_was_finished(monkeypatch, capsys, tmp_path):
     assert "INTERRUPTED" in out and "written: study.csv" in out
     ds = sf.Study.load("samfast-msd").dataset
     assert 0 < done == int(ds["count"].max()) < 30_000 and ds.attrs["status"] == "interrupted"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_signal_inside_llvmlite_is_raised_when_it_is_left():
+    """There it left strings that were freed twice, and the process aborted."""
+    inside = {"__name__": "llvmlite.stand_in", "reached": []}
+    exec("import os, signal\ndef interrupted():\n    os.kill(os.getpid(), signal.SIGINT)\n    reached.append(1)", inside)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_outside_imports():
+            inside["interrupted"]()
+            time.sleep(5)
+            inside["reached"].append(2)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert inside["reached"] == [1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
