@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from .. import tracing as T
 from ..checks import check, choice
-from .parameters import Factor, NoiseKind, Sweep, columns
+from .parameters import SECOND, Factor, NoiseKind, Sweep, columns
 from .rule import Oracle, Rule, gradient_calls
 from .rules import ball
 
@@ -151,12 +151,17 @@ def noisy(
 
     A rule with state takes it too, "unit" apart, whose xi would be added to the direction of w' = w - lr*direction.
 
-    Raises ValueError if the rule has noise already, and for "unit" with a rule of another form.
+    Raises ValueError if the rule has noise already or is a pair, and for "unit" with a rule of another form.
     """
     Rule.checked("base", base)
     choice("minibatch", minibatch, MINIBATCH)
     choice("kind", kind, KINDS)
     check(not base.draws, f"noisy of rule {base.name!r}: it has noise already; start from a rule without")
+    check(
+        not any(name.endswith(SECOND) for name in base.params),
+        f"noisy of rule {base.name!r}: the last gradient of a pair is that of its second rule alone; give each rule its noise, "
+        "as in sf.paired(sf.noisy(first, ...), sf.noisy(second, ...))",
+    )
     direction = base.direction
     check(
         direction is not None or minibatch != "unit",

@@ -89,7 +89,7 @@ def test_what_cannot_be_paired():
     pair = sf.paired(LIGHT["first"], LIGHT["second"])
     with pytest.raises(ValueError, match="pair two rules that are no pairs"):
         sf.paired(pair, LIGHT["second"])
-    with pytest.raises(ValueError, match="needs a rule w' = w - lr"):
+    with pytest.raises(ValueError, match=r"a pair is that of its second rule alone; give each rule its noise"):
         sf.noisy(sf.paired(sf.gd(lr=0.1), sf.gd(lr=0.1)), sigma=0.1)
 
 
