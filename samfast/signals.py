@@ -25,7 +25,7 @@ _terminated = threading.Event()
 
 
 def terminated() -> bool:
-    """Whether SIGTERM has come to this process while `termination_raises` was in force."""
+    """Whether SIGTERM has come while `termination_raises` was in force the last time."""
     return _terminated.is_set()
 
 
@@ -40,6 +40,7 @@ def termination_raises() -> Iterator[None]:
         yield
         return
     process = os.getpid()
+    _terminated.clear()  # of an earlier command in this process
 
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check, unfit
+from ..checks import check
 from ..model.loss import Loss
 from ..model.observer import Observer
 from ..model.parameters import Numbers
@@ -110,7 +110,10 @@ def _matrices(transition: Any, covariance: Any) -> tuple[np.ndarray, np.ndarray]
     try:
         a, s = np.broadcast_arrays(*arrays)
     except ValueError:
-        raise ValueError(unfit({"transition": arrays[0].shape, "covariance": arrays[1].shape})) from None
+        raise ValueError(
+            f"transition has shape {arrays[0].shape} and covariance {arrays[1].shape}: give shapes that "
+            "broadcast to (*sweep, time, k, k)"
+        ) from None
     check(a.ndim >= 3 and a.shape[-3] > 0, f"transition has shape {a.shape}: give one matrix for each time, shape (time, k, k)")
     size = np.sqrt(np.abs(np.diagonal(s, axis1=-2, axis2=-1)))
     scale = size[..., :, None] * size[..., None, :] * (1 + ROUNDING)

@@ -108,7 +108,9 @@ def test_launches_may_end_at_any_step(name, monkeypatch):
     launch = cuda._launch
     monkeypatch.setattr(cuda, "_launch", lambda *args: launches.append(args) or launch(*args))
     monkeypatch.setattr(cuda, "LAUNCH", 1e-12)
-    for first, count in ((1, 11), (4 * 10, 8)):
+    p = shard.program
+    step = 10 * p.statements * (p.dim if p.wide else 1)  # work of a step: 5 paths of two settings
+    for first, count in ((1, 11), (4 * step, 8)):
         launches.clear()
         monkeypatch.setattr(cuda, "FIRST", first)
         same(whole, cuda.run_shard(shard), name)

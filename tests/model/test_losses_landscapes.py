@@ -143,7 +143,7 @@ def test_sampled_keeps_the_mean_loss_for_observers_and_momentum():
     np.testing.assert_array_equal(plain.values(batch, base, start, [0, 5]), got[..., :2])
     rule = sf.sampled(base, batch)
     for wrong, message in (
-        (lambda: sf.sampled(rule, batch), "without noise"),
+        (lambda: sf.sampled(rule, batch), "it has noise already; start from a rule without"),
         (lambda: sf.sampled(sf.gd(lr=1), net), "samples"),
         (lambda: sf.sampled(sf.gd(lr=1), batch, minibatch="unit"), "minibatch='unit': choose"),
     ):

@@ -1,5 +1,7 @@
 """Pictures of studies and comparisons read as data: each curve, under its label and in its colour, against the dataset."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
@@ -29,10 +31,12 @@ def plain():
 def each(study):
     """(i, setting, its rows, its colour, the words that the legend has for it)."""
     settings = list(study.settings())
+    rhos = sorted({v["rho"] for v, _ in settings})
     for i, (v, part) in enumerate(settings):
         words = (f"SAM rho={v['rho']:g}" if v["rho"] else "SGD") + (f" + momentum {v['momentum']:g}" if v["momentum"] else "")
         words += f", batch {v['batch_size']:g}" if "batch_size" in study.varied else ""
-        yield i, v, part, shade(plotting.colour(i, len(settings))), words
+        colour = plotting.colour(rhos.index(v["rho"]), len(rhos)) if len(settings) > 4 else plotting.colour(i, len(settings))
+        yield i, v, part, shade(colour), words
 
 
 def ends(curve, low, high):
@@ -50,11 +54,15 @@ def test_over_time(which, request):
         w for w in ("lr 0.01", "400 paths", "Euler-Maruyama", f"{made.dataset.attrs['drift']} drift") if w not in top.texts[0]
     ]
     assert not how and ("batch size 64" in top.texts[0]) == (which == "plain")
+    begin = [*(n for n, c in enumerate(top.curves) if c.style == "-"), None]  # each setting begins with its exact line
+    marks = {}
     for i, v, part, colour, words in each(made):
+        own = replace(top, curves=top.curves[begin[i] : begin[i + 1]])
         points = top.curve(label=words, colour=colour, style="None")
+        assert marks.setdefault((colour, points.mark), words) == words and points in own.curves
         equal([points.x, points.y], [part["time"], part["msd"]])
         ends(points, part["ci"].sel(bound="low"), part["ci"].sel(bound="high"))
-        model, line = made.model(v), top.curve(colour=colour, style="-")
+        model, line = made.model(v), own.curve(colour=colour, style="-")
         close(line.y, model.exact(v, np.rint(line.x / 0.01)), rtol=1e-12)
         values = {p: np.reshape(v[p], 1) for p in PARAMETERS if p in v}
         wide = 2 * np.sqrt(squares(model, values, np.rint(line.x / 0.01), "normal").variance / 400) * line.y
@@ -62,13 +70,13 @@ def test_over_time(which, request):
         close(np.ptp(edges), 2 * wide[-1], rtol=1e-9)
         shown = {"--": "published"} | ({":": "matched"} if which == "plain" and v["rho"] else {})
         for style, name in shown.items():
-            xy = np.concatenate([c.finite for c in top.curves if c.style == style and c.colour in (colour, pale(colour))], 1)
+            xy = np.concatenate([c.finite for c in own.curves if c.style == style and c.colour in (colour, pale(colour))], 1)
             close(xy[1], model.theorem(v, xy[0], name), rtol=1e-12)
             assert xy[0].max() == line.x[-1]
-            good = np.concatenate([c.finite for c in top.all(style=style, colour=colour)], 1)[:, 1:-1]
+            good = np.concatenate([c.finite for c in own.all(style=style, colour=colour)], 1)[:, 1:-1]
             valid = model.valid(v, good[0], good[1] / model.exact(v, np.rint(good[0] / 0.01)))
             assert valid.all() or not valid.any()  # its ends meet the pale part
-        assert bool(top.all(colour=colour, style=":")) == (":" in shown)
+        assert bool(own.all(colour=colour, style=":")) == (":" in shown)
         dots = {tuple(xy) for c in ratio.all(colour=colour, style="None") for xy in c.finite.T.tolist()}
         assert {(float(t), float(r)) for t, r in zip(part["time"], part["ratio"], strict=True)} <= dots
         under = z.curve(colour=colour, style="None", mark=points.mark)
