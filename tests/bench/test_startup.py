@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import startup
+from samfast.bench import startup
 
 PUT = """
 import os, pathlib
@@ -14,7 +14,7 @@ for ending in ("o", "label"):
 
 
 def test_every_row_is_measured_and_shown(monkeypatch):
-    monkeypatch.setattr("bench.startup.WORK", {"samfast msd": ["-c", PUT]})
+    monkeypatch.setattr("samfast.bench.startup.WORK", {"samfast msd": ["-c", PUT]})
     times, sizes = startup.measure(2)
     assert list(times) == [("samfast msd", state, c) for c in ("llvm", "numba") for state in ("empty", "full")]
     assert all(len(found) == 2 and all(clock > 0 < cpu for clock, cpu in found) for found in times.values())
