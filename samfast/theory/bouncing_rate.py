@@ -45,11 +45,14 @@ def bartlett_theorem3_terms(
     :math:`L=\max(0,\ln\frac R{\eta\rho\lambda_1})` they are, as printed,
 
     1. :math:`\frac{6\lambda_1^5}{\eta\lambda_d^6m}\ln\frac4{\eta\lambda_1}`, for updates in which the norm overshoots,
+
     2. :math:`\frac1m\left[\ln\frac{4(1+b)^2}{\lambda_d^2\varepsilon^2}+\ln\frac{R^2}q\right]`, in which the first direction
        outgrows the others,
+
     3. :math:`\frac{2L}{\eta\lambda_dm}\left[\ln2\lambda_1R+\frac L{\eta\lambda_d}\ln\frac{9\cdot6^{d+3}R^3}
        {(\eta\lambda_d)^{d+3}(\eta\rho\lambda_1)^3}+\ln\frac{4\pi^{d/2}(4b)^{d-1}LA}{\Gamma(d/2)\,\delta\,\eta\lambda_d}\right]`
        for what the approach from far away may take from the first direction, 0 for L = 0, and
+
     4. :math:`\frac6{\eta\lambda_1}\ln\frac{2(1+b)}{\lambda_d\varepsilon}`, in which the norm settles.
 
     Version ``corrected`` has 8 for 6 in the first term (as Lemma 11 needs 4 for 3), times

@@ -1,7 +1,6 @@
 """The script that measures the time to the first result, on a process that does next to nothing."""
 
 import pytest
-
 from samfast.bench import startup
 
 PUT = """
