@@ -65,7 +65,33 @@ def text(name: str, value: Any, example: str) -> str:
 
 def location(name: str, path: Any) -> Path:
     """A folder or file that a user named."""
-    return Path(instance(name, path, (str, os.PathLike), f"give a folder or a file, e.g. {name}='results'"))
+    where = Path(instance(name, path, (str, os.PathLike), f"give a folder or a file, e.g. {name}='results'"))
+    check("\0" not in str(where), f"{name}={shown(path)}: give a name without the character 0")
+    return where
+
+
+def folder(name: str, path: Any) -> Path:
+    """A folder that a user named, which may not be there yet."""
+    where = location(name, path)
+    check(not where.exists() or where.is_dir(), f"{name}={str(path)!r}: this is a file; give a folder", NotADirectoryError)
+    return where
+
+
+def picture(name: str, path: Any) -> Path:
+    """A file for a picture that a user named; its ending says the format, and it is PNG without one."""
+    where = location(name, path)
+    known = where.suffix in ("", ".png", ".pdf", ".svg")
+    check(known, f"{name}={str(path)!r}: give a name that ends with .png, .pdf or .svg")
+    return where
+
+
+def several_words(name: str, value: Any, example: str) -> tuple[str, ...]:
+    """A sequence of words as a tuple; TypeError for anything else, also for one word alone."""
+    wrong = f"{name}={shown(value)}: give a sequence of words, e.g. {name}={example}"
+    check(isinstance(value, Iterable) and not isinstance(value, str | bytes | np.ndarray), wrong, TypeError)
+    found = tuple(value)
+    check(all(isinstance(word, str) for word in found), wrong, TypeError)
+    return found
 
 
 def flag(name: str, value: Any) -> bool:
@@ -188,3 +214,10 @@ def numbers(
         if wrong is not False and wrong.any():
             raise ValueError(f"{name}={shown(value)}: {words}, e.g. {name}={example}")
     return value
+
+
+def number(name: str, value: Any, **bounds: Any) -> float:
+    """One finite number within the bounds of `numbers`."""
+    array = real_array(name, numbers(name, value, **bounds))
+    check(array.ndim == 0, f"{name}={shown(value)}: give one number, e.g. {name}={bounds.get('example', 0.1)}")
+    return float(array)

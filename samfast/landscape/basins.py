@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tracing as T
-from ..checks import DivergenceWarning, check, integer, numbers
+from ..checks import DivergenceWarning, check, integer, number, numbers, picture
 from ..codegen.program import LIMIT
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
@@ -116,7 +116,7 @@ class Basins:
             axes.set(xlabel="$w_0$  (length)", ylabel="$w_1$  (length)", title=f"where paths are after {self.steps:,} updates")
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="share of the starts")
             if path is not None:
-                figure.savefig(path, dpi=150)
+                figure.savefig(picture("path", path), dpi=150)
         return figure
 
 
@@ -147,7 +147,7 @@ def basins(
     """
     plain(loss)
     Rule.checked("rule", rule)
-    check(within is None or np.ndim(within) == 0, f"within={within!r:.60}: give one number, e.g. within=0.01")
+    given = None if within is None else number("within", within, above=0.0, example=0.01)
     low, high = corners(box, loss.dim)
     axes = grid_axes(low, high, shape)
     if attractors is None:
@@ -159,7 +159,7 @@ def basins(
         centres.ndim == 2 and centres.shape[1] == loss.dim,
         f"attractors has shape {centres.shape}: give (attractors, {loss.dim})",
     )
-    close = within_of(loss, rule, centres) if within is None else numbers("within", within, above=0.0, example=0.01)
+    close = within_of(loss, rule, centres) if given is None else given
     radii = np.broadcast_to(np.asarray(close, float), len(centres))
     start = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, loss.dim)
     with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import tracing as T
-from ..checks import check, choice, instance, integer, numbers, real_array, results
+from ..checks import check, choice, instance, integer, numbers, picture, real_array, results
 from ..model.critical_points import corners, critical_points
 from ..model.loss import Loss, plain
 from ..model.parameters import Box, Numbers, Parameters, unscheduled
@@ -123,7 +123,7 @@ class Flow:
                 axes.legend(loc="upper left", bbox_to_anchor=(0.0, 1.12), ncols=4)
             axes.set(xlabel="$w_0$  (length)", ylabel="$w_1$  (length)")
             if path is not None:
-                figure.savefig(path, dpi=150)
+                figure.savefig(picture("path", path), dpi=150)
         return figure
 
     def trajectory(

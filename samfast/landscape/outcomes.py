@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import to_host
-from ..checks import DivergenceWarning, check, integer, numbers
+from ..checks import DivergenceWarning, check, integer, numbers, picture
 from ..codegen.program import LIMIT
 from ..model.critical_points import CriticalPoint, corners, critical_points
 from ..model.loss import Loss, plain
@@ -113,7 +113,7 @@ class Outcomes:
                 axes.legend(fontsize=9)
             axes.set_title(f"where paths are after {int(self.run.record[-1]):,} updates", loc="left", fontweight="bold")
             if path is not None:
-                figure.savefig(path, dpi=150)
+                figure.savefig(picture("path", path), dpi=150)
         return figure
 
 

@@ -13,7 +13,7 @@ from scipy.sparse import eye_array
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, splu
 
 from ..atomic import renamed
-from ..checks import check, flag, integer, location, numbers, real_array
+from ..checks import check, flag, integer, location, numbers, picture, real_array
 from ..machine import versions
 from ..stats.distribution import histogram
 from . import figure
@@ -393,7 +393,7 @@ class Density:
         """
         made = figure.draw(self, self._at(time), None if values is None else real_array("values", values))
         if path is not None:
-            made.savefig(path, dpi=150)
+            made.savefig(picture("path", path), dpi=150)
         return made
 
     def save(self, path: Any, *, overwrite: bool = False) -> Path:

@@ -250,9 +250,10 @@ class Loss:
             )
 
     def _need_samples(self, y: Any) -> None:
+        shape = () if y is None else real_array("y", y).shape
         check(
-            not self.samples or (y is not None and np.shape(y)[-1:] == (self.samples,)),
-            f"y has shape {np.shape(y)}: loss {self.name!r} needs its sample, shape (..., {self.samples})",
+            not self.samples or shape[-1:] == (self.samples,),
+            f"y has shape {shape}: loss {self.name!r} needs its sample, shape (..., {self.samples})",
         )
 
 

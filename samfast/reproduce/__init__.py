@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from ..checks import folder as named_folder
 from .experiments import Claim, Experiment, Outcome, Progress, experiment, get, names
 from .verdicts import table, total
 
@@ -30,11 +31,12 @@ def run(
     size: below 1 for fewer seeds, points or steps. animate: write animations too. progress, executor: as in `simulate`.
     """
     made, begun = get(name), time.perf_counter()
+    where = None if folder is None else named_folder("folder", folder) / name
     outcome = made(size, progress, executor)
-    if folder is not None:
+    if where is not None:
         from .storage import write
 
-        write(Path(folder) / name, made, outcome, size, begun, animate)
+        write(where, made, outcome, size, begun, animate)
     return outcome
 
 
@@ -42,7 +44,7 @@ def done(name: str, folder: Any, *, size: float = 1.0, animate: bool = False) ->
     """Returns the record of an experiment written to folder/name with these versions and this size; None if there is none."""
     from .storage import read, versions
 
-    record = read(Path(folder) / name)
+    record = read(named_folder("folder", folder) / get(name).name)
     same = record is not None and record["versions"] == versions() and record["size"] == size
     return record if same and record is not None and record["animate"] >= animate else None
 
@@ -51,7 +53,7 @@ def index(folder: Any) -> Path | None:
     """Write folder/index.html, one page with every picture and claim in the folder. Returns its path; None if there is none."""
     from .page import write
 
-    return write(Path(folder))
+    return write(named_folder("folder", folder))
 
 
 __all__ = ["Claim", "Experiment", "Outcome", "done", "experiment", "get", "index", "names", "run", "table", "total"]

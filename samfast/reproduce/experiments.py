@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check, names_of, numbers
+from ..checks import check, names_of, numbers, shown
 
 if TYPE_CHECKING:
     from matplotlib.animation import Animation
@@ -119,7 +119,7 @@ def _place(module: str) -> tuple[int, int]:
 
 def get(name: str) -> Experiment:
     """Returns the experiment of this name; imports its module."""
-    check(name in names(), f"experiment {name!r}: choose one of {names_of(names())}")
+    check(isinstance(name, str) and name in names(), f"experiment {shown(name)}: choose one of {names_of(names())}")
     (made,) = (
         x
         for x in vars(import_module(f".{name.replace('-', '.')}", __package__)).values()

@@ -30,8 +30,10 @@ def draw(run: Recorded, feature: str, boundary: Any) -> Figure:
     check(
         len(wide) <= 2, f"plot: the sweep has the shape {run.sweep}, and a picture has room for two parameters; run two of them"
     )
-    if boundary is not None and np.asarray(boundary).dtype == bool:
-        boundary = np.where(boundary, 1, -1)
+    try:
+        boundary = np.where(boundary, 1, -1) if np.asarray(boundary).dtype == bool else boundary
+    except ValueError:
+        pass  # a ragged list, of which the next line says so
     line = None if boundary is None else real_array("boundary", boundary)
     if line is not None:
         check(

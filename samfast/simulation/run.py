@@ -16,7 +16,7 @@ import numpy as np
 from .. import arrays, cache
 from ..atomic import beside
 from ..backends.shard import Part, Shard, as_slice
-from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, shown
+from ..checks import CriticalPointError, DivergenceWarning, check, flag, integer, location, names_of, picture, shown
 from ..codegen.program import BLOCK
 from ..machine import described
 from ..model.rule import ROW
@@ -180,7 +180,7 @@ class Run:
         chosen = self.labels[0] if feature is None else self.labels[self.index(feature)]
         figure = draw(self, chosen, boundary)
         if path is not None:
-            where = location("path", path)
+            where = picture("path", path)
             beside(where, lambda file: figure.savefig(file, format=where.suffix.lstrip(".") or "png", dpi=150))
         return figure
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import arrays
-from ..checks import check, choice, instance
+from ..checks import check, choice, several_words
 from ..model.parameters import PerPath
 from .dataset import STATISTICS, Recorded, feature_groups
 
@@ -55,9 +55,9 @@ def columns(run: Recorded, coordinates: Sequence[str] | None) -> list[str]:
     """The names of the features. coordinates: what the coordinates of w are called in place of w0, w1, ..."""
     if coordinates is None:
         return list(run.labels)
-    dim, given = run.job.program.dim, [instance("coordinates", c, str, "give names, e.g. ['x', 'y']") for c in coordinates]
+    dim, given = run.job.program.dim, list(several_words("coordinates", coordinates, "['x', 'y']"))
     check(
-        len(set(given)) == len(given) == dim and not isinstance(coordinates, str),
+        len(set(given)) == len(given) == dim,
         f"coordinates={coordinates!r}: give {dim} different names, one for each coordinate",
     )
     names = list(run.labels)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check, integer, results, shapes_named
+from ..checks import check, instance, integer, results, shapes_named
 from .blocks import Array, host, namespace, numeric, quiet
 from .distribution import Histogram, ordered
 
@@ -65,6 +65,7 @@ def chi_square(histogram: Histogram, cdf: Callable[[np.ndarray], Any], *, fitted
     """
     from scipy.special import chdtrc
 
+    instance("histogram", histogram, Histogram, "give the result of stats.histogram")
     counts, outside = host(histogram.counts), host(histogram.outside)
     below = results("cdf", cdf, histogram.edges, histogram.edges.shape, "scipy.stats.norm.cdf")
     check(bool((np.diff(below) >= 0).all() and (below >= 0).all() and (below <= 1).all()), "cdf: it must ascend from 0 to 1")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..arrays import free_memory, tree
-from ..checks import check, instance, numbers, real_array
+from ..checks import check, instance, number, real_array, shown, text
 
 Array = Any  # an array of NumPy or CuPy
 Part = TypeVar("Part")
@@ -126,7 +126,9 @@ def fits(need: float, *, xp: Any = np, what: str = "values") -> None:
     xp: NumPy for the memory of the host, CuPy for that of its current device. what: name of the data in the message. Where
     the free memory is unknown, nothing is raised.
     """
-    numbers("need", need, low=0.0, example=1e9)
+    need = number("need", need, low=0.0, example=1e9)
+    check(hasattr(xp, "ndarray"), f"xp={shown(xp)}: give the module numpy or cupy", TypeError)
+    text("what", what, "values")
     have = free_memory(xp)
     check(
         have is None or need <= SHARE * have,

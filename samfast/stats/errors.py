@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check, choice, numbers
-from .blocks import Array, host, namespace, paths_first, quiet
+from .blocks import Array, host, namespace, numeric, paths_first, quiet
 from .moments import Moments, collect, moments
 
 OF = ("mean", "variance")
@@ -84,7 +84,7 @@ def paired_difference(a: Any, b: Any, *, axis: int = -1) -> PairedDifference:
     independent runs would need more paths; it is nan where all differences are equal. Raises ValueError if shapes differ.
     """
     xp = namespace(a, b)
-    one, other = (xp.asarray(x) for x in (a, b))
+    one, other = (numeric(name, x, xp) for name, x in (("a", a), ("b", b)))
     check(one.shape == other.shape, f"b has shape {tuple(other.shape)}: give that of a, {tuple(one.shape)}")
     x, y = paths_first("a", one, axis, xp), paths_first("b", other, axis, xp)
 

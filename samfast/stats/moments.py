@@ -83,7 +83,8 @@ class Moments:
         It is computed as :math:`(1-m)(-a)^m+\sum_{j=2}^m\binom mj\frac{S_j}n(-a)^{m-j}` with :math:`a=S_1/n`. Raises
         ValueError for another m.
         """
-        check(2 <= m, f"central({m}): give 2 or more")
+        m = integer("m", m, 2, most=MOST)
+        self._raw(m)  # an order beyond this record's is refused before anything is raised to it
         a = self._raw(1)
         return (1 - m) * (-a) ** m + sum(math.comb(m, j) * self._raw(j) * (-a) ** (m - j) for j in range(2, m + 1))
 
@@ -113,7 +114,9 @@ class Moments:
     @quiet
     def about(self, shift: Array) -> Moments:
         """The same moments about another shift, by the binomial theorem; shift: (*settings)."""
-        gap, xp = self.shift - shift, namespace(self.sums)
+        xp, shape = namespace(self.sums), tuple(self.shift.shape)
+        shift = xp.broadcast_to(fitting("shift", numeric("shift", shift, xp), shape), shape)
+        gap = self.shift - shift
         sums = [
             self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
             for m in range(1, self.order + 1)

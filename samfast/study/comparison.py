@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..checks import flag, location
+from ..checks import flag, location, picture, several_words
+from ..checks import folder as named_folder
 from . import saved
 from .comparison_figure import draw
 from .table import Compared, diverged
@@ -73,7 +74,7 @@ class Comparison(Compared):
         """
         figure = draw(self.dataset, against)
         if path is not None:
-            saved.write_figure(figure, location("path", path))
+            saved.write_figure(figure, picture("path", path))
         return figure
 
     def save(self, folder: Any, *, formats: Iterable[str] = saved.FORMATS, overwrite: bool = False) -> list[Path]:
@@ -81,7 +82,7 @@ class Comparison(Compared):
 
         Raises FileExistsError if the folder holds another comparison than that of the same call, unless overwrite=True.
         """
-        chosen, where = tuple(formats), location("folder", folder)
+        chosen, where = several_words("formats", formats, "['csv', 'nc']"), named_folder("folder", folder)
         if not flag("overwrite", overwrite):
             call = str(self.dataset.attrs["call"])
             saved.refuse_another(where, call, f"folder={str(where)!r}", "overwrite=True", STEM)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check, names_of
+from ..checks import check, names_of, shown
 from ..plotting import GREY, MARKS, STYLE, TIME, colour
 from .panels import LABELS, aside, legend, z_axis
 from .table import number, worst
@@ -30,9 +30,8 @@ def draw(ds: xr.Dataset, against: str | None) -> Figure:
     from matplotlib.figure import Figure
 
     dims = [str(d) for d in ds["z"].dims]
-    check(
-        against is None or against in dims, f"against={against!r}: choose one of {names_of(map(repr, dims))}, or leave it out"
-    )
+    known = against is None or (isinstance(against, str) and against in dims)
+    check(known, f"against={shown(against)}: choose one of {names_of(map(repr, dims))}, or leave it out")
     along = against or ("time" if ds.sizes.get("time", 1) > 1 else max(dims, key=ds.sizes.__getitem__, default=""))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 6.8), layout="constrained")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import theory
 from ..arrays import to_host
-from ..checks import integer, location, numbers
+from ..checks import integer, numbers, picture
 from ..model import observe
 from ..model.loss import Loss
 from ..model.parameters import Numbers, PerPath
@@ -128,7 +128,7 @@ class Exits:
             )
             axes.legend(fontsize=9)
         if path is not None:
-            saved.write_figure(figure, location("path", path))
+            saved.write_figure(figure, picture("path", path))
         return figure
 
     def _over(self, axes: Any, along: str) -> None:

@@ -10,7 +10,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import NUMERICS
-from ..checks import check, flag, integer, location
+from ..checks import check, flag, integer, location, picture, several_words
+from ..checks import folder as named_folder
 from ..simulation.progress import Progress
 from ..simulation.schedule import Interrupted
 from . import calls, measured, saved
@@ -180,7 +181,7 @@ class Study(Table):
         """
         figure = draw(self, kind, time)
         if path is not None:
-            saved.write_figure(figure, location("path", path))
+            saved.write_figure(figure, picture("path", path))
         return figure
 
     def save(
@@ -196,8 +197,8 @@ class Study(Table):
         formats: those of them that you want. plots: kinds of `plot`; "time" is study.png, others study-<kind>.png.
         Raises FileExistsError if the folder holds another study than that of the same call, unless overwrite=True.
         """
-        where = location("folder", folder)
-        return saved.save(self, where, tuple(formats), tuple(plots), flag("overwrite", overwrite))
+        where, kinds = named_folder("folder", folder), several_words("formats", formats, "['csv', 'nc']")
+        return saved.save(self, where, kinds, several_words("plots", plots, "['time']"), flag("overwrite", overwrite))
 
     @classmethod
     def load(cls, path: Any) -> Study:
