@@ -24,6 +24,8 @@ def beside(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = Fal
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path={str(path)!r}: folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"path={str(path)!r}: this is a folder; give a file")
     remove_leftovers(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.{_machine()}-{os.getpid()}-", suffix=".tmp", dir=path.parent)
     try:

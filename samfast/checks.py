@@ -80,6 +80,7 @@ def folder(name: str, path: Any) -> Path:
 def picture(name: str, path: Any) -> Path:
     """A file for a picture that a user named; its ending says the format, and it is PNG without one."""
     where = location(name, path)
+    check(not where.is_dir(), f"{name}={str(path)!r}: this is a folder; give a file", IsADirectoryError)
     known = where.suffix in ("", ".png", ".pdf", ".svg")
     check(known, f"{name}={str(path)!r}: give a name that ends with .png, .pdf or .svg")
     return where

@@ -57,6 +57,7 @@ def rule(
         return w - p.lr*sf.where(s.k % 2 < 1, 1.0, 0.5)*m, {"m": m, "k": s.k + 1}
     rule = sf.rule("mine", step, lr=0.01, beta=0.9, state={"m": 0.0, "k": 0})
     """
+    draws = integer("draws", draws, 0, 1)
     if state is not None or draws:
         return _stepping(name, direction, lr, {} if state is None else state, draws, kind, momentum, dampening, params)
     check(

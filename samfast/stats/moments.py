@@ -114,8 +114,8 @@ class Moments:
     @quiet
     def about(self, shift: Array) -> Moments:
         """The same moments about another shift, by the binomial theorem; shift: (*settings)."""
-        xp, shape = namespace(self.sums), tuple(self.shift.shape)
-        shift = xp.broadcast_to(fitting("shift", numeric("shift", shift, xp), shape), shape)
+        xp = namespace(self.sums)
+        shift = fitting("shift", numeric("shift", shift, xp), tuple(self.sums.shape[:-1]))
         gap = self.shift - shift
         sums = [
             self.count * gap**m + sum(math.comb(m, j) * self.sums[..., j - 1] * gap ** (m - j) for j in range(1, m + 1))
