@@ -116,7 +116,7 @@ def _height(lr: float, rho: float) -> float:
 
     def excess(y: float) -> float:
         q = 1 + y * y / 2
-        g = np.array([2 * lr / q, y * (1 - lr * lr / q**2)])
+        g = np.array([2 * lr / q, y * (1 - lr * lr / (q * q))])  # q**2 raises where q*q is inf
         p = np.array([lr, y]) + rho * g / np.linalg.norm(g)
         return float(p[0] - 1 - p[1] ** 2 / 2)
 

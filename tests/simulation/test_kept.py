@@ -244,9 +244,11 @@ def test_data_frames():
         sf.losses.double_well(), sf.sam(lr=0.1, rho=sf.per_path(rho)), [0.1, 0], device="plain", record=[2], values=True
     )
     np.testing.assert_array_equal(own.to_pandas()["rho"], rho)
-    for wrong in (["x"], ["x", "x"], "xy"):
+    for wrong in (["x"], ["x", "x"]):
         with pytest.raises(ValueError, match="give 2 different names"):
             run.to_pandas(coordinates=wrong)
+    with pytest.raises(TypeError, match="coordinates='xy': give a sequence of words"):
+        run.to_pandas(coordinates="xy")
     with pytest.raises(ValueError, match="this run kept no values"):
         simulated(values=False).to_pandas(paths=True)
 
